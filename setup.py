@@ -1,0 +1,46 @@
+"""Builds the Cython kernels: every .pyx below a `kernels` folder, in parallel. All else stands in pyproject.toml."""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CORES = os.cpu_count() or 1
+
+
+class ParallelBuild(build_ext):
+    """One compiler a core."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or CORES
+
+
+def kernels() -> list[Extension]:
+    flags = ["-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-g0", "-Wno-unused-function"]
+    return [
+        Extension(
+            ".".join(path.relative_to("src").with_suffix("").parts),
+            [str(path)],
+            language="c++",
+            extra_compile_args=flags,
+        )
+        for path in sorted(Path("src/nunchi").glob("**/kernels/*.pyx"))
+    ]
+
+
+def extensions() -> list[Extension]:
+    directives = {
+        "language_level": "3",
+        "boundscheck": False,
+        "wraparound": False,
+        "cdivision": True,
+        "initializedcheck": False,
+        "freethreading_compatible": False,
+    }
+    return cythonize(kernels(), compiler_directives=directives, nthreads=0, build_dir="build/cython")
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": ParallelBuild})

@@ -1,0 +1,1 @@
+"""Parts that know nothing of monitoring; each could be a library of its own. Imports nothing of ours."""

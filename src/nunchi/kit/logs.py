@@ -1,0 +1,106 @@
+"""Log lines as logfmt or JSON: a message and named values. One line an event, to one stream, by the standard library's logging.
+
+Invariant: a value never breaks the line; secrets are `kit.secrets.Secret` objects and print as `<secret>`.
+"""
+
+import json
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+LogFormat = Literal["logfmt", "json"]
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+ROOT = "nunchi"
+_BARE = re.compile(r"[^\s\"=\\\x00-\x1f\x7f]+")
+
+
+class Logger:
+    """A named source of log lines; keyword arguments become the line's named values."""
+
+    def __init__(self, area: str) -> None:
+        self.area = area
+        self._logger = logging.getLogger(f"{ROOT}.{area}")
+
+    def debug(self, message: str, **values: object) -> None:
+        """Of use to who looks for a fault."""
+        self._write(logging.DEBUG, message, values)
+
+    def info(self, message: str, **values: object) -> None:
+        """Something began, ended or changed."""
+        self._write(logging.INFO, message, values)
+
+    def warning(self, message: str, **values: object) -> None:
+        """Something went wrong and was mended or waited out."""
+        self._write(logging.WARNING, message, values)
+
+    def error(self, message: str, **values: object) -> None:
+        """Something was lost or does not work until somebody acts."""
+        self._write(logging.ERROR, message, values)
+
+    def exception(self, message: str, **values: object) -> None:
+        """An error with the traceback of what is being handled now."""
+        self._write(logging.ERROR, message, values, traceback=True)
+
+    def _write(self, level: int, message: str, values: dict[str, object], *, traceback: bool = False) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, message, extra={"values": values}, exc_info=traceback)
+
+
+def logger(area: str) -> Logger:
+    """The logger of an area, named as its package path: `intake.scrape`."""
+    return Logger(area)
+
+
+def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -> None:
+    """Write all lines of `level` and above to `stream` (standard error by default). Replaces an earlier configuration."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else LogfmtFormatter())
+    root = logging.getLogger(ROOT)
+    root.handlers = [handler]
+    root.propagate = False
+    root.setLevel(LEVELS[level])
+
+
+def _fields(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, object]:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    fields: dict[str, object] = {
+        "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": {"WARNING": "warn"}.get(record.levelname, record.levelname.lower()),
+        "area": record.name.removeprefix(f"{ROOT}."),
+        "msg": record.getMessage(),
+    }
+    values: dict[str, Any] = getattr(record, "values", {})
+    fields.update(values)
+    if record.exc_info and record.exc_info[0] is not None:
+        fields["traceback"] = formatter.formatException(record.exc_info)
+    return fields
+
+
+def _text(value: object) -> str:
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}" if str(value) else type(value).__name__
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+class LogfmtFormatter(logging.Formatter):
+    """`key=value` pairs; values with blanks or quotes are quoted and escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        pairs = []
+        for key, value in _fields(record, self).items():
+            text = _text(value)
+            pairs.append(f"{key}={text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)}")
+        return " ".join(pairs)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; what JSON does not know is written as text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        return json.dumps(_fields(record, self), default=_text, ensure_ascii=False)

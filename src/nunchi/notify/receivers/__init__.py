@@ -1,0 +1,1 @@
+"""One kind of receiver a file; `receiver.py` beside this folder is their contract."""

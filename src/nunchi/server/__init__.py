@@ -1,0 +1,1 @@
+"""The composition root of the server: settings, wiring, reload, lifecycle. Concrete classes meet here alone."""

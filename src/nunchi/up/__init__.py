@@ -1,0 +1,1 @@
+"""Server and agent in one process: everything on one machine with one command."""

@@ -1,0 +1,1 @@
+"""What our pages ask for and Prometheus's API does not have."""

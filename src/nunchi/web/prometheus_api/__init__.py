@@ -1,0 +1,1 @@
+"""Prometheus's HTTP API: one file per group of endpoints, same envelopes, error types and status codes."""
