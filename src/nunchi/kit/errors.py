@@ -1,9 +1,9 @@
 """The families of failure that cross packages. Each package raises its own types below one of the first two.
 
-    NunchiError
-    ├── InputError       whoever sent it must change it: text, place and cure; nothing else is lost
-    └── WorldError       disk, network, a peer: retried with backoff, or reported once at a boundary
-    InvariantError       a bug: a state that our own code must never reach; like an assertion, caught by supervisors alone
+NunchiError
+├── InputError       whoever sent it must change it: text, place and cure; nothing else is lost
+└── WorldError       disk, network, a peer: retried with backoff, or reported once at a boundary
+InvariantError       a bug: a state that our own code must never reach; like an assertion, caught by supervisors alone
 """
 
 

@@ -1,0 +1,313 @@
+"""The obvious store: a sorted list of samples per series, in memory, behind one lock.
+
+It is the oracle that other stores are compared with, so it prefers being plainly right to being fast or small. What is in it
+ends with the process; samples older than the retention are dropped, series without samples are forgotten.
+Invariant: a series' timestamps are strictly ascending.
+"""
+
+import threading
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.kit.clock import Clock
+from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.labels import METRIC_NAME, Labels
+from nunchi.model.matchers import Matcher, MatchOperator, all_match
+from nunchi.model.metadata import Metadata
+from nunchi.model.staleness import bits_of
+from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.storage.contracts import (
+    FUTURE_MS_MAX,
+    TILE_BYTES,
+    AppendResult,
+    Rejection,
+    SelectHints,
+    StoreStatistics,
+    Tile,
+)
+
+RETENTION_MS = 15 * 24 * 3600 * 1000
+PRUNE_INTERVAL_MS = 60_000
+
+
+class Series:
+    """One series: who it is and what is known of it."""
+
+    __slots__ = ("labels", "timestamps", "values")
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.timestamps = array("q")
+        self.values = array("d")
+
+    def find(self, timestamp_ms: int) -> float | None:
+        """The value at exactly this time."""
+        at = bisect_left(self.timestamps, timestamp_ms)
+        found = at < len(self.timestamps) and self.timestamps[at] == timestamp_ms
+        return self.values[at] if found else None
+
+    def put(self, timestamp_ms: int, value: float, conflict: Conflict) -> None:
+        """Insert in order; a value that is there already gives way only to a replacement."""
+        if not self.timestamps or timestamp_ms > self.timestamps[-1]:
+            self.timestamps.append(timestamp_ms)
+            self.values.append(value)
+            return
+        at = bisect_left(self.timestamps, timestamp_ms)
+        if self.timestamps[at] != timestamp_ms:
+            self.timestamps.insert(at, timestamp_ms)
+            self.values.insert(at, value)
+        elif conflict is Conflict.REPLACE:
+            self.values[at] = value
+
+    def drop_before(self, timestamp_ms: int) -> None:
+        """Forget older samples."""
+        at = bisect_left(self.timestamps, timestamp_ms)
+        del self.timestamps[:at]
+        del self.values[:at]
+
+
+class MemoryStore:
+    """Implements `storage.contracts.Store`."""
+
+    def __init__(self, clock: Clock, retention_ms: int = RETENTION_MS, late_max_ms: int = 0) -> None:
+        self.clock = clock
+        self.retention_ms = retention_ms
+        self.late_max_ms = late_max_ms
+        self.lock = threading.RLock()
+        self.by_key: dict[bytes, Series] = {}
+        self.by_name: dict[str, dict[bytes, Series]] = {}
+        self._metadata: dict[str, Metadata] = {}
+        self._prune_at_ms = 0
+
+    def appender(self) -> "MemoryAppender":
+        """See `Store.appender`."""
+        return MemoryAppender(self)
+
+    def querier(self) -> "MemoryQuerier":
+        """See `Store.querier`."""
+        return MemoryQuerier(self)
+
+    def metadata(self) -> Mapping[str, Metadata]:
+        """See `Store.metadata`."""
+        with self.lock:
+            return dict(self._metadata)
+
+    def statistics(self) -> StoreStatistics:
+        """See `Store.statistics`."""
+        with self.lock:
+            filled = [series for series in self.by_key.values() if series.timestamps]
+            return StoreStatistics(
+                series=len(filled),
+                samples=sum(len(series.timestamps) for series in filled),
+                min_time_ms=min((series.timestamps[0] for series in filled), default=0),
+                max_time_ms=max((series.timestamps[-1] for series in filled), default=0),
+            )
+
+    def publish(self, pending: "dict[bytes, Pending]", metadata: Mapping[str, Metadata]) -> None:
+        """Make an appender's samples visible, all at once."""
+        with self.lock:
+            for key, cells in pending.items():
+                series = self.by_key.get(key)
+                if series is None:
+                    series = self.by_key[key] = Series(Labels.from_key(key))
+                    self.by_name.setdefault(series.labels.metric_name, {})[key] = series
+                for timestamp_ms, (value, conflict) in cells.items():
+                    series.put(timestamp_ms, value, conflict)
+            self._metadata.update(metadata)
+            self._prune()
+
+    def _prune(self) -> None:
+        now_ms = self.clock.now_ms()
+        if now_ms < self._prune_at_ms:
+            return
+        self._prune_at_ms = now_ms + PRUNE_INTERVAL_MS
+        for key, series in list(self.by_key.items()):
+            series.drop_before(now_ms - self.retention_ms)
+            if not series.timestamps:
+                name = series.labels.metric_name
+                del self.by_key[key]
+                del self.by_name[name][key]
+                if not self.by_name[name]:
+                    del self.by_name[name]
+
+
+Pending = dict[int, tuple[float, Conflict]]
+
+
+class MemoryAppender:
+    """Implements `storage.contracts.Appender`: cells wait in a dictionary until they are committed."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._pending: dict[bytes, Pending] = {}
+        self._metadata: dict[str, Metadata] = {}
+
+    def append(self, batch: Batch) -> AppendResult:
+        """See `Appender.append`."""
+        store, layout, result = self._store, batch.layout, AppendResult()
+        now_ms = store.clock.now_ms()
+        late_max_ms = store.late_max_ms if batch.late_max_seconds is None else round(batch.late_max_seconds * 1000)
+        keys: dict[int, bytes] = {}
+        cells = zip(batch.cell_timestamps().tolist(), batch.columns.tolist(), batch.values.tolist(), strict=True)
+        with store.lock:
+            for timestamp_ms, column, value in cells:
+                key = keys.get(column)
+                if key is None:
+                    key = keys[column] = layout.key(column)
+                reason = self._judge(key, timestamp_ms, value, now_ms, late_max_ms, batch.on_conflict)
+                if reason is None:
+                    self._pending.setdefault(key, {})[timestamp_ms] = (value, batch.on_conflict)
+                    result.accepted += 1
+                else:
+                    result.reject(Rejection(reason, layout.labels(column), timestamp_ms))
+        self._metadata.update(batch.metadata)
+        return result
+
+    def _judge(
+        self, key: bytes, timestamp_ms: int, value: float, now_ms: int, late_max_ms: int, conflict: Conflict
+    ) -> Reason | None:
+        if timestamp_ms > now_ms + FUTURE_MS_MAX:
+            return Reason.TOO_FAR_IN_FUTURE
+        if timestamp_ms < now_ms - self._store.retention_ms:
+            return Reason.TOO_OLD
+        series, pending = self._store.by_key.get(key), self._pending.get(key, {})
+        newest = max(series.timestamps[-1] if series and series.timestamps else timestamp_ms, *pending, timestamp_ms)
+        if timestamp_ms in pending:
+            found: float | None = pending[timestamp_ms][0]
+        else:
+            found = series.find(timestamp_ms) if series else None
+        if found is not None:
+            settled = bits_of(found) == bits_of(value) or conflict is Conflict.REPLACE
+            return None if settled else Reason.DUPLICATE_TIMESTAMP
+        if newest - timestamp_ms > late_max_ms:
+            return Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
+        return None
+
+    def commit(self) -> None:
+        """See `Appender.commit`."""
+        pending, self._pending = self._pending, {}
+        metadata, self._metadata = self._metadata, {}
+        self._store.publish(pending, metadata)
+
+    def rollback(self) -> None:
+        """See `Appender.rollback`."""
+        self._pending = {}
+        self._metadata = {}
+
+
+class MemorySelection:
+    """Implements `storage.contracts.Selection` over copies made when it was selected."""
+
+    def __init__(
+        self, labels: LabelTable, samples: list[tuple[NDArray[np.int64], NDArray[np.float64]]], vectors: list[int]
+    ) -> None:
+        self.labels = labels
+        self.vectors = np.array(vectors, np.int64)
+        self.sizes = np.array([len(values) for _, values in samples], np.int64)
+        self._samples = samples
+
+    def read(self, begin: int, end: int, tile_bytes: int = TILE_BYTES) -> Iterator[Tile]:
+        """See `Selection.read`."""
+        first = begin
+        while first < end:
+            after, size = first, 0
+            while after < end and (after == first or size + 8 * int(self.sizes[after]) <= tile_bytes):
+                size += 8 * int(self.sizes[after])
+                after += 1
+            yield self._tile(first, after)
+            first = after
+
+    def _tile(self, begin: int, end: int) -> Tile:
+        distinct, vector_of = np.unique(self.vectors[begin:end], return_inverse=True)
+        samples = self._samples[begin:end]
+        timestamps = [np.empty(0, np.int64)] * len(distinct)
+        for vector, (stamps, _) in zip(vector_of.tolist(), samples, strict=True):
+            timestamps[vector] = stamps
+        return Tile(
+            series=np.arange(begin, end, dtype=np.int64),
+            vector_of=vector_of.astype(np.int32),
+            vectors=np.concatenate(timestamps),
+            vector_offsets=_offsets([len(stamps) for stamps in timestamps]),
+            values=np.concatenate([values for _, values in samples]),
+            offsets=_offsets([len(values) for _, values in samples]),
+        )
+
+    def close(self) -> None:
+        """See `Selection.close`."""
+        self._samples = []
+
+
+class MemoryQuerier:
+    """Implements `storage.contracts.Querier`."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.symbols = Symbols()
+        self._store = store
+        self._vector_ids: dict[bytes, int] = {}
+        self._next_vector = count()
+
+    def select(
+        self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints | None = None
+    ) -> MemorySelection:
+        """See `Querier.select`."""
+        found: list[Labels] = []
+        samples: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+        with self._store.lock:
+            matching = self._matching(matchers, start_ms, end_ms)
+            for series, begin, end in sorted(matching, key=lambda match: match[0].labels.pairs):
+                found.append(series.labels)
+                samples.append(
+                    (_copy(series.timestamps, begin, end, np.int64), _copy(series.values, begin, end, float))
+                )
+        vectors = [self._vector_id(stamps) for stamps, _ in samples]
+        return MemorySelection(LabelTable.of(self.symbols, found), samples, vectors)
+
+    def label_names(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
+        """See `Querier.label_names`."""
+        with self._store.lock:
+            names = {name for series, _, _ in self._matching(matchers, start_ms, end_ms) for name in series.labels}
+        return sorted(names)[: limit or None]
+
+    def label_values(
+        self, name: str, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0
+    ) -> list[str]:
+        """See `Querier.label_values`."""
+        with self._store.lock:
+            found = {series.labels.get(name) for series, _, _ in self._matching(matchers, start_ms, end_ms)}
+        return sorted(found - {""})[: limit or None]
+
+    def close(self) -> None:
+        """See `Querier.close`."""
+
+    def _matching(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Iterator[tuple[Series, int, int]]:
+        for series in self._candidates(matchers):
+            begin, end = bisect_left(series.timestamps, start_ms), bisect_right(series.timestamps, end_ms)
+            if begin < end and all_match(matchers, series.labels):
+                yield series, begin, end
+
+    def _candidates(self, matchers: Sequence[Matcher]) -> list[Series]:
+        for matcher in matchers:
+            if matcher.name == METRIC_NAME and matcher.operator is MatchOperator.EQUAL:
+                return list(self._store.by_name.get(matcher.value, {}).values())
+        return list(self._store.by_key.values())
+
+    def _vector_id(self, timestamps: NDArray[np.int64]) -> int:
+        content = timestamps.tobytes()
+        found = self._vector_ids.get(content)
+        if found is None:
+            found = self._vector_ids[content] = next(self._next_vector)
+        return found
+
+
+def _offsets(counts: list[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _copy(source: Any, begin: int, end: int, kind: Any) -> NDArray[Any]:
+    return np.array(memoryview(source)[begin:end], kind)

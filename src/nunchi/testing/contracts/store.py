@@ -1,0 +1,250 @@
+"""The suite of `storage.contracts`: subclass `StoreSuite` in a test module and say how the store is made.
+
+Every case speaks through the contract alone. Times are milliseconds after the virtual clock's present.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nunchi.kit.clock import Clock
+from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.labels import METRIC_NAME, Labels
+from nunchi.model.matchers import Matcher, MatchOperator
+from nunchi.model.metadata import Metadata, MetricType
+from nunchi.model.series_group import Layout
+from nunchi.model.staleness import ABSENT_BITS, STALE, is_stale
+from nunchi.storage.contracts import FUTURE_MS_MAX, AppendResult, Selection, Store
+from nunchi.testing.clock import VirtualClock
+
+Samples = list[tuple[int, float]]
+
+UP = Labels.of("up", job="node", instance="a")
+LOAD_A = Labels.of("load1", instance="a")
+LOAD_B = Labels.of("load1", instance="b")
+NAME_SET = Matcher(METRIC_NAME, MatchOperator.NOT_EQUAL, "")
+
+
+def append(
+    store: Store,
+    samples: Mapping[Labels, Sequence[tuple[int, float]]],
+    on_conflict: Conflict = Conflict.REJECT,
+    late_max_seconds: float | None = None,
+) -> AppendResult:
+    """Append and commit samples, series after series."""
+    layout = Layout.of(*samples)
+    cells = [(t, c, v) for c, series in enumerate(samples.values()) for t, v in series]
+    batch = Batch.cells(
+        layout,
+        np.array([t for t, _, _ in cells], np.int64),
+        np.array([c for _, c, _ in cells], np.int32),
+        np.array([v for _, _, v in cells], np.float64),
+        on_conflict=on_conflict,
+        late_max_seconds=late_max_seconds,
+    )
+    appender = store.appender()
+    result = appender.append(batch)
+    appender.commit()
+    return result
+
+
+def samples_of(selection: Selection, tile_bytes: int = 1 << 20) -> dict[Labels, Samples]:
+    """All samples of a selection, absent cells left out."""
+    found: dict[Labels, Samples] = {}
+    for tile in selection.read(0, len(selection.labels), tile_bytes):
+        for i, series in enumerate(tile.series.tolist()):
+            vector = tile.vector_of[i]
+            timestamps = tile.vectors[tile.vector_offsets[vector] : tile.vector_offsets[vector + 1]]
+            values = tile.values[tile.offsets[i] : tile.offsets[i + 1]]
+            assert len(timestamps) == len(values)
+            assert (np.diff(timestamps) > 0).all()
+            present = values.view(np.uint64) != ABSENT_BITS
+            labels = selection.labels.labels(series)
+            assert labels not in found
+            found[labels] = list(zip(timestamps[present].tolist(), values[present].tolist(), strict=True))
+    return found
+
+
+def select(
+    store: Store, *matchers: Matcher, start_ms: int = -(2**62), end_ms: int = 2**62, tile_bytes: int = 1 << 20
+) -> dict[Labels, Samples]:
+    """The samples of the series that match; all series where no matcher is given."""
+    querier = store.querier()
+    try:
+        return samples_of(querier.select(matchers or (NAME_SET,), start_ms, end_ms), tile_bytes)
+    finally:
+        querier.close()
+
+
+def is_equal(name: str, value: str) -> Matcher:
+    """`name="value"`."""
+    return Matcher(name, MatchOperator.EQUAL, value)
+
+
+class StoreSuite:
+    """What every store does. `make_store` gives an empty one; its lateness window is zero, its retention 15 days."""
+
+    def make_store(self, clock: Clock) -> Store:
+        """An empty store on this clock."""
+        raise AssertionError("a suite says how its store is made")
+
+    def setup_method(self) -> None:
+        """A fresh store for each case; `now` is its clock's present in milliseconds."""
+        self.clock = VirtualClock()
+        self.store = self.make_store(self.clock)
+        self.now = self.clock.now_ms()
+
+    def test_samples_come_back_as_they_were_appended(self) -> None:
+        written = {UP: [(self.now, 1.0), (self.now + 1, 0.0)], LOAD_A: [(self.now, 0.25)]}
+        assert append(self.store, written).accepted == 3
+        assert select(self.store) == written
+
+    def test_what_is_not_committed_is_not_seen(self) -> None:
+        appender = self.store.appender()
+        appender.append(Batch.row(Layout.of(UP), self.now, np.array([0], np.int32), np.array([1.0])))
+        assert select(self.store) == {}
+        appender.commit()
+        assert select(self.store) == {UP: [(self.now, 1.0)]}
+
+    def test_rollback_takes_back_what_is_not_committed(self) -> None:
+        appender = self.store.appender()
+        appender.append(Batch.row(Layout.of(UP), self.now, np.array([0], np.int32), np.array([1.0])))
+        appender.rollback()
+        appender.commit()
+        assert select(self.store) == {}
+        assert append(self.store, {UP: [(self.now, 2.0)]}).accepted == 1
+
+    def test_the_same_sample_again_is_accepted_silently(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0), (self.now + 5, math.nan)]})
+        again = append(self.store, {UP: [(self.now, 1.0), (self.now + 5, math.nan)]})
+        assert (again.accepted, again.rejected) == (2, {})
+        assert len(select(self.store)[UP]) == 2
+
+    def test_another_value_for_a_timestamp_is_rejected_and_named(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0)]})
+        result = append(self.store, {UP: [(self.now, 2.0)], LOAD_A: [(self.now, 3.0)]})
+        assert result.rejected == {Reason.DUPLICATE_TIMESTAMP: 1}
+        assert (result.examples[0].labels, result.examples[0].timestamp_ms) == (UP, self.now)
+        assert select(self.store) == {UP: [(self.now, 1.0)], LOAD_A: [(self.now, 3.0)]}
+
+    def test_a_batch_that_replaces_overwrites(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0), (self.now + 1, 1.0)]})
+        result = append(self.store, {UP: [(self.now + 1, 7.0)]}, on_conflict=Conflict.REPLACE)
+        assert result.rejected == {}
+        assert select(self.store) == {UP: [(self.now, 1.0), (self.now + 1, 7.0)]}
+
+    def test_a_conflict_inside_one_batch_keeps_the_first(self) -> None:
+        result = append(self.store, {UP: [(self.now, 1.0), (self.now, 2.0)]})
+        assert result.rejected == {Reason.DUPLICATE_TIMESTAMP: 1}
+        assert select(self.store) == {UP: [(self.now, 1.0)]}
+
+    def test_order_is_judged_per_series(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0)]})
+        result = append(self.store, {UP: [(self.now - 1, 1.0)], LOAD_A: [(self.now - 1000, 2.0)]})
+        assert result.rejected == {Reason.OUT_OF_ORDER: 1}
+        assert result.accepted == 1
+        assert select(self.store)[LOAD_A] == [(self.now - 1000, 2.0)]
+
+    def test_a_batch_may_allow_lateness_of_its_own(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0)]})
+        late = append(self.store, {UP: [(self.now - 60_000, 2.0), (self.now - 61_000, 3.0)]}, late_max_seconds=60)
+        assert (late.accepted, late.rejected) == (1, {Reason.TOO_OLD: 1})
+        assert select(self.store) == {UP: [(self.now - 60_000, 2.0), (self.now, 1.0)]}
+
+    def test_the_far_future_is_rejected(self) -> None:
+        edge = self.now + FUTURE_MS_MAX
+        result = append(self.store, {UP: [(edge, 1.0), (edge + 1, 1.0)]})
+        assert (result.accepted, result.rejected) == (1, {Reason.TOO_FAR_IN_FUTURE: 1})
+
+    def test_a_new_series_may_start_anywhere_within_the_retention(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0)]})
+        day = 24 * 3600 * 1000
+        result = append(self.store, {LOAD_A: [(self.now - 14 * day, 1.0)], LOAD_B: [(self.now - 16 * day, 1.0)]})
+        assert (result.accepted, result.rejected) == (1, {Reason.TOO_OLD: 1})
+
+    def test_markers_and_odd_floats_keep_their_bits(self) -> None:
+        odd = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, math.nan, STALE]
+        append(self.store, {UP: [(self.now + i, value) for i, value in enumerate(odd)]})
+        found = np.array([value for _, value in select(self.store)[UP]])
+        assert found.view(np.uint64).tolist() == np.array(odd).view(np.uint64).tolist()
+        assert is_stale(found[-1])
+
+    def test_a_selection_holds_only_its_range(self) -> None:
+        append(self.store, {UP: [(self.now + i, float(i)) for i in range(5)], LOAD_A: [(self.now, 1.0)]})
+        assert select(self.store, start_ms=self.now + 1, end_ms=self.now + 3) == {
+            UP: [(self.now + i, float(i)) for i in (1, 2, 3)]
+        }
+
+    def test_small_tiles_hold_the_same_samples(self) -> None:
+        written = {
+            Labels.of("m", n=str(n)): [(self.now + i * (1 + n % 3), float(n * i)) for i in range(n % 7 + 1)]
+            for n in range(50)
+        }
+        append(self.store, written)
+        assert select(self.store, tile_bytes=64) == written
+
+    def test_matchers_select_as_promql_says(self) -> None:
+        append(self.store, {series: [(self.now, 1.0)] for series in (UP, LOAD_A, LOAD_B)})
+        cases = [
+            ([is_equal("instance", "a")], {UP, LOAD_A}),
+            ([is_equal(METRIC_NAME, "load1"), is_equal("instance", "b")], {LOAD_B}),
+            ([is_equal(METRIC_NAME, "load1"), Matcher("instance", MatchOperator.NOT_EQUAL, "b")], {LOAD_A}),
+            ([Matcher(METRIC_NAME, MatchOperator.REGEX, "u.|load.*"), is_equal("job", "")], {LOAD_A, LOAD_B}),
+            ([is_equal("instance", "a"), Matcher("job", MatchOperator.NOT_REGEX, "n.*")], {LOAD_A}),
+            ([is_equal("instance", "none")], set()),
+        ]
+        for matchers, wanted in cases:
+            assert set(select(self.store, *matchers)) == wanted, matchers
+
+    def test_a_selection_is_sorted_by_labels_and_promises_shared_timestamps(self) -> None:
+        append(self.store, {LOAD_B: [(self.now, 1.0)], UP: [(self.now + 1, 1.0)], LOAD_A: [(self.now, 1.0)]})
+        querier = self.store.querier()
+        selection = querier.select((NAME_SET,), self.now, self.now + 1)
+        assert [selection.labels.labels(i) for i in range(3)] == sorted([LOAD_A, LOAD_B, UP])
+        assert selection.sizes.tolist() == [1, 1, 1]
+        vectors = dict(zip(sorted([LOAD_A, LOAD_B, UP]), selection.vectors.tolist(), strict=True))
+        assert vectors[UP] == -1 or vectors[UP] != vectors[LOAD_A]
+        querier.close()
+
+    def test_a_selection_does_not_see_what_is_committed_later(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0)]})
+        querier = self.store.querier()
+        selection = querier.select((NAME_SET,), 0, 2**62)
+        append(self.store, {UP: [(self.now + 1, 2.0)]})
+        assert samples_of(selection) == {UP: [(self.now, 1.0)]}
+        querier.close()
+
+    def test_label_names_and_values_obey_matchers_range_and_limit(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0)], LOAD_A: [(self.now, 1.0)], LOAD_B: [(self.now + 10, 1.0)]})
+        querier = self.store.querier()
+        assert querier.label_names((), 0, 2**62) == [METRIC_NAME, "instance", "job"]
+        assert querier.label_names((is_equal(METRIC_NAME, "load1"),), 0, 2**62) == [METRIC_NAME, "instance"]
+        assert querier.label_values("instance", (), 0, 2**62) == ["a", "b"]
+        assert querier.label_values("instance", (), 0, 2**62, limit=1) == ["a"]
+        assert querier.label_values("instance", (), self.now + 5, 2**62) == ["b"]
+        assert querier.label_values("nothing", (), 0, 2**62) == []
+        querier.close()
+
+    def test_metadata_is_kept_by_family(self) -> None:
+        metadata = {"load1": Metadata(MetricType.GAUGE, "1m load average.")}
+        appender = self.store.appender()
+        batch = Batch.row(Layout.of(LOAD_A), self.now, np.array([0], np.int32), np.array([1.0]), metadata)
+        appender.append(batch)
+        appender.commit()
+        assert self.store.metadata() == metadata
+
+    def test_a_growing_layout_keeps_its_columns(self) -> None:
+        layout = Layout.of(UP)
+        appender = self.store.appender()
+        appender.append(Batch.row(layout, self.now, np.array([0], np.int32), np.array([1.0])))
+        layout.append(LOAD_A.key())
+        appender.append(Batch.row(layout, self.now + 1, np.array([1, 0], np.int32), np.array([5.0, 2.0])))
+        appender.commit()
+        assert select(self.store) == {UP: [(self.now, 1.0), (self.now + 1, 2.0)], LOAD_A: [(self.now + 1, 5.0)]}
+
+    def test_statistics_count_what_is_stored(self) -> None:
+        append(self.store, {UP: [(self.now, 1.0), (self.now + 9, 1.0)], LOAD_A: [(self.now, 1.0)]})
+        statistics = self.store.statistics()
+        assert (statistics.series, statistics.samples) == (2, 3)
+        assert (statistics.min_time_ms, statistics.max_time_ms) == (self.now, self.now + 9)
