@@ -25,19 +25,6 @@ class Span(NamedTuple):
 NOWHERE = Span(0, 0)
 
 
-class Position(NamedTuple):
-    """A place in a text as people count: both from 1."""
-
-    line: int
-    column: int
-
-
-def position_of(text: str, offset: int) -> Position:
-    """Line and column of a character offset."""
-    line_start = text.rfind("\n", 0, offset) + 1
-    return Position(text.count("\n", 0, offset) + 1, offset - line_start + 1)
-
-
 class Edge(Enum):
     """An edge of the query's range, as `@ start()` and `@ end()` name it."""
 
