@@ -153,6 +153,10 @@ class Telemetry:
         """Make a histogram with these upper bounds (seconds by default); `+Inf` is implied."""
         return self._register(Histogram(name, help_text, label_names, bounds))
 
+    def find(self, name: str) -> Instrument | None:
+        """The instrument of a name, for parts of which a process has several: the first makes it, the others share it."""
+        return self._instruments.get(name)
+
     def instruments(self) -> list[Instrument]:
         """Every instrument, by name."""
         return [self._instruments[name] for name in sorted(self._instruments)]
