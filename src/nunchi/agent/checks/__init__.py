@@ -1,1 +1,50 @@
 """One check a file; `check.py` beside this folder is their contract. The tuple below is the whole registry."""
+
+from nunchi.agent.check import Check
+from nunchi.agent.checks.arp import ArpCheck
+from nunchi.agent.checks.conntrack import ConntrackCheck
+from nunchi.agent.checks.cpu import CpuCheck
+from nunchi.agent.checks.disk import DiskCheck
+from nunchi.agent.checks.entropy import EntropyCheck
+from nunchi.agent.checks.filefd import FilefdCheck
+from nunchi.agent.checks.filesystem import FilesystemCheck
+from nunchi.agent.checks.load import LoadCheck
+from nunchi.agent.checks.memory import MemoryCheck
+from nunchi.agent.checks.netstat import NetstatCheck
+from nunchi.agent.checks.network import NetworkCheck
+from nunchi.agent.checks.os import OsCheck
+from nunchi.agent.checks.pressure import PressureCheck
+from nunchi.agent.checks.schedstat import SchedstatCheck
+from nunchi.agent.checks.sockstat import SockstatCheck
+from nunchi.agent.checks.softnet import SoftnetCheck
+from nunchi.agent.checks.stat import StatCheck
+from nunchi.agent.checks.time import TimeCheck
+from nunchi.agent.checks.timex import TimexCheck
+from nunchi.agent.checks.udp_queues import UdpQueuesCheck
+from nunchi.agent.checks.uname import UnameCheck
+from nunchi.agent.checks.vmstat import VmstatCheck
+
+CHECKS: tuple[type[Check], ...] = (
+    ArpCheck,
+    ConntrackCheck,
+    CpuCheck,
+    DiskCheck,
+    EntropyCheck,
+    FilefdCheck,
+    FilesystemCheck,
+    LoadCheck,
+    MemoryCheck,
+    NetstatCheck,
+    NetworkCheck,
+    OsCheck,
+    PressureCheck,
+    SchedstatCheck,
+    SockstatCheck,
+    SoftnetCheck,
+    StatCheck,
+    TimeCheck,
+    TimexCheck,
+    UdpQueuesCheck,
+    UnameCheck,
+    VmstatCheck,
+)

@@ -1,0 +1,45 @@
+"""What one run of a check found: samples, in the order emitted, and the type of each metric family.
+
+Invariant: an emission belongs to the one thread that runs the check until the run has ended; then nobody changes it.
+"""
+
+from collections.abc import Mapping
+
+from nunchi.model.metadata import MetricType
+
+LabelPairs = tuple[tuple[str, str], ...]
+Sample = tuple[str, LabelPairs, float]
+
+SAMPLES_MAX = 20_000
+
+
+class Emission:
+    """Takes samples from a check. More than `samples_max` are dropped and counted in `dropped`."""
+
+    __slots__ = ("dropped", "samples", "samples_max", "types")
+
+    def __init__(self, samples_max: int = SAMPLES_MAX) -> None:
+        self.samples: list[Sample] = []
+        self.types: dict[str, MetricType] = {}
+        self.samples_max = samples_max
+        self.dropped = 0
+
+    def counter(self, name: str, value: float, /, **labels: str) -> None:
+        """A number that only grows."""
+        self.add(MetricType.COUNTER, name, value, labels)
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None:
+        """A number that goes up and down."""
+        self.add(MetricType.GAUGE, name, value, labels)
+
+    def unknown(self, name: str, value: float, /, **labels: str) -> None:
+        """A number whose nature the kernel does not declare; text expositions call it untyped."""
+        self.add(MetricType.UNKNOWN, name, value, labels)
+
+    def add(self, type_: MetricType, name: str, value: float, labels: Mapping[str, str]) -> None:
+        """One sample, its type by parameter."""
+        if len(self.samples) >= self.samples_max:
+            self.dropped += 1
+            return
+        self.types[name] = type_
+        self.samples.append((name, tuple(labels.items()), float(value)))

@@ -1,0 +1,16 @@
+"""The agent's own failures.
+
+WorldError
+├── Unavailable       the host does not have what a check measures
+└── DeliveryError     the server could not be asked, or did not answer in time
+"""
+
+from nunchi.kit.errors import WorldError
+
+
+class Unavailable(WorldError):  # noqa: N818 (a state of the host, not an error of ours)
+    """The host does not have what the check measures; what was emitted before stands."""
+
+
+class DeliveryError(WorldError):
+    """A payload's fate is unknown: it is kept and sent again."""
