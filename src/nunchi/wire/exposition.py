@@ -12,7 +12,6 @@ and timestamps beyond int64 milliseconds are errors.
 
 import re
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.staleness import NORMAL_NAN_BITS
-from nunchi.wire.errors import ExpositionError, WireError
+from nunchi.wire.errors import ExpositionError
+from nunchi.wire.exposition_format import ExpositionFormat
 from nunchi.wire.go_floats import format_canonical, parse_float
 from nunchi.wire.kernels.exposition import (
     ERRORS,
@@ -61,34 +61,6 @@ _TEXT_TYPES = {
 }
 _OPEN_METRICS_TYPES = {kind.value: kind for kind in MetricType}
 _CANONICAL_LABELS = {HISTOGRAM_CONTEXT: "le", SUMMARY_CONTEXT: "quantile"}
-
-
-class ExpositionFormat(Enum):
-    """The two grammars; versions of one differ in nothing that a reader must know beforehand."""
-
-    TEXT = "text/plain"
-    OPEN_METRICS = "application/openmetrics-text"
-
-    @classmethod
-    def of_content_type(cls, header: str | None, fallback: "ExpositionFormat | None" = None) -> "ExpositionFormat":
-        """The format a `Content-Type` names, else `fallback`; raises `WireError` where there is neither."""
-        media_type = (header or "").partition(";")[0].strip().lower()
-        for known in cls:
-            if known.value == media_type:
-                return known
-        if fallback is not None:
-            return fallback
-        said = f"an unsupported Content-Type {header!r}" if media_type else "no Content-Type"
-        raise WireError(f"the target sends {said}; set fallback_scrape_protocol to read it all the same")
-
-    @classmethod
-    def of_protocol(cls, name: str) -> "ExpositionFormat":
-        """The format that a name of `scrape_protocols` means; raises `ValueError`."""
-        if name in {"PrometheusText0.0.4", "PrometheusText1.0.0"}:
-            return cls.TEXT
-        if name in {"OpenMetricsText0.0.1", "OpenMetricsText1.0.0"}:
-            return cls.OPEN_METRICS
-        raise ValueError(f"scrape protocol {name!r} is not supported")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
