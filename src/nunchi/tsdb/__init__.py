@@ -1,0 +1,1 @@
+"""The embedded time-series database: head, WAL, runs, blocks, index, compaction. Only the server names it."""
