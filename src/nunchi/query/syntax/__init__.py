@@ -1,7 +1,7 @@
 """PromQL's text: lexer, parser, typed nodes, signatures, printer. Pure; knows nothing of plans and engines."""
 
 from nunchi.query.syntax.durations import resolve_durations
-from nunchi.query.syntax.parser import parse, parse_selector
+from nunchi.query.syntax.parser import parse, parse_labels, parse_selector
 from nunchi.query.syntax.pretty import pretty_print
 from nunchi.query.syntax.printer import print_node
 from nunchi.query.syntax.selector_parser import EVERYTHING, STABLE, ParserSettings
@@ -11,6 +11,7 @@ __all__ = [
     "STABLE",
     "ParserSettings",
     "parse",
+    "parse_labels",
     "parse_selector",
     "pretty_print",
     "print_node",

@@ -122,5 +122,3 @@ def _check_info(argument: Node) -> None:
         raise MisfitError("expected label selectors as the second argument to info function", argument.span)
     if argument.name:
         raise MisfitError("expected label selectors only, got vector selector instead", argument.span)
-    if argument.at is not None or argument.offset_ms or argument.offset_expression is not None:
-        raise MisfitError("expected label selectors only, without offset or @", argument.span)

@@ -6,6 +6,7 @@ The tree is at most `cursor.HEIGHT_MAX` high and brackets nest at most `lexer.NE
 from dataclasses import replace
 from typing import Final
 
+from nunchi.model.labels import Labels
 from nunchi.model.matchers import MatchOperator
 from nunchi.query.errors import ParseError
 from nunchi.query.syntax import checks
@@ -60,6 +61,22 @@ def parse_selector(text: str) -> VectorSelector:
     if not isinstance(node, VectorSelector) or node.at is not None or node.offset_ms or node.offset_expression:
         raise ParseError('only a selector without modifiers may stand here, as in up{job="node"}', 0, text)
     return node
+
+
+def parse_labels(text: str) -> Labels:
+    """A series as it is written, `name{label="value"}` or `{"name", "label"="value"}`; raises `ParseError`."""
+    parser = _Parser(text, STABLE)
+    if parser.kinds[0] == END:
+        raise ParseError("no series found in input", 0, text)
+    selector = parser.parse_vector_selector()
+    if parser.kinds[parser.index] != END:
+        raise parser.unexpected("")
+    if any(matcher.operator is not MatchOperator.EQUAL for matcher in selector.matchers):
+        raise ParseError("only = may stand between a label and its value here", 0, text)
+    try:
+        return Labels((matcher.name, matcher.value) for matcher in selector.matchers)
+    except ValueError as error:
+        raise ParseError(str(error), 0, text) from None
 
 
 class _Parser(SelectorParser):
