@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nunchi.model.staleness import ABSENT, STALE
-from nunchi.tsdb.errors import Corruption
+from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.page import decode_page, encode_page
 
 ODD = [0.0, -0.0, 1e-9, 0.1, 1e300, 5e-324, float("inf"), float("-inf"), float("nan"), STALE, ABSENT, 2.0**52, 2.0**53]
@@ -54,9 +54,9 @@ def test_a_flipped_bit_or_a_torn_end_is_corruption_and_nothing_else(columns: lis
     whole = bytearray(encode_page(*joined(columns)))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= 1 << data.draw(st.integers(0, 7))
-    with pytest.raises(Corruption):
+    with pytest.raises(CorruptionError):
         decode_page(memoryview(bytes(whole)))
-    with pytest.raises(Corruption):
+    with pytest.raises(CorruptionError):
         decode_page(memoryview(encode_page(*joined(columns))[:at]))
 
 
@@ -72,5 +72,5 @@ def test_bytes_with_a_right_checksum_and_wrong_lengths_are_corruption():
         if body.count(0) == len(body) and len(body) > 14:
             assert len(decode_page(memoryview(page))[0]) == 0
         else:
-            with pytest.raises(Corruption):
+            with pytest.raises(CorruptionError):
                 decode_page(memoryview(page))

@@ -1,8 +1,8 @@
 """What can go wrong with files of a data folder.
 
 DatabaseError (WorldError)
-├── Corruption       bytes are not what was written: says file, place, and what is lost
-└── NewerVersion     a file was written by a newer nunchi: refused, left alone
+├── CorruptionError       bytes are not what was written: says file, place, and what is lost
+└── NewerVersionError     a file was written by a newer nunchi: refused, left alone
 """
 
 from nunchi.kit.errors import WorldError
@@ -12,9 +12,9 @@ class DatabaseError(WorldError):
     """Anything wrong with a data folder."""
 
 
-class Corruption(DatabaseError):
+class CorruptionError(DatabaseError):
     """Bytes on disk are damaged."""
 
 
-class NewerVersion(DatabaseError):
+class NewerVersionError(DatabaseError):
     """A file's format is newer than this program."""

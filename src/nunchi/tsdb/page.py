@@ -11,7 +11,7 @@ import cramjam
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.tsdb.errors import Corruption
+from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.kernels import columns as kernel
 
 VALUES_MAX = 1 << 20
@@ -54,34 +54,34 @@ def encode_page(values: NDArray[np.float64], offsets: NDArray[np.int64]) -> byte
 
 
 def page_bytes(data: memoryview, at: int) -> int:
-    """How long the page at `at` says it is; raises `Corruption` where it cannot be one."""
+    """How long the page at `at` says it is; raises `CorruptionError` where it cannot be one."""
     if at < 0 or at + ENVELOPE.size > len(data):
-        raise Corruption(f"no page at byte {at} of {len(data)}")
+        raise CorruptionError(f"no page at byte {at} of {len(data)}")
     _, packed, _ = ENVELOPE.unpack_from(data, at)
     if at + ENVELOPE.size + packed > len(data):
-        raise Corruption(f"the page at byte {at} ends after the file's {len(data)} bytes")
+        raise CorruptionError(f"the page at byte {at} ends after the file's {len(data)} bytes")
     return ENVELOPE.size + int(packed)
 
 
 def decode_page(data: memoryview, at: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Values and offsets of the columns of the page at byte `at`; raises `Corruption`."""
+    """Values and offsets of the columns of the page at byte `at`; raises `CorruptionError`."""
     end = at + page_bytes(data, at)
     checksum, _, size = ENVELOPE.unpack_from(data, at)
     if zlib.crc32(data[at + 4 : end]) != checksum:
-        raise Corruption(f"the page at byte {at} fails its checksum")
+        raise CorruptionError(f"the page at byte {at} fails its checksum")
     if size > HEADER.size + 15 * COLUMNS_MAX + 20 * VALUES_MAX:
-        raise Corruption(f"the page at byte {at} claims {size} bytes")
+        raise CorruptionError(f"the page at byte {at} claims {size} bytes")
     body = np.empty(size, np.uint8)
     try:
-        written = cramjam.zstd.decompress_into(data[at + ENVELOPE.size : end], body)
+        written = cramjam.zstd.decompress_into(data[at + ENVELOPE.size : end], memoryview(body))
     except cramjam.DecompressionError as error:
-        raise Corruption(f"the page at byte {at} cannot be decompressed: {error}") from None
+        raise CorruptionError(f"the page at byte {at} cannot be decompressed: {error}") from None
     if written != size:
-        raise Corruption(f"the page at byte {at} has {written} bytes, not the {size} that it claims")
+        raise CorruptionError(f"the page at byte {at} has {written} bytes, not the {size} that it claims")
     try:
         return _decode_body(body)
     except (ValueError, struct.error) as error:
-        raise Corruption(f"the page at byte {at}: {error}") from None
+        raise CorruptionError(f"the page at byte {at}: {error}") from None
 
 
 class _Cursor:
@@ -101,7 +101,7 @@ class _Cursor:
 
 
 def _decode_body(body: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    columns, count, exceptions, decimal_planes, bits_planes = HEADER.unpack_from(body)
+    columns, count, exceptions, decimal_planes, bits_planes = HEADER.unpack_from(memoryview(body))
     if columns > COLUMNS_MAX or count > VALUES_MAX or exceptions > count:
         raise ValueError("its header is out of bounds")
     cursor = _Cursor(body, HEADER.size)
