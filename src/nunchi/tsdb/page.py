@@ -73,7 +73,7 @@ def decode_page(data: memoryview, at: int = 0) -> tuple[NDArray[np.float64], NDA
         raise CorruptionError(f"the page at byte {at} claims {size} bytes")
     body = np.empty(size, np.uint8)
     try:
-        written = cramjam.zstd.decompress_into(data[at + ENVELOPE.size : end], memoryview(body))
+        written = cramjam.zstd.decompress_into(data[at + ENVELOPE.size : end], body.data)
     except cramjam.DecompressionError as error:
         raise CorruptionError(f"the page at byte {at} cannot be decompressed: {error}") from None
     if written != size:
@@ -101,7 +101,7 @@ class _Cursor:
 
 
 def _decode_body(body: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    columns, count, exceptions, decimal_planes, bits_planes = HEADER.unpack_from(memoryview(body))
+    columns, count, exceptions, decimal_planes, bits_planes = HEADER.unpack_from(body.data)
     if columns > COLUMNS_MAX or count > VALUES_MAX or exceptions > count:
         raise ValueError("its header is out of bounds")
     cursor = _Cursor(body, HEADER.size)
