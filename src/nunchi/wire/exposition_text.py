@@ -5,7 +5,7 @@ passes the strict reading of `openmetrics.py` wherever the samples themselves al
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nunchi.kit.telemetry import Instrument, Telemetry
@@ -13,7 +13,7 @@ from nunchi.model.metadata import MetricType
 from nunchi.wire.exposition_format import ExpositionFormat
 from nunchi.wire.go_floats import format_float
 
-__all__ = ["ExpositionFormat", "Family", "Sample", "format_families", "format_telemetry"]
+__all__ = ["ExpositionFormat", "Family", "Sample", "format_families", "format_telemetry", "telemetry_families"]
 
 LabelPairs = Sequence[tuple[str, str]]
 
@@ -60,12 +60,17 @@ def format_families(families: Iterable[Family], exposition_format: ExpositionFor
             lines += [_format_sample(sample, is_open=is_open) for sample in family.samples]
     if is_open:
         lines.append("# EOF\n")
-    return "".join(lines).encode()
+    return "".join(lines).encode(errors="replace")  # a lone surrogate must not cost the exposition
 
 
 def format_telemetry(telemetry: Telemetry, exposition_format: ExpositionFormat = ExpositionFormat.TEXT) -> bytes:
     """Our own instruments, by name."""
-    return format_families(map(_family_of, telemetry.instruments()), exposition_format)
+    return format_families(telemetry_families(telemetry), exposition_format)
+
+
+def telemetry_families(telemetry: Telemetry) -> Iterator[Family]:
+    """Our own instruments as families, by name."""
+    return map(_family_of, telemetry.instruments())
 
 
 def _family_of(instrument: Instrument) -> Family:

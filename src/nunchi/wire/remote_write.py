@@ -1,0 +1,124 @@
+"""Prometheus remote write 1.0: `WriteRequest` messages, decompressed, to cells of a layout, and the other way for senders.
+
+One reader serves all senders of a door: a series is known by the bytes of its labels, so in steady state a sample costs a
+hash and a look-up (`kernels/remote_write.pyx`) and Python sees only new series. Native histograms and exemplars are counted.
+Invariants: ids are dense from 0 and announced once, in order, so that they are the columns of one `Layout`; a request that
+cannot be read changes nothing; at most `series_max` spellings, and those of one request more, are remembered.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.labels import Labels
+from nunchi.model.metadata import Metadata, MetricType
+from nunchi.wire.errors import WireError
+from nunchi.wire.kernels.remote_write import ERRORS, RemoteWriteScanner
+from nunchi.wire.prometheus_proto import METRIC_TYPES, bytes_field, double_field, integer_field, text_field
+
+SERIES_MAX = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WriteRequest:
+    """One request, cell by cell in its order.
+
+    series      int32[cells]: ids, dense from 0; `new_series` continues where it last ended, so they are layout columns
+    timestamps  int64[cells], milliseconds
+    values      float64[cells]; NaN is the staleness marker or the ordinary one
+    row_timestamps, row_offsets  the runs of equal timestamps, as `Batch` wants them
+    new_series  (id, label key), ascending by id
+    is_renumbered  the reader forgot and numbers anew from 0: begin a new layout before taking `new_series`
+    invalid     samples dropped because of their series' labels, by reason
+    """
+
+    series: NDArray[np.int32]
+    timestamps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    row_timestamps: NDArray[np.int64]
+    row_offsets: NDArray[np.int64]
+    new_series: list[tuple[int, bytes]]
+    is_renumbered: bool
+    invalid: dict[str, int]
+    histograms: int
+    exemplars: int
+    metadata: dict[str, Metadata]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class RemoteWriteReader:
+    """Remembers the series of all senders to one door. Not for two threads at once; the reading itself runs without the GIL."""
+
+    def __init__(self, series_max: int = SERIES_MAX) -> None:
+        # The interpreter's own secret per process: a sender cannot aim at one slot of the table.
+        self._scanner = RemoteWriteScanner(hash("nunchi remote write") & 0xFFFFFFFFFFFFFFFF)
+        self._series_max = series_max
+
+    @property
+    def series_remembered(self) -> int:
+        """How many spellings of label sets the reader knows now."""
+        return self._scanner.remembered
+
+    def read(self, body: bytes) -> WriteRequest:
+        """The cells of a request; raises `WireError`, and then nothing has changed."""
+        scanner = self._scanner
+        if scanner.remembered > self._series_max:
+            scanner.forget()
+        error = scanner.scan(body)
+        if error:
+            raise WireError(f"remote write: {ERRORS[error]}; send a prometheus.WriteRequest (version 0.1.0)")
+        cells, rows = scanner.cell_count, scanner.row_count
+        series = np.empty(cells, np.int32)
+        timestamps = np.empty(cells, np.int64)
+        values = np.empty(cells, np.float64)
+        scanner.write_cells(series, timestamps, values)
+        row_timestamps = np.empty(rows, np.int64)
+        row_offsets = np.empty(rows + 1, np.int64)
+        scanner.write_rows(row_timestamps, row_offsets)
+        is_renumbered, first = scanner.is_renumbered, scanner.announced_from
+        return WriteRequest(
+            series,
+            timestamps,
+            values,
+            row_timestamps,
+            row_offsets,
+            list(enumerate(scanner.take_keys(), first)),
+            is_renumbered,
+            scanner.invalid_samples(),
+            scanner.histograms,
+            scanner.exemplars,
+            self._metadata(body),
+        )
+
+    def _metadata(self, body: bytes) -> dict[str, Metadata]:
+        found = {}
+        for kind, name_begin, name_end, help_begin, help_end, unit_begin, unit_end in self._scanner.metadata():
+            name, help_text, unit = (
+                body[begin:end].decode(errors="replace")
+                for begin, end in ((name_begin, name_end), (help_begin, help_end), (unit_begin, unit_end))
+            )
+            if name:
+                known = METRIC_TYPES[kind] if kind < len(METRIC_TYPES) else MetricType.UNKNOWN
+                found[name] = Metadata(known, help_text, unit)
+        return found
+
+
+def encode_write_request(
+    series: Iterable[tuple[Labels, Sequence[tuple[int, float]]]], metadata: Mapping[str, Metadata] | None = None
+) -> bytes:
+    """A `WriteRequest` of series with their (timestamp_ms, value) samples; not compressed."""
+    parts = []
+    for labels, samples in series:
+        fields = [bytes_field(1, text_field(1, name) + text_field(2, value)) for name, value in labels.pairs]
+        fields += [
+            bytes_field(2, double_field(1, value) + integer_field(2, timestamp_ms)) for timestamp_ms, value in samples
+        ]
+        parts.append(bytes_field(1, b"".join(fields)))
+    for name, known in (metadata or {}).items():
+        kind = integer_field(1, METRIC_TYPES.index(known.type))
+        parts.append(bytes_field(3, kind + text_field(2, name) + text_field(4, known.help) + text_field(5, known.unit)))
+    return b"".join(parts)
