@@ -1,0 +1,299 @@
+"""Fetching a target's exposition: our own connection where it does, `kit.http_client` for proxies, OAuth and redirects.
+
+Invariants: a fetch takes no longer than the target's timeout and no more memory than its bound, whatever the target does;
+`up` is about this one exchange, so nothing is retried but a kept connection that had grown old.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from types import MappingProxyType
+
+from nunchi.intake.scrape.connection import Response, ScrapeConnection
+from nunchi.intake.scrape.errors import ConnectionLostError, ScrapeError, ScrapeLimitError
+from nunchi.intake.scrape.negotiation import DEFAULT_PROTOCOLS, accept_header
+from nunchi.intake.scrape.target import Target
+from nunchi.kit.clock import Clock
+from nunchi.kit.credentials import CredentialsUnreadable, configured_headers
+from nunchi.kit.errors import InputError
+from nunchi.kit.http_client import HttpClient, HttpClientError, HttpClientSettings
+from nunchi.kit.http_errors import HttpBodyTooLargeError
+from nunchi.kit.tls import certificate_files, client_context
+from nunchi.wire import compression
+from nunchi.wire.errors import BodyTooLarge
+from nunchi.wire.exposition import ExpositionFormat
+
+BODY_BYTES_MAX = 256 << 20
+CONNECTIONS_KEPT_MAX = 8000
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """How a job's targets are asked. A decoded body of `body_bytes_max` already fails; 0 stands for our own bound."""
+
+    http: HttpClientSettings = field(default_factory=HttpClientSettings)
+    protocols: tuple[str, ...] = DEFAULT_PROTOCOLS
+    escaping: str = "allow-utf-8"
+    fallback: ExpositionFormat | None = None
+    is_compressed: bool = True
+    body_bytes_max: int = 0
+    folder: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An exposition, decoded, and how to read it."""
+
+    body: bytes
+    format: ExpositionFormat
+
+
+class FetchContext:
+    """What the fetchers of one process share: the connections kept between scrapes are counted here."""
+
+    def __init__(self, clock: Clock, user_agent: str, environment: Mapping[str, str] = NO_ENVIRONMENT) -> None:
+        self.clock = clock
+        self.user_agent = user_agent
+        self.environment = environment
+        self.opened = 0
+        self._kept = 0
+
+    def may_keep(self) -> bool:
+        """Whether one more connection may stay open until its next scrape; `release` gives the place back."""
+        if self._kept >= CONNECTIONS_KEPT_MAX:
+            return False
+        self._kept += 1
+        return True
+
+    def release(self) -> None:
+        """A kept connection was closed."""
+        self._kept -= 1
+
+
+class JobConnections:
+    """What the fetchers of one job share: TLS, and the client for what our own connection does not do."""
+
+    def __init__(self, settings: FetchSettings, context: FetchContext) -> None:
+        self.settings = settings
+        self.context = context
+        self.headers: tuple[tuple[str, str], ...] | None = None
+        http = settings.http
+        self.needs_client = bool(http.proxy_url or http.proxy_from_environment or http.oauth2)
+        self._client: HttpClient | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._tls_stamps: list[int] = []
+        if not _has_secret_files(http):
+            self.headers = tuple(configured_headers(http, settings.folder))
+
+    def client(self) -> HttpClient:
+        """The client, made when first needed."""
+        if self._client is None:
+            self._client = HttpClient(
+                self.context.clock, self.settings.http, folder=self.settings.folder,
+                environment=self.context.environment, user_agent=self.context.user_agent,
+            )  # fmt: skip
+        return self._client
+
+    def tls(self) -> ssl.SSLContext:
+        """The context for https targets; made again when a certificate file has changed."""
+        tls_settings, folder = self.settings.http.tls_config, self.settings.folder
+        files = certificate_files(tls_settings, folder)
+        if tls_settings.ca_file:
+            files.append(folder / tls_settings.ca_file)
+        stamps = [path.stat().st_mtime_ns for path in files if path.exists()]
+        if self._tls is None or stamps != self._tls_stamps:
+            self._tls, self._tls_stamps = client_context(tls_settings, folder), stamps
+        return self._tls
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        if self._client is not None:
+            await self._client.close()
+
+
+class Fetcher:
+    """Fetches one target, time after time."""
+
+    def __init__(self, target: Target, job: JobConnections) -> None:
+        self._target = target
+        self._job = job
+        self._connection: ScrapeConnection | None = None
+        self._needs_client = job.needs_client
+        self._timeout_seconds = target.timeout_ms / 1000
+        self._request = b""
+        bound = job.settings.body_bytes_max
+        self._bytes_max = bound - 1 if bound else BODY_BYTES_MAX
+
+    async def fetch(self) -> Answer:
+        """One exposition; raises `ScrapeError` and other errors of input and world, all of them about this target."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await self._response()
+        except TimeoutError:
+            raise ScrapeError(f"no whole answer within the timeout of {self._timeout_seconds:g} s") from None
+        if response.status != HTTPStatus.OK:
+            raise ScrapeError(f"server returned HTTP status {_status_text(response.status)}")
+        try:
+            body = compression.decode(response.headers.get("content-encoding", ""), response.body, self._bytes_max)
+        except BodyTooLarge:
+            raise self._too_large() from None
+        return Answer(
+            body, ExpositionFormat.of_content_type(response.headers.get("content-type"), self._job.settings.fallback)
+        )
+
+    def close(self) -> None:
+        """Close the connection that is kept, if any."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+            self._job.context.release()
+
+    async def _response(self) -> Response:
+        if not self._needs_client:
+            response = await self._exchange()
+            follows = self._job.settings.http.follow_redirects and "location" in response.headers
+            if response.status not in REDIRECTS or not follows:
+                return response
+            self._needs_client = True
+        return await self._ask_client()
+
+    async def _exchange(self) -> Response:
+        """Over our own connection, kept or new."""
+        request = self._request or self._new_request()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._job.context.release()
+            try:
+                response = await self._converse(connection, request)
+            except ConnectionLostError as error:
+                if error.answered:
+                    raise
+            else:
+                return response
+        return await self._converse(await self._connect(), request)
+
+    def _new_request(self) -> bytes:
+        """The request's bytes, kept unless files of secrets are part of it: they are read every time."""
+        if self._job.headers is not None:
+            self._request = self._request_bytes(self._job.headers)
+            return self._request
+        try:
+            headers = configured_headers(self._job.settings.http, self._job.settings.folder)
+        except CredentialsUnreadable as error:
+            raise ScrapeError(str(error)) from error
+        return self._request_bytes(tuple(headers))
+
+    async def _converse(self, connection: ScrapeConnection, request: bytes) -> Response:
+        try:
+            response = await connection.exchange(request, self._bytes_max)
+        except ScrapeLimitError as error:
+            raise self._too_large() if error.is_body else error from None
+        if connection.is_open:
+            if self._job.context.may_keep():
+                self._connection = connection
+            else:
+                connection.close()
+        return response
+
+    async def _connect(self) -> ScrapeConnection:
+        target, loop = self._target, asyncio.get_running_loop()
+        self._job.context.opened += 1
+        try:
+            if target.unix_socket:
+                _, connection = await loop.create_unix_connection(ScrapeConnection, target.unix_socket)
+            elif target.scheme == "https":
+                name = self._job.settings.http.tls_config.server_name or target.host
+                _, connection = await loop.create_connection(
+                    ScrapeConnection, target.host, target.port, ssl=self._job.tls(), server_hostname=name
+                )
+            else:
+                _, connection = await loop.create_connection(ScrapeConnection, target.host, target.port)
+        except TimeoutError:
+            raise
+        except (OSError, UnicodeError) as error:
+            raise ScrapeError(
+                f"cannot connect to {target.unix_socket or target.authority}: {_reason(error)}"
+            ) from error
+        except InputError as error:
+            raise ScrapeError(str(error)) from error
+        return connection
+
+    async def _ask_client(self) -> Response:
+        headers = dict(self._own_headers())
+        try:
+            answer = await self._job.client().request(
+                "GET", self._target.url, headers=headers, timeout_seconds=self._timeout_seconds + 1,
+                body_bytes_max=self._bytes_max,
+            )  # fmt: skip
+        except HttpBodyTooLargeError:
+            raise self._too_large() from None
+        except HttpClientError as error:
+            raise ScrapeError(error.reason) from error
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
+
+    def _too_large(self) -> ScrapeLimitError:
+        bound = self._job.settings.body_bytes_max
+        said = (
+            f"body_size_limit of {bound} bytes"
+            if bound
+            else f"bound of {BODY_BYTES_MAX} bytes; set body_size_limit to change it"
+        )
+        return ScrapeLimitError(f"the exposition exceeds the {said}", is_body=True)
+
+    def _own_headers(self) -> list[tuple[str, str]]:
+        settings = self._job.settings
+        return [
+            ("User-Agent", self._job.context.user_agent),
+            ("Accept", accept_header(settings.protocols, settings.escaping)),
+            ("Accept-Encoding", "gzip" if settings.is_compressed else "identity"),
+            ("X-Prometheus-Scrape-Timeout-Seconds", f"{self._timeout_seconds:g}"),
+        ]
+
+    def _request_bytes(self, configured: tuple[tuple[str, str], ...]) -> bytes:
+        lines = [f"GET {self._target.path_and_query} HTTP/1.1", f"Host: {self._target.authority}"]
+        for name, value in (*self._own_headers(), *configured):
+            if any(character in name + value for character in "\r\n\0"):
+                raise InputError(f"the header {name!r} contains a line break")
+            lines.append(f"{name}: {value}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _has_secret_files(http: HttpClientSettings) -> bool:
+    return bool(
+        http.bearer_token_file
+        or (http.basic_auth and (http.basic_auth.username_file or http.basic_auth.password_file))
+        or (http.authorization and http.authorization.credentials_file)
+        or any(header.files for header in http.http_headers.values())
+    )
+
+
+def _status_text(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or str(error)).lower().replace('_', ' ')}"
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    if (
+        isinstance(error, OSError)
+        and error.errno is not None
+        and error.strerror
+        and "Connect call" not in error.strerror
+    ):
+        return error.strerror.lower()
+    if isinstance(error, ConnectionRefusedError) or "Errno 111" in str(error):
+        return "connection refused"
+    return str(error)

@@ -1,0 +1,298 @@
+"""The scrape side of Prometheus's configuration file: `global`, `scrape_configs`, and what follows from both for one job.
+
+The structs say what is well-formed by itself; `resolve_jobs` checks what depends on several places and gives every job its
+`PoolSettings`, defaults filled in.
+Invariant: a job that resolved needs nothing else of the file.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from nunchi.admission.limits import SeriesLimits
+from nunchi.intake.mechanisms import DiscoverySettings, UnsupportedSettingsError, refuse_unsupported
+from nunchi.intake.scrape.fetch import FetchSettings
+from nunchi.intake.scrape.negotiation import DEFAULT_PROTOCOLS, PROTOCOL_MEDIA_TYPES, UNREAD_PROTOCOLS
+from nunchi.intake.scrape.pool import PoolSettings
+from nunchi.intake.scrape.series import SampleRules
+from nunchi.intake.scrape.target import TargetDefaults
+from nunchi.kit.http_client import HttpClientSettings
+from nunchi.kit.settings import Duration, Expanded, FieldError
+from nunchi.kit.sizes import Size
+from nunchi.model.names import NameScheme, is_encodable
+from nunchi.model.relabel import Relabeller, RelabelRule
+from nunchi.wire.exposition import ExpositionFormat
+
+DEFAULT_INTERVAL = Duration(60_000)
+DEFAULT_TIMEOUT = Duration(10_000)
+LEGACY_ESCAPING = "underscores"
+UTF8_ESCAPING = "allow-utf-8"
+
+Escaping = Literal["allow-utf-8", "underscores", "dots", "values"]
+
+
+def check_protocols(protocols: Sequence[str] | None) -> None:
+    """Known protocols, each once."""
+    if protocols is None:
+        return
+    if not protocols:
+        raise FieldError("scrape_protocols cannot be empty: name one, or remove the key", "scrape_protocols")
+    for position, name in enumerate(protocols):
+        if name not in PROTOCOL_MEDIA_TYPES:
+            raise FieldError(_unknown_protocol(name), "scrape_protocols", position)
+        if name in protocols[:position]:
+            raise FieldError(f"{name} is given twice: keep one", "scrape_protocols", position)
+
+
+def _unknown_protocol(name: str) -> str:
+    return f'"{name}" is not known: use one of {", ".join(sorted(PROTOCOL_MEDIA_TYPES))}'
+
+
+class ScrapeOptions(DiscoverySettings, frozen=True, forbid_unknown_fields=True):
+    """What stands in a job; a key that may stand in `global` too is None or 0 where the job does not say it."""
+
+    job_name: str = ""
+    scrape_interval: Duration = Duration(0)
+    scrape_timeout: Duration = Duration(0)
+    scrape_protocols: tuple[str, ...] | None = None
+    fallback_scrape_protocol: str = ""
+    scrape_native_histograms: bool | None = None
+    scrape_classic_histograms: bool | None = None
+    always_scrape_classic_histograms: bool | None = None
+    convert_classic_histograms_to_nhcb: bool | None = None
+    extra_scrape_metrics: bool | None = None
+    metrics_path: str = "/metrics"
+    scheme: Literal["http", "https"] = "http"
+    params: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    honor_labels: bool = False
+    honor_timestamps: bool = True
+    track_timestamps_staleness: bool = False
+    enable_compression: bool = True
+    scrape_failure_log_file: str = ""
+    body_size_limit: Size = Size(0)
+    sample_limit: int = 0
+    target_limit: int = 0
+    label_limit: int = 0
+    label_name_length_limit: int = 0
+    label_value_length_limit: int = 0
+    keep_dropped_targets: int = 0
+    native_histogram_bucket_limit: int = 0
+    native_histogram_min_bucket_factor: float = 0.0
+    metric_name_validation_scheme: NameScheme | None = None
+    metric_name_escaping_scheme: Escaping | None = None
+    relabel_configs: tuple[RelabelRule, ...] = ()
+    metric_relabel_configs: tuple[RelabelRule, ...] = ()
+
+
+class JobSettings(ScrapeOptions, frozen=True, forbid_unknown_fields=True):
+    """One entry of `scrape_configs`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.job_name:
+            raise FieldError("job_name is missing: every job needs a name of its own", "job_name")
+        if self.scrape_interval and self.scrape_timeout > self.scrape_interval:
+            raise FieldError(
+                f"scrape_timeout {self.scrape_timeout} is longer than scrape_interval {self.scrape_interval}: shorten it",
+                "scrape_timeout",
+            )
+        check_protocols(self.scrape_protocols)
+        if self.fallback_scrape_protocol and self.fallback_scrape_protocol not in PROTOCOL_MEDIA_TYPES:
+            raise FieldError(_unknown_protocol(self.fallback_scrape_protocol), "fallback_scrape_protocol")
+        check_limits(self)
+
+
+class GlobalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`global`: defaults for jobs, and what concerns the whole server."""
+
+    scrape_interval: Duration = Duration(0)
+    scrape_timeout: Duration = Duration(0)
+    scrape_protocols: tuple[str, ...] | None = None
+    scrape_native_histograms: bool | None = None
+    always_scrape_classic_histograms: bool | None = None
+    convert_classic_histograms_to_nhcb: bool | None = None
+    extra_scrape_metrics: bool | None = None
+    evaluation_interval: Duration = DEFAULT_INTERVAL
+    rule_query_offset: Duration = Duration(0)
+    external_labels: dict[str, Expanded] = {}
+    query_log_file: str = ""
+    scrape_failure_log_file: str = ""
+    body_size_limit: Size = Size(0)
+    sample_limit: int = 0
+    target_limit: int = 0
+    label_limit: int = 0
+    label_name_length_limit: int = 0
+    label_value_length_limit: int = 0
+    keep_dropped_targets: int = 0
+    metric_name_validation_scheme: NameScheme | None = None
+    metric_name_escaping_scheme: Escaping | None = None
+
+    def __post_init__(self) -> None:
+        if self.scrape_timeout > self.interval:
+            raise FieldError(
+                f"scrape_timeout {self.scrape_timeout} is longer than scrape_interval {self.interval}: shorten it",
+                "scrape_timeout",
+            )
+        check_protocols(self.scrape_protocols)
+        check_limits(self)
+        for name, value in self.external_labels.items():
+            if not NameScheme.UTF8.is_label_name(name):
+                raise FieldError(f"{name!r} is not a valid label name", "external_labels", name)
+            if not is_encodable(value):
+                raise FieldError(f"{value!r} is not a valid label value", "external_labels", name)
+        check_escaping(self.metric_name_validation_scheme, self.metric_name_escaping_scheme)
+
+    @property
+    def interval(self) -> Duration:
+        """`scrape_interval`, or its default."""
+        return self.scrape_interval or DEFAULT_INTERVAL
+
+    @property
+    def timeout(self) -> Duration:
+        """`scrape_timeout`, or its default, which is never longer than the interval."""
+        return self.scrape_timeout or min(DEFAULT_TIMEOUT, self.interval)
+
+
+class ScrapeConfigFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file of `scrape_config_files` may say."""
+
+    scrape_configs: tuple[JobSettings, ...] = ()
+
+
+def check_limits(settings: JobSettings | GlobalSettings) -> None:
+    """Limits are numbers from 0."""
+    for name in ("sample", "target", "label", "label_name_length", "label_value_length"):
+        if getattr(settings, f"{name}_limit") < 0:
+            raise FieldError("a limit is 0 (none) or more", f"{name}_limit")
+    if settings.keep_dropped_targets < 0:
+        raise FieldError("a limit is 0 (none) or more", "keep_dropped_targets")
+
+
+def check_escaping(scheme: NameScheme | None, escaping: str | None) -> None:
+    """Names that may not be UTF-8 cannot be asked for as UTF-8."""
+    if scheme is NameScheme.LEGACY and escaping == UTF8_ESCAPING:
+        raise FieldError(
+            f"{UTF8_ESCAPING} asks targets for names that metric_name_validation_scheme legacy forbids: change one of both",
+            "metric_name_escaping_scheme",
+        )
+
+
+def check_jobs(common: GlobalSettings, jobs: Sequence[JobSettings]) -> None:
+    """Raise `FieldError` for what is wrong between jobs, or between a job and `global`; steps begin at `scrape_configs`."""
+    seen: set[str] = set()
+    for position, job in enumerate(jobs):
+        if job.job_name in seen:
+            raise FieldError(
+                f'a second job is called "{job.job_name}": every job needs a name of its own',
+                "scrape_configs",
+                position,
+                "job_name",
+            )
+        seen.add(job.job_name)
+        try:
+            _check_job(common, job)
+        except FieldError as error:
+            raise FieldError(str(error), "scrape_configs", position, *error.steps) from None
+
+
+def _check_job(common: GlobalSettings, job: JobSettings) -> None:
+    interval = job.scrape_interval or common.interval
+    if job.scrape_timeout > interval:
+        raise FieldError(
+            f"scrape_timeout {job.scrape_timeout} is longer than the scrape_interval {interval} of global: shorten it",
+            "scrape_timeout",
+        )
+    scheme = _scheme(common, job)
+    check_escaping(scheme, _escaping(common, job, scheme))
+    for key in ("relabel_configs", "metric_relabel_configs"):
+        for place, rule in enumerate(getattr(job, key)):
+            try:
+                rule.check_names(scheme)
+            except ValueError as error:
+                raise FieldError(str(error), key, place) from None
+
+
+def _scheme(common: GlobalSettings, job: JobSettings) -> NameScheme:
+    return job.metric_name_validation_scheme or common.metric_name_validation_scheme or NameScheme.UTF8
+
+
+def _escaping(common: GlobalSettings, job: JobSettings, scheme: NameScheme) -> str:
+    default = UTF8_ESCAPING if scheme is NameScheme.UTF8 else LEGACY_ESCAPING
+    return job.metric_name_escaping_scheme or common.metric_name_escaping_scheme or default
+
+
+def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path) -> PoolSettings:
+    """Everything a pool needs; relative file names are below `folder`. Raises `UnsupportedSettingsError`."""
+    where = f'job "{job.job_name}"'
+    refuse_unsupported(job, where)
+    for name in ("scrape_native_histograms", "convert_classic_histograms_to_nhcb"):
+        own = getattr(job, name)
+        if getattr(common, name) if own is None else own:
+            raise UnsupportedSettingsError(
+                f"{where}: {name} is on, and native histograms are not stored by this version; set it to false"
+            )
+    scheme = _scheme(common, job)
+    protocols = tuple(job.scrape_protocols or common.scrape_protocols or DEFAULT_PROTOCOLS)
+    if all(name in UNREAD_PROTOCOLS for name in protocols):
+        raise UnsupportedSettingsError(
+            f"{where}: {', '.join(protocols)} is not read by this version; add a text protocol"
+        )
+    interval = job.scrape_interval or common.interval
+    timeout = job.scrape_timeout or min(common.timeout, interval)
+    return PoolSettings(
+        defaults=TargetDefaults(job.job_name, job.scheme, job.metrics_path, interval.ms, timeout.ms, job.params),
+        relabelling=Relabeller(job.relabel_configs, scheme),
+        rules=SampleRules(
+            relabelling=Relabeller(job.metric_relabel_configs, scheme),
+            limits=SeriesLimits(
+                job.label_limit or common.label_limit,
+                job.label_name_length_limit or common.label_name_length_limit,
+                job.label_value_length_limit or common.label_value_length_limit,
+            ),
+            scheme=scheme,
+            honor_labels=job.honor_labels,
+            honor_timestamps=job.honor_timestamps,
+            track_timestamps_staleness=job.track_timestamps_staleness,
+            samples_max=job.sample_limit or common.sample_limit,
+        ),
+        fetch=FetchSettings(
+            http=HttpClientSettings(**{name: getattr(job, name) for name in HttpClientSettings.__struct_fields__}),
+            protocols=protocols,
+            escaping=_escaping(common, job, scheme),
+            fallback=_fallback(job, where),
+            is_compressed=job.enable_compression,
+            body_bytes_max=(job.body_size_limit or common.body_size_limit).bytes,
+            folder=folder,
+        ),
+        targets_max=job.target_limit or common.target_limit,
+        dropped_kept_max=job.keep_dropped_targets or common.keep_dropped_targets,
+        extra_report=bool(
+            common.extra_scrape_metrics if job.extra_scrape_metrics is None else job.extra_scrape_metrics
+        ),
+    )
+
+
+def _fallback(job: JobSettings, where: str) -> ExpositionFormat | None:
+    if not job.fallback_scrape_protocol:
+        return None
+    try:
+        return ExpositionFormat.of_protocol(job.fallback_scrape_protocol)
+    except ValueError as error:
+        raise UnsupportedSettingsError(f"{where}: fallback_scrape_protocol: {error}") from None
+
+
+def unacted(common: GlobalSettings, jobs: Iterable[JobSettings]) -> list[str]:
+    """Sentences about settings that are accepted and change nothing here, to be logged when they are applied."""
+    remarks = []
+    if common.query_log_file:
+        remarks.append("global.query_log_file is accepted but no query log is written by this version")
+    owners: list[tuple[str, GlobalSettings | JobSettings]] = [("global", common)]
+    owners += [(f'job "{job.job_name}"', job) for job in jobs]
+    for owner, settings in owners:
+        if settings.scrape_failure_log_file:
+            remarks.append(
+                f"{owner}: scrape_failure_log_file is accepted but not written; failures are on the targets page"
+            )
+    return remarks
