@@ -1,0 +1,48 @@
+"""A recording rule: a query's result under a new name, with labels of the rule set over it.
+
+Invariant: all elements of a result have different labels after the change, or nothing of it is stored.
+"""
+
+from nunchi.model.labels import METRIC_NAME, Labels
+from nunchi.query.syntax import parse
+from nunchi.rules.dependencies import Reads, reads_of
+from nunchi.rules.errors import RuleError
+from nunchi.rules.evaluator import Evaluator
+from nunchi.rules.files import RuleSettings
+from nunchi.rules.output import Output, SeriesColumns, elements_of
+from nunchi.rules.status import RuleHealth, RuleKind, RuleStatus
+
+
+class RecordingRule:
+    """One `record:` entry of a rule file."""
+
+    kind = RuleKind.RECORDING
+
+    def __init__(self, settings: RuleSettings, group_labels: dict[str, str]) -> None:
+        self.settings = settings
+        self.name = settings.record
+        self.labels = Labels({**group_labels, **settings.labels})
+        self.writes = frozenset({self.name})
+        self.reads: Reads = reads_of(parse(settings.expr))
+        self._changes = {**group_labels, **settings.labels, METRIC_NAME: self.name}
+
+    def identity(self) -> tuple[str, str, Labels]:
+        """What stays the same when the rule's expression is edited."""
+        return "record", self.name, self.labels
+
+    async def evaluate(self, evaluator: Evaluator, at_ms: int, limit: int, columns: SeriesColumns) -> Output:
+        """The rule's result as cells; raises `RuleError` or `QueryError`."""
+        value = await evaluator.evaluate(self.settings.expr, at_ms)
+        table, values = elements_of(value)
+        if limit and len(values) > limit:
+            raise RuleError(
+                f"exceeded limit of {limit} with {len(values)} series: raise the group's limit or aggregate"
+            )
+        found = columns.find(table, self._changes)
+        if found is None:
+            raise RuleError("vector contains metrics with the same labelset after applying rule labels")
+        return Output(found, values)
+
+    def status(self, health: RuleHealth, last_error: str, seconds: float, at_ms: int) -> RuleStatus:
+        """The rule as others see it."""
+        return RuleStatus(self.kind, self.name, self.settings.expr, self.labels, health, last_error, seconds, at_ms)
