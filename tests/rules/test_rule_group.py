@@ -1,6 +1,7 @@
 """Recording, order within a group, staleness, limits, offsets, missed slots, reloads."""
 
 import asyncio
+from itertools import pairwise
 
 from tests.rules.canned import House, instances
 
@@ -170,7 +171,7 @@ async def test_manager_evaluates_every_slot_and_keeps_unchanged_groups():
     assert manager._groups["rules0.yml;g"] is kept
     times = [time for time, _ in house.samples("x")[Labels.of("x")]]
     assert len(times) == 20
-    assert {late - early for early, late in zip(times, times[1:], strict=False)} == {10_000}
+    assert {late - early for early, late in pairwise(times)} == {10_000}
     assert len(house.samples("y")[Labels.of("y")]) == 10
     assert [status.name for status in manager.groups()] == ["g", "h"]
     await stop(task)
