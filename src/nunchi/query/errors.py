@@ -1,12 +1,12 @@
 """What can go wrong with a query.
 
-    QueryError (InputError)          the query, not the server, is at fault
-    ├── ParseError                   the text is no PromQL; has a position
-    ├── ExecutionError               valid text that these samples or settings do not allow
-    │   ├── LimitError               a limit was hit; names it, its value and the flag that changes it
-    │   └── Unsupported              valid PromQL that this engine refuses, said before any sample is read
-    ├── QueryTimeout                 the deadline passed
-    └── QueryCanceled                whoever asked has left
+QueryError (InputError)          the query, not the server, is at fault
+├── ParseError                   the text is no PromQL; has a position
+├── ExecutionError               valid text that these samples or settings do not allow
+│   ├── LimitError               a limit was hit; names it, its value and the flag that changes it
+│   └── Unsupported              valid PromQL that this engine refuses, said before any sample is read
+├── QueryTimeout                 the deadline passed
+└── QueryCanceled                whoever asked has left
 """
 
 from nunchi.kit.errors import InputError

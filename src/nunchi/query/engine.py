@@ -1,0 +1,247 @@
+"""The engine: text and times to a value. Synchronous; `runner.py` is its face for asyncio.
+
+Invariant: a query reads through one querier, and closes it.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.kit.telemetry import Telemetry
+from nunchi.query.errors import ExecutionError
+from nunchi.query.kernels import windows
+from nunchi.query.limits import Budget, Limits
+from nunchi.query.notices import Notices
+from nunchi.query.operators import tables
+from nunchi.query.operators.build import build, window_source
+from nunchi.query.operators.duplicates import merge_block
+from nunchi.query.operators.operator import Block, QueryContext, Scope, collect
+from nunchi.query.operators.scalars import evaluate_scalar
+from nunchi.query.plan import nodes as plan
+from nunchi.query.plan.rewrite import rewrite
+from nunchi.query.plan.translate import translate
+from nunchi.query.syntax import STABLE, ParserSettings, parse, resolve_durations
+from nunchi.query.syntax.nodes import StringLiteral
+from nunchi.query.values import Matrix, QueryResult, Samples, Scalar, Statistics, String, Value, Vector
+from nunchi.storage.contracts import Querier
+
+LOOKBACK_MS = 5 * 60 * 1000
+SUBQUERY_STEP_MS = 60 * 1000
+PLANS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an engine is made with.
+
+    lookback_ms       how far an instant selector looks back
+    subquery_step_ms  the step of subqueries that name none
+    delays_names      metric names are dropped at the end of a query (`promql-delayed-name-removal`)
+    rewrites          plans are rewritten; off only to compare
+    """
+
+    lookback_ms: int = LOOKBACK_MS
+    subquery_step_ms: int = SUBQUERY_STEP_MS
+    limits: Limits = field(default_factory=Limits)
+    parser: ParserSettings = STABLE
+    delays_names: bool = False
+    rewrites: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """What one query may say for itself. 0 and None: as the engine's settings say.
+
+    notices_max  how many warnings and infos are shown; 0: all
+    """
+
+    lookback_ms: int = 0
+    budget: Budget | None = None
+    notices_max: int = 10
+
+
+DEFAULT_OPTIONS = QueryOptions()
+OpenQuerier = Callable[[], Querier]
+Plan = plan.PlanNode | StringLiteral
+
+
+class Engine:
+    """Evaluates expressions. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: EngineSettings | None = None,
+        telemetry: Telemetry | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings or EngineSettings()
+        self._monotonic = monotonic
+        self._plans: OrderedDict[tuple[str, int, int], Plan] = OrderedDict()
+        telemetry = telemetry or Telemetry()
+        self._samples = telemetry.counter(
+            "nunchi_query_samples_total", "Samples that the windows and look-backs of queries held."
+        )
+        self._queries = telemetry.counter("nunchi_queries_total", "Queries evaluated.", "kind")
+
+    def instant(
+        self,
+        open_querier: OpenQuerier,
+        expression: str,
+        at_ms: int,
+        options: QueryOptions = DEFAULT_OPTIONS,
+    ) -> QueryResult:
+        """The value of an expression at one time; raises `QueryError`."""
+        self._queries.add(1, "instant")
+        return self._run(open_querier, expression, at_ms, at_ms, 0, options)
+
+    def range(
+        self,
+        open_querier: OpenQuerier,
+        expression: str,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        options: QueryOptions = DEFAULT_OPTIONS,
+    ) -> QueryResult:
+        """The values of an expression at start, start + step, … up to the end; raises `QueryError`."""
+        if step_ms <= 0 or end_ms < start_ms:
+            raise ExecutionError("a range needs a positive step, and an end that is not before its start")
+        self._queries.add(1, "range")
+        return self._run(open_querier, expression, start_ms, end_ms, step_ms, options)
+
+    def plan(self, expression: str, step_ms: int = 0, range_ms: int = 0) -> Plan:
+        """The plan of an expression, from the cache where it was asked for before; raises `QueryError`."""
+        for key in ((expression, -1, -1), (expression, step_ms, range_ms)):
+            found = self._plans.get(key)
+            if found is not None:
+                return found
+        node = parse(expression, self.settings.parser)
+        resolved = resolve_durations(node, expression, step_ms, range_ms)
+        made = translate(resolved)
+        if self.settings.rewrites and not isinstance(made, StringLiteral):
+            made = rewrite(made)
+        key = (expression, -1, -1) if resolved is node else (expression, step_ms, range_ms)
+        self._plans[key] = made
+        while len(self._plans) > PLANS_MAX:
+            self._plans.popitem(last=False)
+        return made
+
+    def _run(
+        self,
+        open_querier: OpenQuerier,
+        expression: str,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        options: QueryOptions,
+    ) -> QueryResult:
+        planned = self.plan(expression, step_ms, end_ms - start_ms)
+        budget = options.budget or Budget(self.settings.limits, self._monotonic)
+        notices = Notices()
+        querier = open_querier()
+        try:
+            context = QueryContext(
+                querier=querier,
+                symbols=tables.QuerySymbols(querier.symbols),
+                budget=budget,
+                notices=notices,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                step_ms=step_ms,
+                lookback_ms=options.lookback_ms or self.settings.lookback_ms,
+                subquery_step_ms=self.settings.subquery_step_ms,
+                delays_names=self.settings.delays_names,
+            )
+            times = np.arange(start_ms, end_ms + 1, step_ms or 1, dtype=np.int64)
+            with np.errstate(all="ignore"):
+                value = evaluate(planned, Scope(context, times))
+        finally:
+            querier.close()
+        self._samples.add(budget.samples)
+        return QueryResult(
+            value,
+            notices.warnings(expression, options.notices_max),
+            notices.infos(expression, options.notices_max),
+            Statistics(budget.samples, budget.peak_cells),
+        )
+
+
+def evaluate(planned: Plan, scope: Scope) -> Value:
+    """The value of a plan."""
+    context, times = scope.context, scope.times
+    if isinstance(planned, StringLiteral):
+        _refuse_range(context, "string")
+        return String(planned.value, context.start_ms)
+    if isinstance(planned, plan.RangeSelect | plan.Subquery):
+        _refuse_range(context, "range vector")
+        return _samples(planned, scope)
+    if plan.is_scalar(planned):
+        values = evaluate_scalar(planned, scope, build)
+        if not context.is_range:
+            return Scalar(float(values[0]), context.start_ms)
+        present = np.ones((1, len(times)), np.bool_)
+        return Matrix(tables.empty_table(context.symbols, 1), times, values.reshape(1, -1), present)
+    block = _settle_names(collect(build(planned, scope), scope))
+    if context.is_range:
+        return _matrix(block, times)
+    rows = np.flatnonzero(block.present[:, 0])
+    return Vector(block.labels.take(rows), block.values[rows, 0], context.start_ms)
+
+
+def _refuse_range(context: QueryContext, kind: str) -> None:
+    if context.is_range:
+        raise ExecutionError(f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector')
+
+
+def _settle_names(block: Block) -> Block:
+    """Drop the metric names that were to go at the end of the query."""
+    if block.drop_name is None or not block.drop_name.any():
+        return block
+    labels = block.labels
+    changes = np.where(block.drop_name, 0, tables.LEAVE).astype(np.int32)
+    for name in tables.METADATA_LABELS:
+        labels = tables.set_label(labels, name, changes)
+    return merge_block(Block(labels, block.values, block.present))
+
+
+def _matrix(block: Block, times: NDArray[np.int64]) -> Matrix:
+    """Series that have any value, sorted by labels."""
+    rows = np.flatnonzero(block.present.any(axis=1))
+    rows = rows[tables.sorted_order(block.labels.take(rows))]
+    if len(rows) == len(block.values) and (np.diff(rows) == 1).all():
+        return Matrix(block.labels, times, block.values, block.present)
+    return Matrix(block.labels.take(rows), times, block.values[rows], block.present[rows])
+
+
+def _samples(window: plan.RangeSelect | plan.Subquery, scope: Scope) -> Samples:
+    """The samples within one window."""
+    function = plan.RangeFunction("last_over_time", window)
+    source = window_source(function, scope)
+    labels = source.series()
+    end_ms = int(source.references[0])
+    counts = np.zeros(len(labels), np.int64)
+    pieces: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    for tile, _ in source.tiles():
+        held, times, values = windows.gather(
+            tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets,
+            end_ms - source.range_ms, end_ms,
+        )  # fmt: skip
+        scope.context.budget.hold(1, len(values))
+        scope.context.budget.tick(len(values))
+        counts[tile.series] = held
+        pieces.append((tile.series, held, times, values))
+    rows = np.flatnonzero(counts)
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(counts[rows], out=offsets[1:])
+    begins = np.zeros(len(labels), np.int64)
+    begins[rows] = offsets[:-1]
+    all_times, all_values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1])
+    for series, held, times, values in pieces:
+        starts = np.cumsum(held) - held
+        places = np.repeat(begins[series] - starts, held) + np.arange(len(values))
+        all_times[places], all_values[places] = times, values
+    return Samples(labels.take(rows), offsets, all_times, all_values)

@@ -1,0 +1,183 @@
+"""The JSON of results, as Prometheus's API writes it: numbers as shortest texts, times in seconds with milliseconds.
+
+Label sets come as ids into an arena of JSON strings, so no label set is made for what is only passed on.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+cdef extern from *:
+    """
+    #include <charconv>
+    #include <cmath>
+    #include <cstdint>
+    #include <cstring>
+    #include <string>
+
+    /* Shortest digits that read back the same; plain notation from 1e-6 up to 1e21, else with an exponent. */
+    static inline void put_number(std::string& out, double value, bool plain) {
+        if (std::isnan(value)) { out += "NaN"; return; }
+        if (std::isinf(value)) { out += value > 0 ? "+Inf" : "-Inf"; return; }
+        char buffer[40];
+        const char* end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+        const double size = std::fabs(value);
+        if (!plain && value != 0 && (size < 1e-6 || size >= 1e21)) { out.append(buffer, end - buffer); return; }
+        const char* from = buffer;
+        if (*from == '-') { out += '-'; ++from; }
+        const char* mark = from;
+        while (*mark != 'e') ++mark;
+        int exponent = 0;
+        const bool below = mark[1] == '-';
+        for (const char* digit = mark + 2; digit < end; ++digit) exponent = exponent * 10 + (*digit - '0');
+        if (below) exponent = -exponent;
+        char digits[24];
+        int count = 0;
+        for (; from < mark; ++from) if (*from != '.') digits[count++] = *from;
+        if (exponent < 0) {
+            out += "0.";
+            out.append(-exponent - 1, '0');
+            out.append(digits, count);
+        } else if (count <= exponent + 1) {
+            out.append(digits, count);
+            out.append(exponent + 1 - count, '0');
+        } else {
+            out.append(digits, exponent + 1);
+            out += '.';
+            out.append(digits + exponent + 1, count - exponent - 1);
+        }
+    }
+
+    static inline void put_time(std::string& out, int64_t milliseconds) {
+        char buffer[24];
+        if (milliseconds < 0) { out += '-'; milliseconds = -milliseconds; }
+        out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, milliseconds / 1000).ptr);
+        const int rest = static_cast<int>(milliseconds % 1000);
+        if (rest) {
+            const char text[4] = {'.', char('0' + rest / 100), char('0' + rest / 10 % 10), char('0' + rest % 10)};
+            out.append(text, 4);
+        }
+    }
+
+    static inline void put_text(std::string& out, const char* arena, int64_t begin, int64_t end) {
+        out.append(arena + begin, end - begin);
+    }
+    """
+    void put_number(string& out, double value, bint plain) nogil
+    void put_time(string& out, int64_t milliseconds) nogil
+    void put_text(string& out, const char* arena, int64_t begin, int64_t end) nogil
+
+
+def format_number(double value, bint plain=False):
+    """One number as the API prints it; `plain` never uses an exponent."""
+    cdef string out
+    put_number(out, value, plain)
+    return out.decode()
+
+
+cdef void put_labels(
+    string& out, const int32_t[::1] names, const int32_t[::1] values, int64_t begin, int64_t end,
+    const char* arena, const int64_t[::1] texts,
+) noexcept nogil:
+    cdef int64_t i
+    out.append(b'{"metric":{')
+    for i in range(begin, end):
+        if i > begin:
+            out.append(b",")
+        put_text(out, arena, texts[names[i]], texts[names[i] + 1])
+        out.append(b":")
+        put_text(out, arena, texts[values[i]], texts[values[i] + 1])
+    out.append(b"}")
+
+
+def vector_json(
+    const int32_t[::1] names, const int32_t[::1] label_values, const int64_t[::1] offsets,
+    bytes arena, const int64_t[::1] texts, const double[::1] values, int64_t timestamp_ms,
+):
+    """`[{"metric":{…},"value":[t,"v"]},…]`. Names and values index `texts`, offsets of JSON strings in the arena."""
+    cdef Py_ssize_t row
+    cdef string out, time
+    cdef const char* data = arena
+    with nogil:
+        put_time(time, timestamp_ms)
+        out.append(b"[")
+        for row in range(values.shape[0]):
+            if row:
+                out.append(b",")
+            put_labels(out, names, label_values, offsets[row], offsets[row + 1], data, texts)
+            out.append(b',"value":[')
+            out.append(time)
+            out.append(b',"')
+            put_number(out, values[row], False)
+            out.append(b'"]}')
+        out.append(b"]")
+    return PyBytes_FromStringAndSize(out.data(), out.size())
+
+
+def matrix_json(
+    const int32_t[::1] names, const int32_t[::1] label_values, const int64_t[::1] offsets,
+    bytes arena, const int64_t[::1] texts, const int64_t[::1] times, const double[:, ::1] values,
+    const uint8_t[:, ::1] present,
+):
+    """`[{"metric":{…},"values":[[t,"v"],…]},…]`: the cells that are present."""
+    cdef Py_ssize_t row, s, steps = times.shape[0]
+    cdef string out, time
+    cdef vector[string] printed
+    cdef const char* data = arena
+    cdef bint first
+    with nogil:
+        for s in range(steps):
+            time.clear()
+            time.append(b"[")
+            put_time(time, times[s])
+            time.append(b',"')
+            printed.push_back(time)
+        out.append(b"[")
+        for row in range(values.shape[0]):
+            if row:
+                out.append(b",")
+            put_labels(out, names, label_values, offsets[row], offsets[row + 1], data, texts)
+            out.append(b',"values":[')
+            first = True
+            for s in range(steps):
+                if present[row, s]:
+                    if not first:
+                        out.append(b",")
+                    first = False
+                    out.append(printed[s])
+                    put_number(out, values[row, s], False)
+                    out.append(b'"]')
+            out.append(b"]}")
+        out.append(b"]")
+    return PyBytes_FromStringAndSize(out.data(), out.size())
+
+
+def samples_json(
+    const int32_t[::1] names, const int32_t[::1] label_values, const int64_t[::1] offsets,
+    bytes arena, const int64_t[::1] texts, const int64_t[::1] sample_offsets, const int64_t[::1] times,
+    const double[::1] values,
+):
+    """As `matrix_json`, of series with times of their own: `sample_offsets[row]` to `sample_offsets[row + 1]`."""
+    cdef Py_ssize_t row
+    cdef int64_t i
+    cdef string out
+    cdef const char* data = arena
+    with nogil:
+        out.append(b"[")
+        for row in range(sample_offsets.shape[0] - 1):
+            if row:
+                out.append(b",")
+            put_labels(out, names, label_values, offsets[row], offsets[row + 1], data, texts)
+            out.append(b',"values":[')
+            for i in range(sample_offsets[row], sample_offsets[row + 1]):
+                if i > sample_offsets[row]:
+                    out.append(b",")
+                out.append(b"[")
+                put_time(out, times[i])
+                out.append(b',"')
+                put_number(out, values[i], False)
+                out.append(b'"]')
+            out.append(b"]}")
+        out.append(b"]")
+    return PyBytes_FromStringAndSize(out.data(), out.size())

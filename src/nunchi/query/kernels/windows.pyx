@@ -1,0 +1,551 @@
+"""Windows over tiles: instant selection with lookback, and every function of a range that needs only its floats.
+
+One call evaluates some rows of a tile at all steps. The borders of the windows are computed once per timestamp vector. A
+window is left-open: (reference - width, reference]. Cells without a
+value and staleness markers are told by their bits and are no samples. Formulas and their order of operations are
+Prometheus's, so that results are equal to the bit.
+"""
+
+from libc.math cimport fabs, floor, isinf, isnan, sqrt, NAN, INFINITY
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+from libcpp.vector cimport vector
+
+import numpy as np
+
+from nunchi.query.kernels.exact cimport add, quantile_of
+
+cdef uint64_t STALE_BITS = 0x7FF0000000000002
+cdef uint64_t ABSENT_BITS = 0x7FF80000AB5E2701
+
+
+# Up to here the borders of all vectors of a tile are kept (steps x vectors).
+cdef Py_ssize_t BORDERS_MAX = 1 << 20
+
+
+cdef struct Window:
+    const int64_t* times
+    const double* values
+    const int32_t* falls   # falls[i]: how often the value fell up to cell i; only for counters
+    const int32_t* turns   # turns[i]: how often the value changed up to cell i; only for changes()
+    Py_ssize_t begin
+    Py_ssize_t end
+    int64_t start_ms
+    int64_t end_ms
+    int64_t now_ms
+    double range_seconds
+    double first
+    double second
+    double* scratch
+
+
+ctypedef bint (*Function)(Window* window, double* result) noexcept nogil
+
+
+cdef inline uint64_t bits_of(const double* value) noexcept nogil:
+    cdef uint64_t bits
+    memcpy(&bits, value, 8)
+    return bits
+
+
+cdef inline bint is_sample(const double* value) noexcept nogil:
+    cdef uint64_t bits = bits_of(value)
+    return bits != STALE_BITS and bits != ABSENT_BITS
+
+
+# --- counters and gauges -------------------------------------------------------------------------------------------
+
+
+cdef bint extrapolated(Window* w, double* result, bint is_counter, bint is_rate) noexcept nogil:
+    cdef Py_ssize_t intervals = w.end - w.begin - 1, i
+    cdef double first, last, change, to_start, to_end, to_zero, sampled, average, threshold, factor
+    if intervals < 1:
+        return False
+    first = w.values[w.begin]
+    last = w.values[w.end - 1]
+    change = last - first
+    if is_counter and w.falls[w.end - 1] != w.falls[w.begin]:
+        for i in range(w.begin + 1, w.end):
+            if w.values[i] < w.values[i - 1]:
+                change += w.values[i - 1]
+    to_start = <double>(w.times[w.begin] - w.start_ms) / 1000
+    to_end = <double>(w.end_ms - w.times[w.end - 1]) / 1000
+    sampled = <double>(w.times[w.end - 1] - w.times[w.begin]) / 1000
+    average = sampled / <double>intervals
+    threshold = average * 1.1
+    if to_start >= threshold:
+        to_start = average / 2
+    if is_counter:
+        to_zero = to_start
+        if change > 0 and first >= 0:
+            to_zero = sampled * (first / change)
+        if to_zero < to_start:
+            to_start = to_zero
+    if to_end >= threshold:
+        to_end = average / 2
+    factor = (sampled + to_start + to_end) / sampled
+    if is_rate:
+        factor /= w.range_seconds
+    result[0] = change * factor
+    return True
+
+
+cdef bint f_rate(Window* w, double* result) noexcept nogil:
+    return extrapolated(w, result, True, True)
+
+
+cdef bint f_increase(Window* w, double* result) noexcept nogil:
+    return extrapolated(w, result, True, False)
+
+
+cdef bint f_delta(Window* w, double* result) noexcept nogil:
+    return extrapolated(w, result, False, False)
+
+
+cdef bint f_irate(Window* w, double* result) noexcept nogil:
+    cdef double last, before
+    if w.end - w.begin < 2:
+        return False
+    last = w.values[w.end - 1]
+    before = w.values[w.end - 2]
+    result[0] = last if last < before else last - before
+    result[0] /= <double>(w.times[w.end - 1] - w.times[w.end - 2]) / 1000
+    return True
+
+
+cdef bint f_idelta(Window* w, double* result) noexcept nogil:
+    if w.end - w.begin < 2:
+        return False
+    result[0] = w.values[w.end - 1] - w.values[w.end - 2]
+    return True
+
+
+cdef bint f_changes(Window* w, double* result) noexcept nogil:
+    result[0] = <double>(w.turns[w.end - 1] - w.turns[w.begin])
+    return True
+
+
+cdef bint f_resets(Window* w, double* result) noexcept nogil:
+    result[0] = <double>(w.falls[w.end - 1] - w.falls[w.begin])
+    return True
+
+
+# --- over time -----------------------------------------------------------------------------------------------------
+
+
+cdef bint f_sum(Window* w, double* result) noexcept nogil:
+    cdef double total = 0, rest = 0
+    cdef Py_ssize_t i
+    for i in range(w.begin, w.end):
+        add(w.values[i], &total, &rest)
+    result[0] = total if isinf(total) else total + rest
+    return True
+
+
+cdef bint f_avg(Window* w, double* result) noexcept nogil:
+    """The plain mean, until the sum would overflow; from there on an incremental one."""
+    cdef double total = w.values[w.begin], rest = 0, count = 1, share, before_total, before_rest
+    cdef bint incremental = False
+    cdef Py_ssize_t i
+    for i in range(w.begin + 1, w.end):
+        count = <double>(i - w.begin + 1)
+        if not incremental:
+            before_total = total
+            before_rest = rest
+            add(w.values[i], &total, &rest)
+            if not isinf(total):
+                continue
+            incremental = True
+            total = before_total / (count - 1)
+            rest = before_rest / (count - 1)
+        share = (count - 1) / count
+        total *= share
+        rest *= share
+        add(w.values[i] / count, &total, &rest)
+    result[0] = total + rest if incremental else total / count + rest / count
+    return True
+
+
+cdef bint f_count(Window* w, double* result) noexcept nogil:
+    result[0] = <double>(w.end - w.begin)
+    return True
+
+
+cdef bint f_present(Window* w, double* result) noexcept nogil:
+    result[0] = 1
+    return True
+
+
+cdef bint f_last(Window* w, double* result) noexcept nogil:
+    result[0] = w.values[w.end - 1]
+    return True
+
+
+cdef bint f_first(Window* w, double* result) noexcept nogil:
+    result[0] = w.values[w.begin]
+    return True
+
+
+cdef bint f_min(Window* w, double* result) noexcept nogil:
+    cdef double least = w.values[w.begin]
+    cdef Py_ssize_t i
+    for i in range(w.begin + 1, w.end):
+        if w.values[i] < least or isnan(least):
+            least = w.values[i]
+    result[0] = least
+    return True
+
+
+cdef bint f_max(Window* w, double* result) noexcept nogil:
+    cdef double most = w.values[w.begin]
+    cdef Py_ssize_t i
+    for i in range(w.begin + 1, w.end):
+        if w.values[i] > most or isnan(most):
+            most = w.values[i]
+    result[0] = most
+    return True
+
+
+cdef bint f_ts_of_min(Window* w, double* result) noexcept nogil:
+    cdef Py_ssize_t i, at = w.begin
+    for i in range(w.begin + 1, w.end):
+        if w.values[i] <= w.values[at] or isnan(w.values[at]):
+            at = i
+    result[0] = <double>w.times[at] / 1000
+    return True
+
+
+cdef bint f_ts_of_max(Window* w, double* result) noexcept nogil:
+    cdef Py_ssize_t i, at = w.begin
+    for i in range(w.begin + 1, w.end):
+        if w.values[i] >= w.values[at] or isnan(w.values[at]):
+            at = i
+    result[0] = <double>w.times[at] / 1000
+    return True
+
+
+cdef bint f_ts_of_first(Window* w, double* result) noexcept nogil:
+    result[0] = <double>w.times[w.begin] / 1000
+    return True
+
+
+cdef bint f_ts_of_last(Window* w, double* result) noexcept nogil:
+    result[0] = <double>w.times[w.end - 1] / 1000
+    return True
+
+
+cdef bint f_stdvar(Window* w, double* result) noexcept nogil:
+    """Welford's method with compensated sums."""
+    cdef double count = 0, mean = 0, mean_rest = 0, squares = 0, squares_rest = 0, apart
+    cdef Py_ssize_t i
+    for i in range(w.begin, w.end):
+        count += 1
+        apart = w.values[i] - (mean + mean_rest)
+        add(apart / count, &mean, &mean_rest)
+        add(apart * (w.values[i] - (mean + mean_rest)), &squares, &squares_rest)
+    result[0] = (squares + squares_rest) / count
+    return True
+
+
+cdef bint f_stddev(Window* w, double* result) noexcept nogil:
+    f_stdvar(w, result)
+    result[0] = sqrt(result[0])
+    return True
+
+
+cdef bint f_quantile(Window* w, double* result) noexcept nogil:
+    memcpy(w.scratch, w.values + w.begin, (w.end - w.begin) * sizeof(double))
+    result[0] = quantile_of(w.first, w.scratch, w.end - w.begin)
+    return True
+
+
+cdef bint f_mad(Window* w, double* result) noexcept nogil:
+    cdef Py_ssize_t i, count = w.end - w.begin
+    cdef double median
+    for i in range(w.begin, w.end):
+        if isnan(w.values[i]):
+            result[0] = NAN
+            return True
+    memcpy(w.scratch, w.values + w.begin, count * sizeof(double))
+    median = quantile_of(0.5, w.scratch, count)
+    for i in range(count):
+        w.scratch[i] = fabs(w.values[w.begin + i] - median)
+    result[0] = quantile_of(0.5, w.scratch, count)
+    return True
+
+
+# --- trends --------------------------------------------------------------------------------------------------------
+
+
+cdef void regression(Window* w, int64_t origin_ms, double* slope, double* intercept) noexcept nogil:
+    """Least squares through the samples; x in seconds from the origin."""
+    cdef double x, n = 0, sum_x = 0, sum_y = 0, sum_xy = 0, sum_xx = 0
+    cdef double rest_x = 0, rest_y = 0, rest_xy = 0, rest_xx = 0, covariance, variance
+    cdef bint constant = True
+    cdef Py_ssize_t i
+    for i in range(w.begin, w.end):
+        if constant and w.values[i] != w.values[w.begin]:
+            constant = False
+        n += 1
+        x = <double>(w.times[i] - origin_ms) / 1000
+        add(x, &sum_x, &rest_x)
+        add(w.values[i], &sum_y, &rest_y)
+        add(x * w.values[i], &sum_xy, &rest_xy)
+        add(x * x, &sum_xx, &rest_xx)
+    if constant and not isnan(w.values[w.begin]):
+        slope[0] = NAN if isinf(w.values[w.begin]) else 0
+        intercept[0] = NAN if isinf(w.values[w.begin]) else w.values[w.begin]
+        return
+    sum_x += rest_x
+    sum_y += rest_y
+    sum_xy += rest_xy
+    sum_xx += rest_xx
+    covariance = sum_xy - sum_x * sum_y / n
+    variance = sum_xx - sum_x * sum_x / n
+    slope[0] = covariance / variance
+    intercept[0] = sum_y / n - slope[0] * sum_x / n
+
+
+cdef bint f_deriv(Window* w, double* result) noexcept nogil:
+    cdef double intercept
+    if w.end - w.begin < 2:
+        return False
+    regression(w, w.times[w.begin], result, &intercept)
+    return True
+
+
+cdef bint f_predict_linear(Window* w, double* result) noexcept nogil:
+    cdef double slope, intercept
+    if w.end - w.begin < 2:
+        return False
+    regression(w, w.now_ms, &slope, &intercept)
+    result[0] = slope * w.first + intercept
+    return True
+
+
+cdef bint f_double_exponential_smoothing(Window* w, double* result) noexcept nogil:
+    cdef double smooth, before = 0, trend
+    cdef Py_ssize_t i
+    if w.end - w.begin < 2:
+        return False
+    smooth = w.values[w.begin]
+    trend = w.values[w.begin + 1] - w.values[w.begin]
+    for i in range(w.begin + 1, w.end):
+        if i > w.begin + 1:
+            trend = w.second * (smooth - before) + (1 - w.second) * trend
+        before, smooth = smooth, w.first * w.values[i] + (1 - w.first) * (smooth + trend)
+    result[0] = smooth
+    return True
+
+
+# --- over tiles ----------------------------------------------------------------------------------------------------
+
+cdef Function[27] functions = [
+    f_rate, f_increase, f_delta, f_irate, f_idelta, f_changes, f_resets,
+    f_sum, f_avg, f_count, f_present, f_last, f_first, f_min, f_max,
+    f_ts_of_min, f_ts_of_max, f_ts_of_first, f_ts_of_last, f_stdvar, f_stddev,
+    f_quantile, f_mad, f_deriv, f_predict_linear, f_double_exponential_smoothing, f_present,
+]
+
+FUNCTIONS = {
+    name: code
+    for code, name in enumerate((
+        "rate", "increase", "delta", "irate", "idelta", "changes", "resets",
+        "sum_over_time", "avg_over_time", "count_over_time", "present_over_time",
+        "last_over_time", "first_over_time", "min_over_time", "max_over_time",
+        "ts_of_min_over_time", "ts_of_max_over_time", "ts_of_first_over_time", "ts_of_last_over_time",
+        "stdvar_over_time", "stddev_over_time", "quantile_over_time", "mad_over_time",
+        "deriv", "predict_linear", "double_exponential_smoothing", "absent_over_time",
+    ))
+}
+
+
+cdef struct Borders:
+    const int64_t* times   # of the vector at hand
+    const int32_t* low     # per step the first sample after reference - width
+    const int32_t* high    # per step the first sample after reference
+
+
+cdef cppclass BorderCache:
+    """The borders of every vector that was asked for, or of the last one where all would take too much room."""
+
+    vector[int32_t] low, high
+    vector[int32_t] owner
+
+    void open(Py_ssize_t vectors, Py_ssize_t steps) noexcept nogil:
+        cdef Py_ssize_t slots = vectors if vectors * steps <= BORDERS_MAX else 1
+        this.low.resize(slots * steps + 1)
+        this.high.resize(slots * steps + 1)
+        this.owner.assign(slots, -1)
+
+    void find(
+        int32_t wanted, const int64_t[::1] vectors, const int64_t[::1] vector_offsets, const int64_t[::1] references,
+        int64_t width_ms, Borders* found,
+    ) noexcept nogil:
+        """References ascend, so one walk over the timestamps finds all."""
+        cdef Py_ssize_t slot = wanted if this.owner.size() > 1 else 0
+        cdef Py_ssize_t steps = references.shape[0], step, i = 0, j = 0
+        cdef Py_ssize_t count = vector_offsets[wanted + 1] - vector_offsets[wanted]
+        cdef const int64_t* times = &vectors[0] + vector_offsets[wanted]
+        found.times = times
+        found.low = this.low.data() + slot * steps
+        found.high = this.high.data() + slot * steps
+        if this.owner[slot] == wanted:
+            return
+        this.owner[slot] = wanted
+        for step in range(steps):
+            while j < count and times[j] <= references[step]:
+                j += 1
+            while i < j and times[i] <= references[step] - width_ms:
+                i += 1
+            this.low[slot * steps + step] = i
+            this.high[slot * steps + step] = j
+
+
+def select_instant(
+    const int32_t[::1] vector_of, const int64_t[::1] vectors, const int64_t[::1] vector_offsets,
+    const double[::1] cells, const int64_t[::1] offsets, const int64_t[::1] rows,
+    const int64_t[::1] references, int64_t lookback_ms, bint want_times,
+    double[:, ::1] values, uint8_t[:, ::1] present,
+):
+    """Per row and step the newest sample in (reference - lookback, reference], or nothing where that is a staleness marker.
+
+    Fills `values` (the sample, or with `want_times` its time in seconds) and `present`; returns samples found.
+    """
+    cdef Py_ssize_t steps = references.shape[0], r, s, i, row
+    cdef int64_t found = 0
+    cdef BorderCache cache
+    cdef Borders at
+    cdef const double* data
+    with nogil:
+        cache.open(vector_offsets.shape[0] - 1, steps)
+        for r in range(rows.shape[0]):
+            row = rows[r]
+            cache.find(vector_of[row], vectors, vector_offsets, references, lookback_ms, &at)
+            data = &cells[0] + offsets[row]
+            for s in range(steps):
+                i = at.high[s] - 1
+                while i >= at.low[s] and bits_of(data + i) == ABSENT_BITS:
+                    i -= 1
+                if i < at.low[s] or bits_of(data + i) == STALE_BITS:
+                    values[r, s] = 0
+                    present[r, s] = 0
+                    continue
+                values[r, s] = <double>at.times[i] / 1000 if want_times else data[i]
+                present[r, s] = 1
+                found += 1
+    return found
+
+
+def evaluate(
+    int code, const int32_t[::1] vector_of, const int64_t[::1] vectors, const int64_t[::1] vector_offsets,
+    const double[::1] cells, const int64_t[::1] offsets, const int64_t[::1] rows,
+    const int64_t[::1] references, const int64_t[::1] now, int64_t range_ms,
+    const double[::1] first, const double[::1] second,
+    double[:, ::1] values, uint8_t[:, ::1] present,
+):
+    """Per row and step a function (see `FUNCTIONS`) of the samples in (reference - range, reference].
+
+    `first` and `second` are the function's scalar parameters per step, `now` the times of evaluation. Fills `values` and
+    `present`; returns the number of samples that the windows held.
+    """
+    cdef Py_ssize_t steps = references.shape[0], r, s, i, row, count, kept
+    cdef int64_t held = 0
+    cdef BorderCache cache
+    cdef Borders at
+    cdef vector[int64_t] times_kept
+    cdef vector[double] values_kept, scratch
+    cdef vector[int32_t] before, falls, turns
+    cdef const double* data
+    cdef Function function = functions[code]
+    cdef Window window
+    cdef bint is_dense, needs_falls = code <= 1 or code == 6, needs_turns = code == 5
+    with nogil:
+        cache.open(vector_offsets.shape[0] - 1, steps)
+        window.range_seconds = <double>range_ms / 1000
+        for r in range(rows.shape[0]):
+            row = rows[r]
+            cache.find(vector_of[row], vectors, vector_offsets, references, range_ms, &at)
+            data = &cells[0] + offsets[row]
+            count = offsets[row + 1] - offsets[row]
+            if <Py_ssize_t>scratch.size() < count + 1:
+                scratch.resize(count + 1)
+                window.scratch = scratch.data()
+            is_dense = True
+            for i in range(count):
+                if not is_sample(data + i):
+                    is_dense = False
+                    break
+            window.times = at.times
+            window.values = data
+            if not is_dense:
+                times_kept.resize(count)
+                values_kept.resize(count)
+                before.resize(count + 1)
+                kept = 0
+                for i in range(count):
+                    before[i] = kept
+                    if is_sample(data + i):
+                        times_kept[kept] = at.times[i]
+                        values_kept[kept] = data[i]
+                        kept += 1
+                before[count] = kept
+                window.times = times_kept.data()
+                window.values = values_kept.data()
+                count = kept
+            if needs_falls:
+                falls.resize(count + 1)
+                falls[0] = 0
+                for i in range(1, count):
+                    falls[i] = falls[i - 1] + (window.values[i] < window.values[i - 1])
+                window.falls = falls.data()
+            if needs_turns:
+                turns.resize(count + 1)
+                turns[0] = 0
+                for i in range(1, count):
+                    turns[i] = turns[i - 1] + (
+                        window.values[i] != window.values[i - 1]
+                        and not (isnan(window.values[i]) and isnan(window.values[i - 1]))
+                    )
+                window.turns = turns.data()
+            for s in range(steps):
+                window.begin = at.low[s] if is_dense else before[at.low[s]]
+                window.end = at.high[s] if is_dense else before[at.high[s]]
+                values[r, s] = 0
+                if window.begin >= window.end:
+                    present[r, s] = 0
+                    continue
+                window.end_ms = references[s]
+                window.start_ms = references[s] - range_ms
+                window.now_ms = now[s]
+                window.first = first[s]
+                window.second = second[s]
+                present[r, s] = function(&window, &values[r, s])
+                held += window.end - window.begin
+    return held
+
+
+def gather(
+    const int32_t[::1] vector_of, const int64_t[::1] vectors, const int64_t[::1] vector_offsets,
+    const double[::1] cells, const int64_t[::1] offsets, int64_t start_ms, int64_t end_ms,
+):
+    """The samples of every row of a tile in (start, end]: counts int64[rows], times int64[...], values float64[...]."""
+    cdef Py_ssize_t n = vector_of.shape[0], r, i, begin
+    cdef int64_t at = 0, before
+    counts = np.zeros(n, np.int64)
+    times_out = np.empty(cells.shape[0], np.int64)
+    values_out = np.empty(cells.shape[0], np.float64)
+    cdef int64_t[::1] counts_view = counts
+    cdef int64_t[::1] times_view = times_out
+    cdef double[::1] values_view = values_out
+    with nogil:
+        for r in range(n):
+            before = at
+            begin = vector_offsets[vector_of[r]]
+            for i in range(offsets[r + 1] - offsets[r]):
+                if start_ms < vectors[begin + i] <= end_ms and is_sample(&cells[offsets[r] + i]):
+                    times_view[at] = vectors[begin + i]
+                    values_view[at] = cells[offsets[r] + i]
+                    at += 1
+            counts_view[r] = at - before
+    return counts, times_out[:at].copy(), values_out[:at].copy()

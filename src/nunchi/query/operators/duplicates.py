@@ -1,0 +1,71 @@
+"""Series that became equal because labels were taken away: one series where their samples never meet, else an error."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nunchi.model.symbols import LabelTable
+from nunchi.query.errors import ExecutionError
+from nunchi.query.kernels import reduce
+from nunchi.query.operators import tables
+from nunchi.query.operators.operator import Batch, Block, Kept, Scope, VectorOperator, collect
+
+SAME_LABELS = "vector cannot contain metrics with the same labelset"
+
+
+def merge_block(block: Block, message: str = SAME_LABELS) -> Block:
+    """The block with equal series merged; raises `ExecutionError` where two have a value at the same step."""
+    groups, firsts = tables.group(block.labels)
+    if len(firsts) == len(groups):
+        return block
+    steps = block.values.shape[1]
+    values = np.zeros((len(firsts), steps))
+    present = np.zeros((len(firsts), steps), np.bool_)
+    relevant = np.ones((1, steps), np.uint8)
+    conflict = reduce.merge(
+        block.values, block.present.view(np.uint8), groups, relevant, values, present.view(np.uint8)
+    )
+    if conflict >= 0:
+        raise ExecutionError(f"{message}: {block.labels.labels(conflict)}")
+    drops = None
+    if block.drop_name is not None:
+        drops = np.zeros(len(firsts), np.bool_)
+        np.logical_or.at(drops, groups, block.drop_name)
+    return Block(block.labels.take(firsts), values, present, drops)
+
+
+class _Merged(Kept):
+    """Merges equal series of an operator."""
+
+    def __init__(self, scope: Scope, child: VectorOperator, message: str) -> None:
+        super().__init__(scope)
+        self._child = child
+        self._message = message
+
+    def compute(self) -> Block:
+        return merge_block(collect(self._child, self.scope), self._message)
+
+
+class Unique:
+    """Passes an operator on; where its series are not distinct, they are merged first."""
+
+    def __init__(self, scope: Scope, child: VectorOperator, message: str = SAME_LABELS) -> None:
+        self._scope = scope
+        self._child = child
+        self._message = message
+        self._operator: VectorOperator | None = None
+
+    def _chosen(self) -> VectorOperator:
+        if self._operator is None:
+            _, firsts = tables.group(self._child.series())
+            is_distinct = len(firsts) == len(self._child.series())
+            self._operator = self._child if is_distinct else _Merged(self._scope, self._child, self._message)
+        return self._operator
+
+    def series(self) -> LabelTable:
+        """See `VectorOperator.series`."""
+        return self._chosen().series()
+
+    def batches(self) -> Iterator[Batch]:
+        """See `VectorOperator.batches`."""
+        return self._chosen().batches()

@@ -1,0 +1,200 @@
+"""Functions of each sample: mathematics, dates, a vector with a scalar, and signs."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.symbols import LabelTable
+from nunchi.query.operators import tables
+from nunchi.query.operators.operator import Batch, Scope, VectorOperator
+from nunchi.query.plan.arithmetic import ARITHMETIC, COMPARISONS
+
+Floats: TypeAlias = NDArray[np.float64]
+
+# Years 1 to 9999: what a date function can tell.
+SECONDS_MIN, SECONDS_MAX = -62_135_596_800.0, 253_402_300_799.0
+
+SIMPLE: Final[dict[str, Callable[[Floats], Floats]]] = {
+    "identity": lambda x: x,
+    "negate": np.negative,
+    "abs": np.abs,
+    "ceil": np.ceil,
+    "floor": np.floor,
+    "exp": np.exp,
+    "sqrt": np.sqrt,
+    "ln": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "sgn": lambda x: np.where(x < 0, -1.0, np.where(x > 0, 1.0, x)),
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "deg": lambda x: x * 180 / np.pi,
+    "rad": lambda x: x * np.pi / 180,
+}
+
+
+def _round(values: Floats, to_nearest: Floats) -> Floats:
+    inverse = 1.0 / to_nearest
+    rounded: Floats = np.floor(values * inverse + 0.5) / inverse
+    return rounded
+
+
+WITH_PARAMETERS: Final[dict[str, Callable[..., Floats]]] = {
+    "round": _round,
+    "clamp": lambda x, low, high: np.maximum(low, np.minimum(high, x)),
+    "clamp_min": np.maximum,
+    "clamp_max": np.minimum,
+}
+
+
+def _days(values: Floats) -> NDArray[np.int64]:
+    return np.floor_divide(np.trunc(values).astype(np.int64), 86400)
+
+
+def _months(values: Floats) -> NDArray[np.int64]:
+    """Months since January 1970."""
+    return _days(values).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+
+def _day_of_year(values: Floats) -> NDArray[np.int64]:
+    days = _days(values)
+    years = days.astype("datetime64[D]").astype("datetime64[Y]")
+    return days - years.astype("datetime64[D]").astype(np.int64) + 1
+
+
+def _first_day(months: NDArray[np.int64]) -> NDArray[np.int64]:
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+
+
+def _seconds_of_day(values: Floats) -> NDArray[np.int64]:
+    return np.mod(np.trunc(values).astype(np.int64), 86400)
+
+
+DATES: Final[dict[str, Callable[[Floats], NDArray[np.int64]]]] = {
+    "minute": lambda x: _seconds_of_day(x) // 60 % 60,
+    "hour": lambda x: _seconds_of_day(x) // 3600,
+    "day_of_week": lambda x: np.mod(_days(x) + 4, 7),
+    "day_of_month": lambda x: _days(x) - _first_day(_months(x)) + 1,
+    "day_of_year": _day_of_year,
+    "days_in_month": lambda x: _first_day(_months(x) + 1) - _first_day(_months(x)),
+    "month": lambda x: np.mod(_months(x), 12) + 1,
+    "year": lambda x: np.floor_divide(_months(x), 12) + 1970,
+}
+
+
+def _date(name: str, values: Floats) -> Floats:
+    known = (values >= SECONDS_MIN) & (values <= SECONDS_MAX)
+    result = DATES[name](np.where(known, values, 0.0)).astype(np.float64)
+    return np.where(known, result, np.nan)
+
+
+def transformation(name: str, parameters: list[Floats], times: NDArray[np.int64]) -> Callable[[Floats], Floats]:
+    """The function of that name over [series, steps]; `parameters` are float64[steps] each."""
+    if name in SIMPLE:
+        return SIMPLE[name]
+    if name in DATES:
+        return lambda values: _date(name, values)
+    if name == "timestamp":
+        seconds = times / 1000
+        return lambda values: np.broadcast_to(seconds, values.shape)
+    function = WITH_PARAMETERS[name]
+    given = parameters or [np.ones(len(times))]
+    return lambda values: function(values, *given)
+
+
+class Elementwise:
+    """A function of each sample; the metric name goes."""
+
+    def __init__(self, scope: Scope, name: str, child: VectorOperator, parameters: list[Floats]) -> None:
+        self._scope = scope
+        self._child = child
+        self._change = transformation(name, parameters, scope.times)
+        self._allowed: NDArray[np.bool_] | None = None
+        if name == "clamp":
+            self._allowed = ~(parameters[1] < parameters[0])
+
+    def series(self) -> LabelTable:
+        """See `VectorOperator.series`."""
+        table = self._child.series()
+        return table if self._scope.context.delays_names else tables.drop_metadata(table)
+
+    def batches(self) -> Iterator[Batch]:
+        """See `VectorOperator.batches`."""
+        for batch in self._child.batches():
+            present = batch.present if self._allowed is None else batch.present & self._allowed
+            drops = np.ones(len(batch.series), np.bool_) if self._scope.context.delays_names else None
+            yield Batch(batch.series, self._change(batch.values), present, drops)
+
+
+class VectorScalar:
+    """A vector and a scalar. Comparisons filter and keep the vector's value, or with `bool` give 0 and 1."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        operator: str,
+        child: VectorOperator,
+        scalar: Floats,
+        *,
+        is_swapped: bool,
+        returns_bool: bool,
+    ) -> None:
+        self._scope = scope
+        self._operator = operator
+        self._child = child
+        self._scalar = scalar
+        self._is_swapped = is_swapped
+        self._returns_bool = returns_bool
+        self._drops_name = returns_bool or operator in ARITHMETIC
+
+    def series(self) -> LabelTable:
+        """See `VectorOperator.series`."""
+        table = self._child.series()
+        return tables.drop_metadata(table) if self._drops_name and not self._scope.context.delays_names else table
+
+    def batches(self) -> Iterator[Batch]:
+        """See `VectorOperator.batches`."""
+        is_comparison = self._operator in COMPARISONS
+        operation = COMPARISONS[self._operator] if is_comparison else ARITHMETIC[self._operator]
+        for batch in self._child.batches():
+            values, present = batch.values, batch.present
+            result = operation(self._scalar, values) if self._is_swapped else operation(values, self._scalar)
+            if not is_comparison:
+                values = result
+            elif self._returns_bool:
+                values = result.astype(np.float64)
+            else:
+                present = present & result
+            drops = batch.drop_name
+            if self._drops_name and self._scope.context.delays_names:
+                drops = np.ones(len(batch.series), np.bool_)
+            yield Batch(batch.series, values, present, drops)
+
+
+class VectorOf:
+    """`vector(scalar)`: one series without labels."""
+
+    def __init__(self, scope: Scope, values: Floats) -> None:
+        self._scope = scope
+        self._values = values
+
+    def series(self) -> LabelTable:
+        """See `VectorOperator.series`."""
+        return tables.empty_table(self._scope.context.symbols, 1)
+
+    def batches(self) -> Iterator[Batch]:
+        """See `VectorOperator.batches`."""
+        values = self._values.reshape(1, -1)
+        yield Batch(np.zeros(1, np.int64), values, np.ones(values.shape, np.bool_))

@@ -1,0 +1,190 @@
+"""Functions of windows: `rate(x[5m])`, `max_over_time(rate(x[1m])[1h:])`. A window's samples come in tiles, from a store or
+from the steps of a subquery; one kernel call evaluates some rows of a tile at all steps.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.labels import METRIC_NAME
+from nunchi.model.staleness import ABSENT
+from nunchi.model.symbols import LabelTable
+from nunchi.query.errors import ExecutionError
+from nunchi.query.kernels import windows
+from nunchi.query.operators import tables
+from nunchi.query.operators.go_format import format_shortest
+from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_drops, series_slices
+from nunchi.query.operators.select import Reader, reference_times
+from nunchi.query.plan import nodes as plan
+from nunchi.storage.contracts import SelectHints, Tile
+
+KEEPS_NAME = frozenset(("last_over_time", "first_over_time"))
+COUNTER_FUNCTIONS = frozenset(("rate", "increase"))
+COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
+
+
+class WindowSource(Protocol):
+    """Where the samples of a range come from."""
+
+    references: NDArray[np.int64]
+    range_ms: int
+
+    def series(self) -> LabelTable:
+        """Whose samples `tiles` brings."""
+        ...
+
+    def tiles(self) -> Iterator[tuple[Tile, NDArray[np.bool_] | None]]:
+        """Samples, and per row of the tile whether its name is to be dropped."""
+        ...
+
+
+class StoredWindows:
+    """The windows of a range selector."""
+
+    def __init__(self, scope: Scope, node: plan.RangeSelect, function: str) -> None:
+        hints = SelectHints(function, scope.context.step_ms, node.range_ms)
+        self._reader = Reader(scope, node, node.range_ms, hints)
+        self.references = self._reader.references
+        self.range_ms = node.range_ms
+
+    def series(self) -> LabelTable:
+        """See `WindowSource.series`."""
+        return self._reader.series()
+
+    def tiles(self) -> Iterator[tuple[Tile, NDArray[np.bool_] | None]]:
+        """See `WindowSource.tiles`."""
+        return ((tile, None) for tile in self._reader.tiles())
+
+
+def subquery_times(references: NDArray[np.int64], range_ms: int, step_ms: int) -> NDArray[np.int64]:
+    """The multiples of the step that all windows together cover, left-open."""
+    before_ms = int(references[0]) - range_ms
+    first_ms = step_ms * (before_ms // step_ms) + step_ms
+    return np.arange(first_ms, int(references[-1]) + 1, step_ms, dtype=np.int64)
+
+
+class SubqueryWindows:
+    """The windows of a subquery: the child's steps as samples."""
+
+    def __init__(
+        self, node: plan.Subquery, references: NDArray[np.int64], times: NDArray[np.int64], child: VectorOperator
+    ) -> None:
+        self.references = references
+        self.range_ms = node.range_ms
+        self._child = child
+        self._times = times
+
+    def series(self) -> LabelTable:
+        """See `WindowSource.series`."""
+        return self._child.series()
+
+    def tiles(self) -> Iterator[tuple[Tile, NDArray[np.bool_] | None]]:
+        """See `WindowSource.tiles`."""
+        steps = len(self._times)
+        for batch in self._child.batches():
+            count = len(batch.series)
+            cells = np.where(batch.present, batch.values, ABSENT)
+            yield (
+                Tile(
+                    series=batch.series,
+                    vector_of=np.zeros(count, np.int32),
+                    vectors=self._times,
+                    vector_offsets=np.array([0, steps], np.int64),
+                    values=cells.reshape(-1),
+                    offsets=np.arange(count + 1, dtype=np.int64) * steps,
+                ),
+                batch.drop_name,
+            )
+
+
+def subquery_references(scope: Scope, node: plan.Subquery) -> NDArray[np.int64]:
+    """Where the windows of a subquery end at each step."""
+    return reference_times(scope, node.at, node.offset_ms)
+
+
+class RangeFunction:
+    """One function of the windows of a source. `parameters` are float64[steps] each."""
+
+    def __init__(
+        self, scope: Scope, node: plan.RangeFunction, source: WindowSource, parameters: list[NDArray[np.float64]]
+    ) -> None:
+        self._scope = scope
+        self._node = node
+        self._source = source
+        zeros = np.zeros(scope.steps)
+        self._first, self._second = (*parameters, zeros, zeros)[:2]
+        self._drops_name = node.name not in KEEPS_NAME
+        check_parameters(node, self._first, self._second)
+
+    def series(self) -> LabelTable:
+        """See `VectorOperator.series`."""
+        table = self._source.series()
+        return tables.drop_metadata(table) if self._drops_name and not self._scope.context.delays_names else table
+
+    def batches(self) -> Iterator[Batch]:
+        """See `VectorOperator.batches`."""
+        scope, source = self._scope, self._source
+        context, steps = scope.context, scope.steps
+        code = windows.FUNCTIONS[self._node.name]
+        suspects = self._suspect_names()
+        self._remark_parameters()
+        for tile, drop_name in source.tiles():
+            for rows in series_slices(len(tile.series), scope.rows_per_batch()):
+                values = np.empty((len(rows), steps))
+                present = np.empty((len(rows), steps), np.bool_)
+                with context.budget.give_way():
+                    held = windows.evaluate(
+                        code, tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets, rows,
+                        source.references, scope.times, source.range_ms, self._first, self._second,
+                        values, present.view(np.uint8),
+                    )  # fmt: skip
+                context.budget.tick(held)
+                series = tile.series[rows]
+                if suspects is not None:
+                    self._remark_suspects(suspects[series[present.any(axis=1)]])
+                drops = None if drop_name is None else drop_name[rows]
+                if self._drops_name and context.delays_names:
+                    drops = np.ones(len(rows), np.bool_)
+                yield Batch(series, values, present, any_drops(drops))
+
+    def _suspect_names(self) -> NDArray[np.int32] | None:
+        """int32[series]: the metric name where it is no counter's, else 0; None where there is no such series."""
+        if self._node.name not in COUNTER_FUNCTIONS:
+            return None
+        table = self._source.series()
+        names = tables.column(table, METRIC_NAME)
+        distinct = tables.used(names)
+        fine = [not text or text.endswith(COUNTER_SUFFIXES) for text in tables.texts(table.symbols, distinct)]
+        if all(fine):
+            return None
+        return np.where(np.isin(names, distinct[np.array(fine)]), np.int32(0), names)
+
+    def _remark_suspects(self, names: NDArray[np.int32]) -> None:
+        symbols = self._scope.context.symbols
+        for name in tables.texts(symbols, tables.used(names)):
+            if name:
+                self._scope.context.notices.inform(
+                    f'metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "{name}"',
+                    self._node.window.position,
+                )
+
+    def _remark_parameters(self) -> None:
+        if self._node.name != "quantile_over_time":
+            return
+        for value in np.unique(self._first[~((self._first >= 0) & (self._first <= 1))]).tolist():
+            self._scope.context.notices.warn(
+                f"quantile value should be between 0 and 1, got {format_shortest(value)}",
+                self._node.parameters[0].position,
+            )
+
+
+def check_parameters(node: plan.RangeFunction, first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
+    """Refuse smoothing factors outside (0, 1)."""
+    if node.name != "double_exponential_smoothing":
+        return
+    for values, what, symbol in ((first, "smoothing", "sf"), (second, "trend", "tf")):
+        wrong = values[~((values > 0) & (values < 1))]
+        if len(wrong):
+            raise ExecutionError(f"invalid {what} factor. Expected: 0 < {symbol} < 1, got: {wrong[0]:f}")

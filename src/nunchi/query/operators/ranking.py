@@ -1,0 +1,174 @@
+"""Aggregations that compare the series of a group with each other: `topk`, `bottomk`, `quantile`, `count_values`, `limitk`,
+`limit_ratio`. They need all of their input; what they choose keeps its labels.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.query.errors import ExecutionError
+from nunchi.query.kernels import reduce
+from nunchi.query.operators import tables
+from nunchi.query.operators.aggregate import Grouping, KeptAggregate
+from nunchi.query.operators.duplicates import merge_block
+from nunchi.query.operators.go_format import format_plain, format_shortest
+from nunchi.query.operators.label_hash import label_hashes
+from nunchi.query.operators.operator import Block, Scope, VectorOperator, collect
+from nunchi.query.plan import nodes as plan
+
+INT64_END = 2.0**63
+
+
+def counts_of(parameter: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The `k` of each step, cut to whole numbers; raises `ExecutionError` where it has none."""
+    if np.isnan(parameter).any():
+        raise ExecutionError("Parameter value is NaN")
+    for wrong, word in ((parameter >= INT64_END, "overflows"), (parameter < -INT64_END, "underflows")):
+        if wrong.any():
+            raise ExecutionError(f"Scalar value {format_shortest(float(parameter[wrong][0]))} {word} int64")
+    return parameter.astype(np.int64)
+
+
+def choose(block: Block, chosen: NDArray[np.bool_], order: NDArray[np.int64] | None = None) -> Block:
+    """Only the chosen cells, and only series that have any; in an order of rows, where one is given."""
+    rows = np.flatnonzero(chosen.any(axis=1))
+    if order is not None:
+        rows = order
+    drops = None if block.drop_name is None else block.drop_name[rows]
+    return Block(block.labels.take(rows), block.values[rows], chosen[rows], drops)
+
+
+class Rank(KeptAggregate):
+    """`topk` and `bottomk`. An instant query's result is ordered: group after group, best first, NaN last."""
+
+    def __init__(
+        self, scope: Scope, node: plan.Aggregate, child: VectorOperator, parameter: NDArray[np.float64]
+    ) -> None:
+        super().__init__(scope, node, child)
+        self._k = counts_of(parameter)
+
+    def compute(self) -> Block:
+        """See `Kept.compute`."""
+        block = collect(self.child, self.scope)
+        grouping = Grouping(block.labels, self.node)
+        chosen = np.zeros(block.present.shape, np.bool_)
+        top = self.node.operator == "topk"
+        values = np.ascontiguousarray(block.values)
+        reduce.rank(
+            values, block.present.view(np.uint8), grouping.ids, len(grouping), self._k, top, chosen.view(np.uint8)
+        )
+        return choose(
+            block, chosen, None if self.scope.context.is_range else self._order(grouping, values, chosen, top)
+        )
+
+    @staticmethod
+    def _order(
+        grouping: Grouping, values: NDArray[np.float64], chosen: NDArray[np.bool_], top: bool
+    ) -> NDArray[np.int64]:
+        rows = np.flatnonzero(chosen[:, 0])
+        keys = -values[rows, 0] if top else values[rows, 0]
+        return rows[np.lexsort((keys, grouping.ids[rows]))]
+
+
+class LimitK(KeptAggregate):
+    """`limitk`: the first series of each group that have a value."""
+
+    def __init__(
+        self, scope: Scope, node: plan.Aggregate, child: VectorOperator, parameter: NDArray[np.float64]
+    ) -> None:
+        super().__init__(scope, node, child)
+        self._k = counts_of(parameter)
+
+    def compute(self) -> Block:
+        """See `Kept.compute`."""
+        block = collect(self.child, self.scope)
+        grouping = Grouping(block.labels, self.node)
+        chosen = np.zeros(block.present.shape, np.bool_)
+        reduce.first_rows(block.present.view(np.uint8), grouping.ids, len(grouping), self._k, chosen.view(np.uint8))
+        return choose(block, chosen)
+
+
+class LimitRatio(KeptAggregate):
+    """`limit_ratio`: a share of the series, told by a hash of their labels; negative ratios take the others."""
+
+    def __init__(
+        self, scope: Scope, node: plan.Aggregate, child: VectorOperator, parameter: NDArray[np.float64]
+    ) -> None:
+        super().__init__(scope, node, child)
+        if np.isnan(parameter).any():
+            raise ExecutionError("Ratio value is NaN")
+        self._ratio = np.clip(parameter, -1.0, 1.0)
+        for value in np.unique(parameter[self._ratio != parameter]).tolist():
+            scope.context.notices.warn(
+                "ratio value should be between -1 and 1, got "
+                f"{format_shortest(value)}, capping to {format_shortest(max(-1.0, min(1.0, value)))}",
+                node.parameter.position if node.parameter else -1,
+            )
+
+    def compute(self) -> Block:
+        """See `Kept.compute`."""
+        block = collect(self.child, self.scope)
+        places = (label_hashes(block.labels).astype(np.float64) / 2.0**64).reshape(-1, 1)
+        ratio = self._ratio.reshape(1, -1)
+        taken = np.where(ratio >= 0, places < ratio, places >= 1.0 + ratio)
+        return choose(block, block.present & taken)
+
+
+class Quantile(KeptAggregate):
+    """`quantile`."""
+
+    def __init__(
+        self, scope: Scope, node: plan.Aggregate, child: VectorOperator, parameter: NDArray[np.float64]
+    ) -> None:
+        super().__init__(scope, node, child)
+        self._parameter = parameter
+        for value in np.unique(parameter[~((parameter >= 0) & (parameter <= 1))]).tolist():
+            scope.context.notices.warn(
+                f"quantile value should be between 0 and 1, got {format_shortest(value)}",
+                node.parameter.position if node.parameter else -1,
+            )
+
+    def compute(self) -> Block:
+        """See `Kept.compute`."""
+        block = collect(self.child, self.scope)
+        grouping = Grouping(block.labels, self.node)
+        values = np.zeros((len(grouping), self.scope.steps))
+        present = np.zeros(values.shape, np.bool_)
+        reduce.quantiles(
+            np.ascontiguousarray(block.values), block.present.view(np.uint8), grouping.ids, self._parameter,
+            values, present.view(np.uint8),
+        )  # fmt: skip
+        return Block(grouping.labels, values, present, group_drops(block, grouping))
+
+
+class CountValues(KeptAggregate):
+    """`count_values`: how many series of a group have the same value, which becomes a label."""
+
+    def compute(self) -> Block:
+        """See `Kept.compute`."""
+        block = collect(self.child, self.scope)
+        grouping = Grouping(block.labels, self.node)
+        drops = group_drops(block, grouping)
+        rows, steps = np.nonzero(block.present)
+        cells = block.values[rows, steps]
+        cells = np.where(np.isnan(cells), np.nan, cells)
+        distinct, value_of = np.unique(cells.view(np.int64), return_inverse=True)
+        pairs, pair_of = np.unique(grouping.ids[rows] * max(1, len(distinct)) + value_of, return_inverse=True)
+        self.scope.context.budget.hold(len(pairs), self.scope.steps)
+        counts = np.zeros((len(pairs), self.scope.steps))
+        np.add.at(counts, (pair_of, steps), 1.0)
+        words = [format_plain(value) for value in distinct.view(np.float64).tolist()]
+        symbols = self.scope.context.symbols
+        named = symbols.intern_all(words)
+        groups = pairs // max(1, len(distinct))
+        labels = tables.set_label(grouping.labels.take(groups), self.node.label, named[pairs % max(1, len(distinct))])
+        counted = Block(labels, counts, counts > 0, None if drops is None else drops[groups])
+        return merge_block(counted)
+
+
+def group_drops(block: Block, grouping: Grouping) -> NDArray[np.bool_] | None:
+    """Per group, whether the name of any of its series is to be dropped."""
+    if block.drop_name is None:
+        return None
+    drops = np.zeros(len(grouping), np.bool_)
+    np.logical_or.at(drops, grouping.ids, block.drop_name & block.present.any(axis=1))
+    return drops

@@ -1,0 +1,89 @@
+"""Selectors: samples of a store at every step. The newest sample in (t - lookback, t], unless that is a staleness marker."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.symbols import LabelTable
+from nunchi.query.kernels import windows
+from nunchi.query.operators.operator import Batch, Scope, series_slices
+from nunchi.query.plan import nodes as plan
+from nunchi.query.syntax.nodes import At, Edge
+from nunchi.storage.contracts import SelectHints, Selection, Tile
+
+
+def reference_times(scope: Scope, at: At | None, offset_ms: int) -> NDArray[np.int64]:
+    """int64[steps]: where a selector looks at each step."""
+    if at is None:
+        return scope.times - offset_ms if offset_ms else scope.times
+    context = scope.context
+    pinned = at if isinstance(at, int) else context.start_ms if at is Edge.START else context.end_ms
+    return np.full(scope.steps, pinned - offset_ms, np.int64)
+
+
+class Reader:
+    """Opens a selection when its series are first asked for, and reads it tile by tile."""
+
+    def __init__(
+        self, scope: Scope, select: plan.InstantSelect | plan.RangeSelect, width_ms: int, hints: SelectHints
+    ) -> None:
+        self.references = reference_times(scope, select.at, select.offset_ms)
+        self._scope = scope
+        self._select = select
+        self._width_ms = width_ms
+        self._hints = hints
+        self._selection: Selection | None = None
+
+    def _opened(self) -> Selection:
+        if self._selection is None:
+            context = self._scope.context
+            start_ms, end_ms = int(self.references[0]) - self._width_ms + 1, int(self.references[-1])
+            self._selection = context.querier.select(self._select.matchers, start_ms, end_ms, self._hints)
+            context.budget.check_series(len(self._selection.labels))
+        return self._selection
+
+    def series(self) -> LabelTable:
+        """The series selected, under the query's symbols."""
+        table = self._opened().labels
+        return LabelTable(self._scope.context.symbols, table.names, table.values, table.offsets)
+
+    def tiles(self) -> Iterator[Tile]:
+        """The samples; the budget is asked between tiles."""
+        selection, budget = self._opened(), self._scope.context.budget
+        budget.tick()
+        for tile in selection.read(0, len(selection.labels)):
+            yield tile
+            budget.tick()
+        selection.close()
+
+
+class InstantSelect:
+    """An instant selector, or the times of what it finds."""
+
+    def __init__(self, scope: Scope, node: plan.InstantSelect) -> None:
+        self._scope = scope
+        self._node = node
+        hints = SelectHints("timestamp" if node.wants_times else "", scope.context.step_ms)
+        self._reader = Reader(scope, node, scope.context.lookback_ms, hints)
+
+    def series(self) -> LabelTable:
+        """See `VectorOperator.series`."""
+        return self._reader.series()
+
+    def batches(self) -> Iterator[Batch]:
+        """See `VectorOperator.batches`."""
+        scope = self._scope
+        context, steps = scope.context, scope.steps
+        references = self._reader.references
+        for tile in self._reader.tiles():
+            for rows in series_slices(len(tile.series), scope.rows_per_batch()):
+                values = np.empty((len(rows), steps))
+                present = np.empty((len(rows), steps), np.bool_)
+                with context.budget.give_way():
+                    found = windows.select_instant(
+                        tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets, rows,
+                        references, context.lookback_ms, self._node.wants_times, values, present.view(np.uint8),
+                    )  # fmt: skip
+                context.budget.tick(found)
+                yield Batch(tile.series[rows], values, present)

@@ -1,0 +1,1 @@
+"""One change to plans a file. `rewrite.py`, above, is the list."""

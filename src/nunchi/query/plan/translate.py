@@ -1,0 +1,225 @@
+"""Syntax to plan: brackets go, defaults come, and what this engine does not evaluate is refused, before anything is read."""
+
+from nunchi.model.labels import METRIC_NAME
+from nunchi.model.matchers import MatchOperator, RegexError, compile_regex
+from nunchi.query.errors import ExecutionError, Unsupported
+from nunchi.query.plan import nodes as plan
+from nunchi.query.syntax import nodes as syntax
+from nunchi.query.syntax.operators import SET_OPERATORS, TRIMS
+from nunchi.query.syntax.signatures import ValueType
+
+DATES = frozenset(("day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"))
+SORTS = frozenset(("sort", "sort_desc", "sort_by_label", "sort_by_label_desc"))
+QUERY_TIMES = frozenset(("time", "start", "end", "range", "step"))
+PI = 3.141592653589793
+
+ANCHORED = ("changes", "delta", "increase", "rate", "resets")
+SMOOTHED = ("delta", "increase", "rate")
+
+# Functions of one window whose other arguments, if any, are scalars, and which of their arguments the window is.
+WINDOW_ARGUMENT = {"quantile_over_time": 1}
+
+UNSUPPORTED = {
+    "info": "joining labels of info series",
+    "start_timestamp": "start timestamps are not stored",
+    **{f"histogram_{name}": "native histograms are not stored" for name in ("avg", "count", "stddev", "stdvar", "sum")},
+}
+
+
+def translate(node: syntax.Node) -> plan.PlanNode | syntax.StringLiteral:
+    """The plan of an expression whose durations are resolved; a string is its own plan."""
+    node = syntax.unwrap(node)
+    if isinstance(node, syntax.StringLiteral):
+        return node
+    if isinstance(node, syntax.MatrixSelector | syntax.Subquery):
+        return _window(node)
+    return _scalar(node) if node.value_type is ValueType.SCALAR else _vector(node)
+
+
+def _scalar(node: syntax.Node) -> plan.ScalarNode:
+    position = node.span.start
+    match node:
+        case syntax.Parenthesis():
+            return _scalar(node.expression)
+        case syntax.NumberLiteral():
+            return plan.Constant(node.value, position)
+        case syntax.Unary():
+            inner = _scalar(node.expression)
+            return inner if node.operator == "+" else plan.ScalarFunction("negate", (inner,), position)
+        case syntax.Binary():
+            return plan.ScalarFunction(node.operator, (_scalar(node.left), _scalar(node.right)), position)
+        case syntax.Call(function, arguments):
+            if function.name == "pi":
+                return plan.Constant(PI, position)
+            if function.name == "scalar":
+                return plan.ScalarOf(_vector(arguments[0]), position)
+            if function.name in QUERY_TIMES:
+                return plan.QueryTime(function.name, position)
+            if function.name in {"min_of", "max_of"}:
+                return plan.ScalarFunction(function.name, tuple(map(_scalar, arguments)), position)
+    raise Unsupported(f"a scalar of {type(node).__name__}")
+
+
+def _text(node: syntax.Node) -> str:
+    literal = syntax.unwrap(node)
+    assert isinstance(literal, syntax.StringLiteral), literal
+    return literal.value
+
+
+def _window(node: syntax.Node) -> plan.WindowNode:
+    node = syntax.unwrap(node)
+    position = node.span.start
+    if isinstance(node, syntax.MatrixSelector):
+        selector = node.selector
+        return plan.RangeSelect(
+            selector.matchers, node.range_ms, selector.offset_ms, selector.at, selector.extension, position
+        )
+    assert isinstance(node, syntax.Subquery), node
+    child = syntax.unwrap(node.expression)
+    inner = plan.VectorOf(_scalar(child)) if child.value_type is ValueType.SCALAR else _vector(child)
+    return plan.Subquery(inner, node.range_ms, node.step_ms, node.offset_ms, node.at, position)
+
+
+def _vector(node: syntax.Node) -> plan.VectorNode:
+    position = node.span.start
+    match node:
+        case syntax.Parenthesis():
+            return _vector(node.expression)
+        case syntax.VectorSelector():
+            if node.extension is not None:
+                raise Unsupported(f"{node.extension.value} on an instant selector")
+            return plan.InstantSelect(node.matchers, node.offset_ms, node.at, node.extension, position=position)
+        case syntax.Unary():
+            inner = _vector(node.expression)
+            return inner if node.operator == "+" else plan.Elementwise("negate", inner, (), position)
+        case syntax.Binary():
+            return _binary(node)
+        case syntax.Aggregation():
+            return _aggregation(node)
+        case syntax.Call():
+            return _call(node)
+    raise Unsupported(f"a vector of {type(node).__name__}")
+
+
+def _binary(node: syntax.Binary) -> plan.VectorNode:
+    position = node.span.start
+    if node.operator in TRIMS:
+        raise Unsupported(f"the operator {node.operator}", "native histograms are not stored")
+    left_is_scalar = node.left.value_type is ValueType.SCALAR
+    if left_is_scalar or node.right.value_type is ValueType.SCALAR:
+        scalar, vector = (node.left, node.right) if left_is_scalar else (node.right, node.left)
+        return plan.VectorScalar(
+            node.operator, _vector(vector), _scalar(scalar), left_is_scalar, node.returns_bool, position
+        )
+    matching = node.matching or syntax.Matching()
+    left, right = _vector(node.left), _vector(node.right)
+    if node.operator in SET_OPERATORS:
+        return plan.SetOperation(node.operator, left, right, matching, position)
+    return plan.Join(node.operator, left, right, matching, node.returns_bool, position)
+
+
+def _aggregation(node: syntax.Aggregation) -> plan.VectorNode:
+    parameter: plan.ScalarNode | None = None
+    label = ""
+    if node.parameter is not None:
+        if node.parameter.value_type is ValueType.STRING:
+            label = _text(node.parameter)
+        else:
+            parameter = _scalar(node.parameter)
+    child = _vector(node.expression)
+    return plan.Aggregate(node.operator, child, node.grouping, node.without, parameter, label, node.span.start)
+
+
+def _call(node: syntax.Call) -> plan.VectorNode:
+    name, arguments, position = node.function.name, node.arguments, node.span.start
+    if name in UNSUPPORTED:
+        raise Unsupported(f"the function {name}", UNSUPPORTED[name])
+    if name == "vector":
+        return plan.VectorOf(_scalar(arguments[0]), position)
+    if name == "timestamp":
+        selector = syntax.unwrap(arguments[0])
+        if isinstance(selector, syntax.VectorSelector) and selector.extension is None:
+            times = plan.InstantSelect(
+                selector.matchers, selector.offset_ms, selector.at, None, wants_times=True, position=selector.span.start
+            )
+            return plan.Elementwise("identity", times, (), position)
+    if name in DATES:
+        date = _vector(arguments[0]) if arguments else plan.VectorOf(plan.QueryTime("time", position), position)
+        return plan.Elementwise(name, date, (), position)
+    if name in {"absent", "absent_over_time"}:
+        return _absent(name, arguments[0], position)
+    if name in SORTS:
+        labels = tuple(map(_text, arguments[1:]))
+        child = _vector(arguments[0])
+        return plan.Sort(child, name.endswith("_desc"), name.startswith("sort_by_label"), labels, position)
+    if name in {"label_replace", "label_join"}:
+        return _label_function(name, arguments, position)
+    if name.startswith("histogram_"):
+        return _bucket_function(name, arguments, position)
+    kinds = [argument.value_type for argument in arguments]
+    if ValueType.MATRIX in kinds:
+        return _range_function(name, arguments, kinds.index(ValueType.MATRIX), position)
+    return plan.Elementwise(name, _vector(arguments[0]), tuple(map(_scalar, arguments[1:])), position)
+
+
+def _range_function(name: str, arguments: tuple[syntax.Node, ...], at: int, position: int) -> plan.VectorNode:
+    window = _window(arguments[at])
+    if isinstance(window, plan.RangeSelect) and window.extension is not None:
+        allowed = ANCHORED if window.extension is syntax.Extension.ANCHORED else SMOOTHED
+        if name not in allowed:
+            modifier = window.extension.value
+            raise ExecutionError(f"{modifier} modifier can only be used with: {', '.join(allowed)} - not with {name}")
+        raise Unsupported(f"the {window.extension.value} modifier")
+    scalars = tuple(_scalar(argument) for i, argument in enumerate(arguments) if i != at)
+    return plan.RangeFunction(name, window, scalars, position)
+
+
+def _absent(name: str, argument: syntax.Node, position: int) -> plan.VectorNode:
+    node = syntax.unwrap(argument)
+    selector = node.selector if isinstance(node, syntax.MatrixSelector) else node
+    labels: dict[str, str] = {}
+    if isinstance(selector, syntax.VectorSelector):
+        seen: set[str] = set()
+        for matcher in selector.matchers:
+            if matcher.name == METRIC_NAME:
+                continue
+            if matcher.operator is MatchOperator.EQUAL and matcher.name not in seen:
+                labels[matcher.name] = matcher.value
+                seen.add(matcher.name)
+            else:
+                labels.pop(matcher.name, None)
+    child = _vector(node) if name == "absent" else _range_function("present_over_time", (node,), 0, position)
+    return plan.Absent(child, tuple(sorted((k, v) for k, v in labels.items() if v)), position)
+
+
+def _label_function(name: str, arguments: tuple[syntax.Node, ...], position: int) -> plan.VectorNode:
+    child = _vector(arguments[0])
+    destination, middle, *rest = map(_text, arguments[1:])
+    if not is_label_name(destination):
+        raise ExecutionError(f"invalid destination label name in {name}(): {destination}")
+    if name == "label_replace":
+        source, regex = rest
+        try:
+            compile_regex(regex)
+        except RegexError as error:
+            raise ExecutionError(f"invalid regular expression in label_replace(): {error}") from None
+        return plan.LabelReplace(child, destination, middle, source, regex, position)
+    for source in rest:
+        if not is_label_name(source):
+            raise ExecutionError(f"invalid source label name in label_join(): {source}")
+    return plan.LabelJoin(child, destination, middle, tuple(rest), position)
+
+
+def is_label_name(name: str) -> bool:
+    """Whether a text may name a label: any that is not empty and valid UTF-8."""
+    return bool(name) and not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _bucket_function(name: str, arguments: tuple[syntax.Node, ...], position: int) -> plan.VectorNode:
+    label = ""
+    if name == "histogram_quantiles":
+        vector, label_node, *scalars = arguments
+        label = _text(label_node)
+    else:
+        *scalars, vector = arguments
+    return plan.BucketFunction(name, _vector(vector), tuple(map(_scalar, scalars)), label, position)

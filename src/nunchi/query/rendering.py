@@ -1,0 +1,87 @@
+"""A result as the `result` of Prometheus's API: bytes of JSON, made by kernels; no label set becomes an object."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.symbols import LabelTable
+from nunchi.query.kernels import render
+from nunchi.query.operators import tables
+from nunchi.query.values import Matrix, Samples, Scalar, String, Value, Vector
+
+format_number = render.format_number
+
+
+def result_type(value: Value) -> str:
+    """What the API calls the kind of a value."""
+    match value:
+        case Scalar():
+            return "scalar"
+        case String():
+            return "string"
+        case Vector():
+            return "vector"
+        case _:
+            return "matrix"
+
+
+def render_value(value: Value) -> bytes:
+    """The JSON of a value, UTF-8."""
+    match value:
+        case Scalar():
+            return f'[{format_time(value.timestamp_ms)},"{format_number(value.value)}"]'.encode()
+        case String():
+            return f"[{format_time(value.timestamp_ms)},{_quote(value.value)}]".encode()
+        case Vector():
+            names, values, arena, texts = _arena(value.labels)
+            return render.vector_json(
+                names,
+                values,
+                value.labels.offsets,
+                arena,
+                texts,
+                np.ascontiguousarray(value.values),
+                value.timestamp_ms,
+            )
+        case Matrix():
+            names, values, arena, texts = _arena(value.labels)
+            return render.matrix_json(
+                names, values, value.labels.offsets, arena, texts, value.times,
+                np.ascontiguousarray(value.values), np.ascontiguousarray(value.present).view(np.uint8),
+            )  # fmt: skip
+        case Samples():
+            names, values, arena, texts = _arena(value.labels)
+            return render.samples_json(
+                names, values, value.labels.offsets, arena, texts, value.offsets, value.times, value.values
+            )
+
+
+def format_time(timestamp_ms: int) -> str:
+    """Seconds, with three decimals where there are milliseconds."""
+    sign, size = "-" if timestamp_ms < 0 else "", abs(timestamp_ms)
+    return f"{sign}{size // 1000}" + (f".{size % 1000:03}" if size % 1000 else "")
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _arena(table: LabelTable) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes, NDArray[np.int64]]:
+    """Names and values as numbers from 0, and the JSON strings they stand for: one arena and its offsets."""
+    ids = tables.used(np.concatenate([table.names, table.values]))
+    words = [_quote(text).encode() for text in tables.texts(table.symbols, ids)]
+    offsets = _offsets([len(word) for word in words])
+    if not len(ids):
+        return table.names, table.values, b"", offsets
+    low = int(ids[0])
+    numbers = np.zeros(int(ids[-1]) - low + 1, np.int32)
+    numbers[ids - low] = np.arange(len(ids), dtype=np.int32)
+    return numbers[table.names - low], numbers[table.values - low], b"".join(words), offsets
+
+
+def _offsets(sizes: Sequence[int]) -> NDArray[np.int64]:
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets

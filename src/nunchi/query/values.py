@@ -1,0 +1,90 @@
+"""What a query returns. Label sets stay tables of symbols until somebody shows them.
+
+Invariant: a cell that is not `present` means nothing, whatever number stands there; NaN is a value.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.symbols import LabelTable
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A number at a time."""
+
+    value: float
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    """A text at a time."""
+
+    value: str
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vector:
+    """One value per series, all at one time. `values` is float64[series], in the order of `labels`."""
+
+    labels: LabelTable
+    values: NDArray[np.float64]
+    timestamp_ms: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """Series over common times, sorted by labels: `values` float64[series, steps] where `present` bool[series, steps]."""
+
+    labels: LabelTable
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+    present: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Series with times of their own, as an instant query for a range returns them.
+
+    Series `i` has the samples `offsets[i]` to `offsets[i + 1]` of `times` (int64, ms) and `values` (float64).
+    """
+
+    labels: LabelTable
+    offsets: NDArray[np.int64]
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+Value: TypeAlias = Scalar | String | Vector | Matrix | Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a query cost: samples that windows and look-backs held, and the most cells that were in memory at once."""
+
+    samples: int
+    peak_cells: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryResult:
+    """A value, the remarks about it as Prometheus prints them, and what it cost."""
+
+    value: Value
+    warnings: list[str]
+    infos: list[str]
+    statistics: Statistics
