@@ -38,7 +38,7 @@ softnet stat time timex udp_queues uname vmstat
 EXCEPTIONS = {
     "node_disk_info": "it shows rotational 0 where an older or newer kernel lacks some other file of the queue folder",
     "node_filesystem_readonly": "it reads the mount's options alone, and so misses a file system that an error made read-only",
-    "node_network_receive_nohandler_total": "it asks the kernel by netlink, which a tree cannot have; the live test compares it",
+    "node_network_receive_nohandler_total": "it asks the kernel by netlink, not the tree; the live test compares it",
     "node_time_seconds": "read at two moments",
     "node_time_zone_offset_seconds": "the zone's name may be spelled in two ways",
 }

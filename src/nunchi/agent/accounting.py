@@ -1,0 +1,30 @@
+"""Where every sample is: collected = acknowledged + queued + dropped, at any moment. Loss is a number, not a guess."""
+
+from nunchi.kit.telemetry import Counter, Telemetry
+
+
+class Accounting:
+    """Samples by fate. Reasons of drops: duplicate, spool_full, too_old, refused."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self.collected: Counter = telemetry.counter("agent_samples_collected_total", "Samples that checks emitted.")
+        self.acknowledged = telemetry.counter(
+            "agent_samples_acknowledged_total", "Samples that the server has taken over; those it rejected among them."
+        )
+        self.duplicates = telemetry.counter(
+            "agent_samples_duplicate_total",
+            "Acknowledged samples that the server had before: an earlier answer was lost.",
+        )
+        self.rejected = telemetry.counter(
+            "agent_samples_rejected_total",
+            "Acknowledged samples that the server did not store, in its own words.",
+            "reason",
+        )
+        self.dropped = telemetry.counter("agent_samples_dropped_total", "Samples that were given up here.", "reason")
+        self._queued = telemetry.gauge("agent_samples_queued", "Samples that wait for the server.")
+        self.queued = 0
+        self._queued.observe_with(lambda: self.queued)
+
+    def is_balanced(self) -> bool:
+        """The invariant."""
+        return self.collected.total() == self.acknowledged.total() + self.queued + self.dropped.total()

@@ -1,0 +1,64 @@
+"""`/metrics` for who would rather scrape than be pushed to: fresh values each time, and what the agent counts of itself.
+
+Invariant: a scrape never makes two runs of one check instance at once, and waits no longer than the checks' deadlines.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from aiohttp import web
+
+from nunchi.agent.emission import Sample as EmittedSample
+from nunchi.agent.schedule import Outcome, Schedule
+from nunchi.kit.http_route import Access, Route
+from nunchi.kit.telemetry import Telemetry
+from nunchi.model.metadata import MetricType
+from nunchi.wire.exposition_format import ExpositionFormat
+from nunchi.wire.exposition_text import Family, Sample, format_families, telemetry_families
+
+
+class Exporter:
+    """Serves what the schedule's checks find."""
+
+    def __init__(self, schedule: Schedule, telemetry: Telemetry) -> None:
+        self._schedule = schedule
+        self._telemetry = telemetry
+
+    def routes(self) -> list[Route]:
+        """What it serves."""
+        return [Route("GET", "/metrics", self.show_metrics, Access.READ)]
+
+    async def show_metrics(self, request: web.Request) -> web.Response:
+        """An exposition in the format that is asked for."""
+        exposition_format = ExpositionFormat.of_accept(request.headers.get("Accept"))
+        families = merge_families(await self._schedule.collect())
+        body = format_families([*families, *telemetry_families(self._telemetry)], exposition_format)
+        return web.Response(body=body, headers={"Content-Type": exposition_format.content_type})
+
+
+def merge_families(outcomes: Sequence[Outcome]) -> list[Family]:
+    """All outcomes as families sorted by name, with how each check fared; of two samples of one series the first is shown."""
+    types: dict[str, MetricType] = {}
+    samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+    for outcome in outcomes:
+        types.update(outcome.emission.types)
+        add_samples(samples, outcome.emission.samples)
+    for name, value_of in (
+        ("node_scrape_collector_duration_seconds", lambda outcome: outcome.duration_seconds),
+        ("node_scrape_collector_success", lambda outcome: float(outcome.is_success)),
+    ):
+        types[name] = MetricType.GAUGE
+        fared = [
+            (name, (("collector", outcome.name),), value_of(outcome)) for outcome in outcomes if outcome.job == "node"
+        ]
+        add_samples(samples, (sample for sample in fared if not math.isnan(sample[2])))
+    return [
+        Family(name, types[name], "", [Sample(name, labels, value) for labels, value in sorted(samples[name].items())])
+        for name in sorted(samples)
+    ]
+
+
+def add_samples(samples: dict[str, dict[tuple[tuple[str, str], ...], float]], found: Iterable[EmittedSample]) -> None:
+    """Put samples below their names, by their labels."""
+    for name, labels, value in found:
+        samples.setdefault(name, {}).setdefault(tuple(sorted(labels)), value)

@@ -1,0 +1,137 @@
+"""Pushing payloads over HTTP: what was sent, and what the server's answer means for a payload's fate.
+
+Invariant: only an answer that says so takes a payload out of the spool. Silence, refusals for now and failures of the
+connection keep it; what the server can never take is told from what it cannot take now by the status alone.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from nunchi.agent.forwarder.spool import Payload
+from nunchi.kit.clock import Clock
+from nunchi.kit.http_client import HttpClient, HttpClientError, Response
+from nunchi.kit.telemetry import Telemetry
+
+PUSH_PATH = "/api/v1/push"
+ANSWER_BYTES_MAX = 64 << 10
+REASON_CHARACTERS_MAX = 200
+REASONS_MAX = 20
+RETRY_AFTER_SECONDS_MAX = 300.0
+POISON = frozenset({400, 413, 415, 422})
+
+
+class Fate(enum.Enum):
+    """What becomes of a payload."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    KEPT = "kept"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The body of an acknowledgement; what is missing counts as nothing."""
+
+    duplicate: int = 0
+    rejected: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A payload's fate, why, and what the server wishes."""
+
+    fate: Fate
+    reason: str = ""
+    retry_after_seconds: float = 0.0
+    duplicate: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+
+class PayloadEncoder(Protocol):
+    """Makes a payload's bytes; see `encoding`."""
+
+    content_type: str
+
+    def encode(self, payload: Payload) -> bytes:
+        """The same bytes for the same payload, always."""
+        ...
+
+
+class Delivery:
+    """Sends one payload at a time to one server."""
+
+    def __init__(
+        self,
+        url: str,
+        client: HttpClient,
+        encoder: PayloadEncoder,
+        timeout_seconds: float,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self.url = url.rstrip("/") + PUSH_PATH
+        self._client = client
+        self._encoder = encoder
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._pushes = telemetry.counter("agent_pushes_total", "Payloads sent, by what became of them.", "outcome")
+        self._bytes = telemetry.counter("agent_push_bytes_total", "Bytes of payloads sent, compressed.")
+        self._duration = telemetry.histogram("agent_push_duration_seconds", "From sending a payload to its answer.")
+
+    async def push(self, payload: Payload) -> Verdict:
+        """Send a payload and judge the answer."""
+        body = self._encoder.encode(payload)
+        began = self._clock.monotonic()
+        headers = {"Content-Type": self._encoder.content_type}
+        try:
+            response = await self._client.request(
+                "POST",
+                self.url,
+                headers=headers,
+                body=body,
+                timeout_seconds=self._timeout_seconds,
+                body_bytes_max=ANSWER_BYTES_MAX,
+            )
+        except HttpClientError as error:
+            verdict = Verdict(Fate.KEPT, str(error))
+        else:
+            verdict = judge(response)
+        self._bytes.add(len(body))
+        self._duration.observe(self._clock.monotonic() - began)
+        self._pushes.add(1, verdict.fate.value)
+        return verdict
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def judge(response: Response) -> Verdict:
+    """What an answer means."""
+    status = response.status
+    if 200 <= status < 300:
+        return acknowledgement(response.body)
+    words = response.body.decode(errors="replace").strip()[:REASON_CHARACTERS_MAX]
+    reason = f"{response.url} answers {status}: {words}" if words else f"{response.url} answers {status}"
+    if status in POISON:
+        return Verdict(Fate.REFUSED, reason)
+    return Verdict(Fate.KEPT, reason, retry_after_seconds(response.headers.get("Retry-After", "")))
+
+
+def acknowledgement(body: bytes) -> Verdict:
+    """The verdict of a body that acknowledges; one that cannot be read acknowledges all the same."""
+    try:
+        answer = msgspec.json.decode(body or b"{}", type=Answer)
+    except msgspec.MsgspecError:
+        return Verdict(Fate.ACCEPTED)
+    rejected = dict(sorted(answer.rejected.items())[:REASONS_MAX])
+    return Verdict(Fate.ACCEPTED, duplicate=max(0, answer.duplicate), rejected=rejected)
+
+
+def retry_after_seconds(header: str) -> float:
+    """Seconds that a `Retry-After` of digits asks for, bounded; dates are passed over."""
+    text = header.strip()
+    return min(float(text), RETRY_AFTER_SECONDS_MAX) if text.isdecimal() and len(text) < 10 else 0.0

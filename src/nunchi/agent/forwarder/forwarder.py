@@ -1,0 +1,124 @@
+"""The part that delivers: takes rounds in, sends what the spool gives it, waits after failures.
+
+Invariant: one payload is under way at a time, and nothing but the server's word or the spool's bounds ends a payload.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+from nunchi.agent.accounting import Accounting
+from nunchi.agent.forwarder.delivery import Delivery, Fate, Verdict
+from nunchi.agent.forwarder.spool import MemorySpool, Payload
+from nunchi.agent.own_metrics import own_outcome
+from nunchi.agent.rounds import Aggregation
+from nunchi.agent.schedule import Outcome
+from nunchi.kit.backoff import Backoff
+from nunchi.kit.clock import Clock
+from nunchi.kit.logs import Logger
+from nunchi.kit.telemetry import Telemetry
+
+RETRY_INITIAL_SECONDS = 0.5
+RETRY_SECONDS_MAX = 30.0
+FAREWELL_SECONDS_MAX = 0.5
+
+
+class Forwarder:
+    """A `Part` and a `RoundSink`."""
+
+    name = "agent.forwarder"
+
+    def __init__(
+        self,
+        aggregation: Aggregation,
+        spool: MemorySpool,
+        delivery: Delivery,
+        accounting: Accounting,
+        telemetry: Telemetry,
+        clock: Clock,
+        random: Random,
+        log: Logger,
+    ) -> None:
+        self._aggregation = aggregation
+        self._spool = spool
+        self._delivery = delivery
+        self._accounting = accounting
+        self._telemetry = telemetry
+        self._clock = clock
+        self._backoff = Backoff(RETRY_INITIAL_SECONDS, RETRY_SECONDS_MAX, random)
+        self._log = log
+        self._has_rounds = asyncio.Event()
+        self._is_server_lost = False
+
+    def put(self, timestamp_ms: int, outcomes: Sequence[Outcome]) -> None:
+        """See `RoundSink.put`."""
+        self._spool.put(self._aggregation.round(timestamp_ms, [*outcomes, own_outcome(self._telemetry)]))
+        self._has_rounds.set()
+
+    async def start(self) -> None:
+        """Nothing to take: the first connection is made when there is something to send."""
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            payload = self._spool.take()
+            if payload is None:
+                self._has_rounds.clear()
+                await self._has_rounds.wait()
+                continue
+            verdict = await self._send(payload)
+            if verdict.fate is Fate.KEPT:
+                await self._clock.sleep(max(self._backoff.next(), verdict.retry_after_seconds))
+            else:
+                self._backoff.reset()
+
+    async def stop(self) -> None:
+        """Offer what is left once more, if the server answered the last time; then close the connections."""
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS_MAX):
+                while not self._is_server_lost:
+                    payload = self._spool.take()
+                    if payload is None:
+                        break
+                    await self._send(payload)
+        except TimeoutError:
+            self._log.info("the server did not take the last rounds in time")
+        if self._accounting.queued:
+            self._log.warning("samples were not delivered", samples=self._accounting.queued)
+        await self._delivery.close()
+
+    async def _send(self, payload: Payload) -> Verdict:
+        try:
+            verdict = await self._delivery.push(payload)
+        except BaseException:
+            self._spool.keep(payload)
+            raise
+        match verdict.fate:
+            case Fate.ACCEPTED:
+                self._accept(payload, verdict)
+            case Fate.REFUSED:
+                self._refuse(payload, verdict)
+            case Fate.KEPT:
+                self._keep(payload, verdict)
+        return verdict
+
+    def _accept(self, payload: Payload, verdict: Verdict) -> None:
+        self._spool.accept(payload)
+        self._accounting.duplicates.add(min(verdict.duplicate, payload.samples))
+        for reason, samples in verdict.rejected.items():
+            self._accounting.rejected.add(max(0, samples), reason)
+        if self._is_server_lost:
+            self._is_server_lost = False
+            self._log.info("the server takes rounds again", url=self._delivery.url, queued=self._accounting.queued)
+
+    def _refuse(self, payload: Payload, verdict: Verdict) -> None:
+        self._is_server_lost = False
+        if not self._spool.split(payload):
+            self._log.error("samples refused by the server are dropped", samples=payload.samples, reason=verdict.reason)
+            self._spool.reject(payload, "refused")
+
+    def _keep(self, payload: Payload, verdict: Verdict) -> None:
+        self._spool.keep(payload)
+        if not self._is_server_lost:
+            self._is_server_lost = True
+            self._log.warning("the server does not take rounds: they are kept", reason=verdict.reason)

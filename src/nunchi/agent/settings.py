@@ -1,0 +1,121 @@
+"""The agent's configuration file as typed settings. Every field has a default that watches this host and delivers to loopback.
+
+Invariant: each check's own settings are declared beside the check; the registry is what puts them together here.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nunchi.agent.check_settings import CheckSettings
+from nunchi.agent.checks import CHECKS
+from nunchi.kit.durations import Duration
+from nunchi.kit.http_client_settings import HttpClientSettings
+from nunchi.kit.settings import FieldError, load, load_file
+
+INTERVAL_MS_MIN = 100
+DEADLINE_SECONDS_MAX = 5.0
+SPOOL_BYTES_MIN = 64 << 10
+STATE_FOLDER = "/var/lib/nunchi-agent"
+
+if TYPE_CHECKING:
+    ChecksSettings = Any
+else:
+    ChecksSettings = msgspec.defstruct(
+        "ChecksSettings",
+        [(check.name, check.settings_type, check.settings_type()) for check in CHECKS],
+        frozen=True,
+        forbid_unknown_fields=True,
+        kw_only=True,
+        module=__name__,
+    )
+    ChecksSettings.__doc__ = "One field a check, by its name; what is not mentioned runs with its defaults."
+
+
+class ServerSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where rounds are delivered, and how to connect: Prometheus's `http_config` fields stand beside these."""
+
+    url: str = "http://127.0.0.1:9190"
+    timeout: Duration = Duration(10_000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.url.startswith(("http://", "https://")):
+            raise FieldError("write the server's address in full, as in https://host:9190", "url")
+
+
+class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What waits while the server cannot be reached; beyond these bounds the oldest is dropped and counted."""
+
+    bytes_max: int = 16 << 20
+    age_max: Duration = Duration(6 * 3_600_000)
+
+    def __post_init__(self) -> None:
+        if self.bytes_max < SPOOL_BYTES_MIN:
+            raise FieldError(f"{SPOOL_BYTES_MIN} is the least: below it not one round fits", "bytes_max")
+
+
+class ExporterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`/metrics` for who would rather scrape; `web_config_file` (Prometheus's) is needed beyond loopback."""
+
+    address: str = "127.0.0.1:9100"
+    web_config_file: Path | None = None
+
+
+class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the host is seen; other than these in a container that watches its host."""
+
+    proc: str = "/proc"
+    sys: str = "/sys"
+    rootfs: str = "/"
+    udev: str = "/run/udev/data"
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file. `server: null` only exports; `exporter` is off unless set; `burst` is how long to begin with 1 s."""
+
+    name: str = ""
+    labels: dict[str, str] = {}
+    interval: Duration = Duration(10_000)
+    deadline: Duration = Duration(0)
+    burst: Duration = Duration(0)
+    server: ServerSettings | None = ServerSettings()
+    exporter: ExporterSettings | None = None
+    spool: SpoolSettings = SpoolSettings()
+    paths: PathSettings = PathSettings()
+    state_folder: str = STATE_FOLDER
+    checks: ChecksSettings = ChecksSettings()
+
+    def __post_init__(self) -> None:
+        if self.interval.ms < INTERVAL_MS_MIN:
+            raise FieldError(f"{INTERVAL_MS_MIN}ms is the shortest interval", "interval")
+        for label in self.labels:
+            if label in {"job", "instance", "__name__"}:
+                raise FieldError(
+                    f'"{label}" says who a series is and cannot be set for all: choose another name', "labels"
+                )
+
+    def check_settings(self) -> list[tuple[str, CheckSettings]]:
+        """Name and settings of every enabled check."""
+        found = [(check.name, getattr(self.checks, check.name)) for check in CHECKS]
+        return [(name, settings) for name, settings in found if settings.enabled]
+
+    def interval_seconds(self, check: CheckSettings) -> float:
+        """How often a check runs."""
+        return (check.interval or self.interval).seconds
+
+    def deadline_seconds(self, check: CheckSettings) -> float:
+        """How long a run may take: what is set, else 5 s, and never longer than the interval."""
+        wanted = (check.deadline or self.deadline).seconds or DEADLINE_SECONDS_MAX
+        return min(wanted, self.interval_seconds(check))
+
+
+def load_agent_settings(path: Path) -> AgentSettings:
+    """Read a configuration file; raises SettingsError with place and cure."""
+    return load_file(AgentSettings, path)
+
+
+def parse_agent_settings(text: str, path: str) -> AgentSettings:
+    """The settings in a text; `path` is for error messages."""
+    return load(AgentSettings, text, path)

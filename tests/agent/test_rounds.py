@@ -1,0 +1,60 @@
+"""From outcomes to rows: columns stay, duplicates are counted, layouts of short-lived series are left behind."""
+
+from nunchi.agent.accounting import Accounting
+from nunchi.agent.emission import Emission
+from nunchi.agent.rounds import Aggregation, Round
+from nunchi.agent.schedule import Outcome
+from nunchi.kit.telemetry import Telemetry
+
+
+def outcome(*samples: tuple[str, dict[str, str], float], name: str = "cpu", job: str = "node") -> Outcome:
+    emission = Emission()
+    for metric, labels, value in samples:
+        emission.gauge(metric, value, **labels)
+    return Outcome(name, job, emission, 0.25, is_success=True)
+
+
+def shown(one: Round) -> dict[str, float]:
+    layout = one.layout.layout
+    return {str(layout.labels(column)): value for column, value in zip(one.columns, one.values, strict=True)}
+
+
+def test_series_carry_job_and_the_agents_labels_and_how_the_check_fared() -> None:
+    accounting = Accounting(Telemetry())
+    aggregation = Aggregation({"site": "north"}, accounting)
+    one = aggregation.round(1, [outcome(("up", {"a": "b"}, 1.0)), outcome(("x", {}, 2.0), name="redis", job="redis")])
+    assert shown(one) == {
+        'up{a="b", job="node", site="north"}': 1.0,
+        'x{job="redis", site="north"}': 2.0,
+        'node_scrape_collector_success{collector="cpu", job="node", site="north"}': 1.0,
+        'node_scrape_collector_duration_seconds{collector="cpu", job="node", site="north"}': 0.25,
+    }
+    assert accounting.collected.total() == 4
+
+
+def test_columns_stay_where_they_are_and_steady_rounds_share_them() -> None:
+    aggregation = Aggregation({}, Accounting(Telemetry()))
+    first = aggregation.round(1, [outcome(("a", {}, 1.0), ("b", {}, 2.0))])
+    second = aggregation.round(2, [outcome(("a", {}, 3.0), ("b", {}, 4.0))])
+    third = aggregation.round(3, [outcome(("b", {}, 5.0))])
+    assert second.columns is first.columns
+    assert first.layout is third.layout
+    assert shown(third)['b{job="node"}'] == 5.0
+
+
+def test_second_sample_of_a_series_is_dropped_and_counted() -> None:
+    accounting = Accounting(Telemetry())
+    one = Aggregation({}, accounting).round(1, [outcome(("a", {"x": "1"}, 1.0), ("a", {"x": "1"}, 2.0), job="other")])
+    assert shown(one) == {'a{job="other", x="1"}': 1.0}
+    assert accounting.dropped.value("duplicate") == 1
+    assert accounting.collected.total() == 2
+
+
+def test_layout_does_not_grow_for_ever_with_short_lived_series() -> None:
+    aggregation = Aggregation({}, Accounting(Telemetry()))
+    for number in range(100):
+        one = aggregation.round(
+            number, [outcome(*(("a", {"id": f"{number}-{i}"}, 1.0) for i in range(100)), job="other")]
+        )
+        assert len(one.layout.layout) <= 1000 + 3 * 100
+        assert len(shown(one)) == 100

@@ -1,0 +1,65 @@
+"""The agent's configuration file: defaults, what can be set, and what is said about mistakes."""
+
+import pytest
+
+from nunchi.agent.settings import AgentSettings, parse_agent_settings
+from nunchi.kit.settings import SettingsError, dump
+
+
+def test_defaults_watch_this_host_every_ten_seconds_and_deliver_to_loopback() -> None:
+    settings = AgentSettings()
+    assert settings.server is not None
+    assert settings.server.url == "http://127.0.0.1:9190"
+    assert {settings.interval_seconds(own) for _, own in settings.check_settings()} == {10.0}
+    assert {"cpu", "memory", "filesystem"} <= {name for name, _ in settings.check_settings()}
+    assert settings.exporter is None
+
+
+def test_file_sets_what_it_mentions_and_leaves_the_rest() -> None:
+    settings = parse_agent_settings(
+        """
+name: web-1
+labels: {site: north}
+interval: 15s
+server:
+  url: https://metrics.example.org
+  basic_auth: {username: agent, password: hidden}
+exporter: {address: "127.0.0.1:9101"}
+checks:
+  filesystem: {interval: 1m, fs_types_exclude: ^tmpfs$}
+  entropy: {enabled: false}
+""",
+        "agent.yaml",
+    )
+    checks = dict(settings.check_settings())
+    assert "entropy" not in checks
+    assert settings.interval_seconds(checks["cpu"]) == 15
+    assert settings.interval_seconds(checks["filesystem"]) == 60
+    assert "hidden" not in dump(settings)
+
+
+def test_deadline_is_never_longer_than_the_interval() -> None:
+    settings = parse_agent_settings("{interval: 2s, checks: {cpu: {interval: 1m, deadline: 30s}}}", "a.yaml")
+    checks = dict(settings.check_settings())
+    assert settings.deadline_seconds(checks["cpu"]) == 30
+    assert settings.deadline_seconds(checks["load"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("checks:\n  cpuu: {}\n", "a.yaml:2:3", "cpu"),
+        ("checks:\n  netstat:\n    fields: '('\n", "a.yaml:", "regular expression"),
+        ("interval: 1\n", "a.yaml:1:11", "duration"),
+        ("interval: 1ms\n", "a.yaml:1:11", "100ms"),
+        ("labels: {job: x}\n", "a.yaml:1:", "job"),
+        ("server: {url: example.org}\n", "a.yaml:1:15", "in full"),
+        ("spool: {bytes_max: 5}\n", "a.yaml:1:20", "65536"),
+        ("server: {url: 'http://a', basic_auth: {password: x, password_file: y}}\n", "a.yaml:1:", "password"),
+    ],
+)
+def test_mistakes_are_named_with_their_place_and_cure(text: str, place: str, words: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        parse_agent_settings(text, "a.yaml")
+    assert str(raised.value).startswith(place)
+    assert words in str(raised.value)
