@@ -6,6 +6,7 @@ Invariant: credentials of the settings go to the host that was asked, never to o
 
 import asyncio
 import io
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from nunchi.kit.clock import Clock
-from nunchi.kit.credentials import CredentialsUnreadable, configured_headers
+from nunchi.kit.credentials import CredentialsUnreadable, basic, configured_headers
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_client_settings import HttpClientSettings
 from nunchi.kit.http_errors import (
@@ -156,9 +157,10 @@ class HttpClient:
         """One request and its answer."""
         proxy = proxy_of(url, self._settings, self._environment)
         try:
+            target = _without_credentials(url, headers)
             async with self._opened_session().request(
                 method,
-                url,
+                target,
                 headers=headers,
                 data=body if body is None or len(body) < _STREAMED_BYTES_MIN else io.BytesIO(body),
                 allow_redirects=False,
@@ -243,6 +245,14 @@ def _merged(headers: CIMultiDict[str], configured: list[tuple[str, str]]) -> CIM
     return merged
 
 
+def _without_credentials(url: str, headers: CIMultiDict[str]) -> URL:
+    """The URL to ask; a user and password in it become a header, unless there is one."""
+    target = URL(url)
+    if target.user is not None and "Authorization" not in headers:
+        headers["Authorization"] = basic(target.user, target.password or "")
+    return target.with_user(None) if target.raw_user is not None else target
+
+
 def _redirect_target(method: str, url: str, location: str) -> URL:
     try:
         target = URL(url).join(URL(location))
@@ -284,6 +294,6 @@ def _client_error(method: str, url: str, error: Exception) -> HttpClientError:
         case aiohttp.InvalidURL() | ValueError():
             return HttpProtocolError(method, url, "the URL or a header is not valid")
         case OSError():
-            return HttpConnectError(method, url, (error.strerror or type(error).__name__).lower())
+            return HttpConnectError(method, url, os.strerror(error.errno).lower() if error.errno else "no connection")
         case _:
             return HttpConnectError(method, url, type(error).__name__)
