@@ -106,7 +106,7 @@ def twin(body: bytes) -> tuple[list[tuple[bytes, int, int]], dict[str, int]]:
 
 
 def fault_of(pairs: list[tuple[bytes, bytes]]) -> str:
-    for index, (name, value) in enumerate(pairs):
+    for index, (name, _) in enumerate(pairs):
         if not name:
             return "empty_label_name"
         if index and pairs[index - 1][0] == name:
@@ -231,7 +231,7 @@ def test_a_damaged_request_announces_nothing() -> None:
     agree(reader, columns, encode_write_request([(UP, [(1, 1.0)])]))
     good = encode_write_request([(UP, [(2, 1.0)]), (LOAD, [(2, 1.0)])])
     with pytest.raises(
-        WireError, match="remote write: the bytes are no protobuf message; send a prometheus.WriteRequest"
+        WireError, match=r"remote write: the bytes are no protobuf message; send a prometheus.WriteRequest"
     ):
         reader.read(good + b"\x0a\x7f")
     request = reader.read(good)

@@ -403,6 +403,8 @@ cdef class ExpositionScanner:
         self.exemplar_count = 0
         with nogil:
             error = self.scan_lines(begin, end, open_metrics)
+            if error != FINE:
+                self.take_back()
         return <int>error
 
     cdef Error scan_lines(self, const char *begin, const char *end, bint strict) noexcept nogil:
@@ -422,6 +424,7 @@ cdef class ExpositionScanner:
             index = self.match_next(at, end, context, format, position)
             if index >= 0:
                 after = at + self.entries[index].length
+                position += 1
             else:
                 if not strict:
                     at = skip_blanks(at, end)
@@ -447,11 +450,11 @@ cdef class ExpositionScanner:
                     return TOO_MANY
                 if not self.has_diverged:
                     self.diverge(position)
+                if <size_t>index < self.entries_before:
+                    position = self.entries[index].position + 1
             entry = &self.entries[index]
             if self.has_diverged:
                 self.fresh.push_back(index)
-            if <size_t>index < self.entries_before:
-                position = entry.position + 1
             if entry.series == NO_SERIES:
                 if entry.sets != METADATA:
                     context = format | entry.sets
@@ -640,11 +643,13 @@ cdef class ExpositionScanner:
             self.reads += 1
 
     def rollback(self):
-        """Forget what the last scan learned."""
-        cdef NewSeries new
-        for new in self.found:
-            self.free_series.push_back(new.series)
-        self.found.clear()
+        """Forget what the last scan learned; one that failed has done so itself."""
+        self.take_back()
+
+    cdef void take_back(self) noexcept nogil:
+        while not self.found.empty():
+            self.free_series.push_back(self.found.back().series)
+            self.found.pop_back()
         if self.entries.size() > self.entries_before:
             self.entries.resize(self.entries_before)
             self.arena.resize(self.arena_before)
