@@ -14,16 +14,16 @@ TEXT_TYPES = {"counter", "gauge", "histogram", "summary", "untyped"}
 OPEN_TYPES = {"counter", "gauge", "histogram", "summary", "unknown", "gaugehistogram", "info", "stateset"}
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     pass
 
 
 def go_float(text: str) -> float:
     if NUMBER.fullmatch(text) is None or not text.isascii():
-        raise Refused(text)
+        raise RefusedError(text)
     value = float(text)
     if math.isinf(value) and "n" not in text.lower():
-        raise Refused(text)
+        raise RefusedError(text)
     return value
 
 
@@ -43,7 +43,7 @@ def unescape(text: str, escapes: str) -> str:
     try:
         return "".join(out).encode("utf-8", "surrogateescape").decode()
     except UnicodeDecodeError:
-        raise Refused("utf-8") from None
+        raise RefusedError("utf-8") from None
 
 
 class Twin:
@@ -68,7 +68,7 @@ class Twin:
 
     def take(self, word: str) -> None:
         if not self.text.startswith(word, self.at):
-            raise Refused(f"{word} at {self.at}")
+            raise RefusedError(f"{word} at {self.at}")
         self.at += len(word)
 
     def quoted(self, one_line: bool) -> str:
@@ -77,10 +77,10 @@ class Twin:
         while True:
             character = self.peek()
             if not character or (character == "\n" and one_line):
-                raise Refused("unclosed")
+                raise RefusedError("unclosed")
             if character == "\\":
                 if self.text[self.at + 1 : self.at + 2] in {"", "\n"}:
-                    raise Refused("escape")
+                    raise RefusedError("escape")
                 self.at += 1
             elif character == '"':
                 self.at += 1
@@ -90,7 +90,7 @@ class Twin:
     def match(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self.text, self.at)
         if found is None:
-            raise Refused(f"{pattern.pattern} at {self.at}")
+            raise RefusedError(f"{pattern.pattern} at {self.at}")
         self.at = found.end()
         return found.group()
 
@@ -104,7 +104,7 @@ class Twin:
             is_quoted = self.peek() == '"'
             name = self.quoted(exemplar) if is_quoted else self.match(LABEL_NAME)
             if not name and not exemplar:
-                raise Refused("empty name")
+                raise RefusedError("empty name")
             self.blanks()
             if is_quoted and not exemplar and self.peek() in {",", "}"}:
                 pairs.append(("__name__", name))
@@ -118,7 +118,7 @@ class Twin:
             if self.peek() == ",":
                 self.at += 1
             elif self.strict and self.peek() != "}":
-                raise Refused("comma")
+                raise RefusedError("comma")
 
     def rest_of_line(self) -> str:
         end = self.text.find("\n", self.at)
@@ -140,9 +140,9 @@ class Twin:
         named = [pair for pair in pairs if pair[0] == "__name__"]
         names = [name for name, value in pairs if value]
         if not named or not named[0][1] or len(set(names)) != len(names):
-            raise Refused(f"names at {begin}")
+            raise RefusedError(f"names at {begin}")
         if not has_plain_name and not any(pair[0] == "__name__" for pair in pairs):
-            raise Refused("no name")
+            raise RefusedError("no name")
         value, timestamp = self.strict_numbers() if self.strict else self.numbers()
         canonical = [
             (name, self.canonicalise(text) if name == self.canonical and name else text) for name, text in pairs if text
@@ -152,25 +152,24 @@ class Twin:
     def canonicalise(self, text: str) -> str:
         try:
             value = go_float(text)
-        except Refused:
+        except RefusedError:
             return text
         if math.isnan(value) or math.isinf(value):
             return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
         mantissa, _, exponent = f"{value!r}".partition("e")
         if not exponent and (value == 0 or 1e-4 <= abs(value) < 1e6):
             return mantissa
-        shortest = next(text for digits in range(17) if float(text := f"{value:.{digits}e}") == value)
-        return shortest
+        return next(text for digits in range(17) if float(text := f"{value:.{digits}e}") == value)
 
     def numbers(self) -> tuple[float, int | None]:
         fields = self.rest_of_line().replace("\t", " ").split(" ")
         fields = [field for field in fields if field]
         if not 1 <= len(fields) <= 2:
-            raise Refused("fields")
+            raise RefusedError("fields")
         if len(fields) == 1:
             return go_float(fields[0]), None
         if not re.fullmatch("[0-9]+", fields[1], re.ASCII) or int(fields[1]) >= 1 << 63:
-            raise Refused("timestamp")
+            raise RefusedError("timestamp")
         return go_float(fields[0]), int(fields[1])
 
     def strict_field(self) -> float:
@@ -179,13 +178,13 @@ class Twin:
         while self.peek() not in {" ", "\n", ""}:
             self.at += 1
         if not self.peek():
-            raise Refused("cut off")
+            raise RefusedError("cut off")
         return go_float(self.text[begin : self.at])
 
     def strict_seconds(self) -> int:
         seconds = self.strict_field()
         if not -9.2e15 < seconds < 9.2e15:
-            raise Refused("timestamp")
+            raise RefusedError("timestamp")
         return int(seconds * 1000)
 
     def strict_numbers(self) -> tuple[float, int | None]:
@@ -199,7 +198,7 @@ class Twin:
             if self.peek() == " ":
                 self.strict_seconds()
         if self.peek() != "\n":
-            raise Refused("line end")
+            raise RefusedError("line end")
         return value, timestamp
 
     def metadata(self, line: str) -> None:
@@ -208,12 +207,12 @@ class Twin:
             rf'#{gap}(HELP|TYPE|UNIT){gap}(?:([a-zA-Z_:][a-zA-Z0-9_:]*)|"((?:[^"\\]|\\.)*)")', line, re.DOTALL
         )
         if found is None:
-            raise Refused(line)
+            raise RefusedError(line)
         keyword, name, quoted_name = found.groups()
         name = unescape(name or quoted_name, '\\"n')
         rest = line[found.end() :]
         if self.strict and not rest.startswith(" "):
-            raise Refused(line)
+            raise RefusedError(line)
         rest = rest[1:]
         if name in {"HELP": self.help, "TYPE": self.types}.get(keyword, {}):
             self.repeated.add(name)
@@ -221,11 +220,11 @@ class Twin:
             self.help[name] = unescape(rest, '\\"n' if self.strict else "\\n")
         elif keyword == "TYPE":
             if rest not in (OPEN_TYPES if self.strict else TEXT_TYPES):
-                raise Refused(rest)
+                raise RefusedError(rest)
             self.types[name] = rest
             self.canonical = {"histogram": "le", "summary": "quantile"}.get(rest, "")
         elif rest and not name.endswith("_" + unescape(rest, '\\"n')):
-            raise Refused(rest)
+            raise RefusedError(rest)
 
     def read(self) -> "Twin":
         while self.at < len(self.text):
@@ -241,10 +240,10 @@ class Twin:
                 if is_metadata:
                     self.metadata(line)
                 elif self.strict:
-                    raise Refused(line)
+                    raise RefusedError(line)
             else:
                 self.sample()
             self.at += 1
         if self.strict:
-            raise Refused("no EOF")
+            raise RefusedError("no EOF")
         return self

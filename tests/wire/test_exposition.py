@@ -1,6 +1,5 @@
 import math
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,8 @@ from nunchi.wire.exposition import (
     ExpositionFormat,
     ExpositionReader,
 )
+from tests.wire.exposition_twin import Cell, RefusedError, Twin
 
-sys.path.insert(0, str(Path(__file__).parent))
-from exposition_twin import Cell, Refused, Twin
 
 TEXT, OPEN = ExpositionFormat.TEXT, ExpositionFormat.OPEN_METRICS
 SAMPLES = Path(__file__).parents[3] / "shared/conformance/textparse"
@@ -47,7 +45,7 @@ class Known:
 def agree(reader: ExpositionReader, known: Known, body: bytes, grammar: ExpositionFormat) -> bool:
     try:
         twin = Twin(body, grammar is OPEN).read()
-    except Refused:
+    except RefusedError:
         with pytest.raises(ExpositionError):
             reader.read(body, grammar)
         return False
@@ -152,7 +150,7 @@ def test_series_keep_their_ids_when_lines_come_go_and_move() -> None:
     reader, known = ExpositionReader(), Known()
     lines = [f'x{{number="{number}"}} {number}\n'.encode() for number in range(50)]
     agree(reader, known, b"".join(lines), TEXT)
-    agree(reader, known, b"".join(lines[:20] + [b"new 1\n"] + lines[21:]), TEXT)
+    agree(reader, known, b"".join([*lines[:20], b"new 1\n", *lines[21:]]), TEXT)
     agree(reader, known, b"".join(reversed(lines)), TEXT)
     agree(reader, known, b"".join(lines + lines), TEXT)
     exposition = reader.read(b"".join(lines[25:] + lines[:25]))
@@ -345,7 +343,8 @@ FRAGMENT = st.sampled_from(
     [
         "a", "b_total", ":c", "0", "{", "}", '"', '"x.y"', "=", ",", " ", "  ", "\t", "\n", "\\", '\\"', "\\n", "#", "# ",
         "# HELP a ", "# TYPE a histogram\n", "# TYPE a summary\n", "# TYPE b gauge", "# UNIT a_s s\n", "# EOF\n", "# EOF",
-        '{le="1"}', '{quantile="0.50"}', '{b="c",d=""}', " 1", " 1.5e3", " NaN", " 1 1234567890", " 12.25 -1.5", ' # {id="1"} 2 3',
+        '{le="1"}', '{quantile="0.50"}', '{b="c",d=""}', " 1", " 1.5e3", " NaN", " 1 1234567890", " 12.25 -1.5",
+        ' # {id="1"} 2 3',
         "a 1\n", 'a{b="c"} 2\n', 'a{b="d"} 3 4\n', "é", "\x00", "\r", "1e999", "-",
     ]
 )  # fmt: skip
