@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
@@ -117,7 +118,7 @@ class Grouping:
 
     def __init__(self, table: LabelTable, node: plan.Aggregate) -> None:
         if node.without:
-            kept = tables.drop_labels(table, (*node.grouping, *tables.METADATA_LABELS))
+            kept = tables.drop_labels(table, (*node.grouping, METRIC_NAME))
         else:
             kept = tables.keep_labels(table, node.grouping)
         self.ids, firsts = tables.group(kept)

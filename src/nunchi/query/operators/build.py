@@ -6,7 +6,7 @@ from nunchi.query.operators.aggregate import Fold
 from nunchi.query.operators.classic_histograms import BucketFunction
 from nunchi.query.operators.duplicates import Unique
 from nunchi.query.operators.elementwise import Elementwise, VectorOf, VectorScalar
-from nunchi.query.operators.join import MUST_BE_UNIQUE, Join
+from nunchi.query.operators.join import Join
 from nunchi.query.operators.label_functions import LabelJoin, LabelReplace
 from nunchi.query.operators.once import Invariant, Nothing, Shared
 from nunchi.query.operators.operator import Scope, VectorOperator
@@ -27,6 +27,7 @@ from nunchi.query.plan import nodes as plan
 from nunchi.query.plan.translate import is_label_name
 from nunchi.query.syntax.nodes import Cardinality
 
+MUST_BE_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
 RANKINGS = {"topk": Rank, "bottomk": Rank, "limitk": LimitK, "limit_ratio": LimitRatio, "quantile": Quantile}
 
 
@@ -110,8 +111,6 @@ def _aggregate(node: plan.Aggregate, scope: Scope) -> VectorOperator:
 
 
 def _join(node: plan.Join, scope: Scope) -> VectorOperator:
-    if node.matching.fill_left is not None or node.matching.fill_right is not None:
-        raise Unsupported("fill", "leave the modifier out, or use `or`")
     join = Join(scope, node, build(node.left, scope), build(node.right, scope))
     is_one_to_one = node.matching.cardinality is Cardinality.ONE_TO_ONE
     return Unique(scope, join) if is_one_to_one else Unique(scope, join, MUST_BE_UNIQUE)

@@ -23,10 +23,15 @@ def merge_block(block: Block, message: str = SAME_LABELS) -> Block:
     present = np.zeros((len(firsts), steps), np.bool_)
     relevant = np.ones((1, steps), np.uint8)
     conflict = reduce.merge(
-        block.values, block.present.view(np.uint8), groups, relevant, values, present.view(np.uint8)
+        np.ascontiguousarray(block.values),
+        block.present.view(np.uint8),
+        groups,
+        relevant,
+        values,
+        present.view(np.uint8),
     )
     if conflict >= 0:
-        raise ExecutionError(f"{message}: {block.labels.labels(conflict)}")
+        raise ExecutionError(message)
     drops = None
     if block.drop_name is not None:
         drops = np.zeros(len(firsts), np.bool_)

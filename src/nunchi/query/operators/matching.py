@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable
 from nunchi.query.operators import tables
 from nunchi.query.syntax.nodes import Matching
@@ -30,7 +31,7 @@ def matching_labels(table: LabelTable, matching: Matching) -> LabelTable:
     """The labels that decide a match; the metric name only where `on` lists it."""
     if matching.is_on:
         return tables.keep_labels(table, matching.labels)
-    return tables.drop_labels(table, (*matching.labels, *tables.METADATA_LABELS))
+    return tables.drop_labels(table, (*matching.labels, METRIC_NAME))
 
 
 def match_keys(left: LabelTable, right: LabelTable, matching: Matching) -> MatchKeys:
