@@ -1,0 +1,119 @@
+"""What the web shows: plain views, and the protocols of who gives them. The web knows no concrete class of the server.
+
+Every method of a source is a cheap snapshot of present state: it neither waits nor computes. Times are milliseconds since
+the epoch, 0 for what has not happened yet; durations are float seconds. What intake and rules publish is shown as it is.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nunchi.intake.scrape.status import DroppedTarget, TargetStatus
+from nunchi.rules.status import RuleGroupStatus
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """One agent that pushes: its identity labels, its latest accepted round, and how far it was behind the clock then."""
+
+    job: str
+    instance: str
+    is_up: bool
+    last_round_ms: int
+    lag_seconds: float
+    interval_seconds: float
+    samples: int
+    address: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildView:
+    """Which program this is; `version` is what clients of Prometheus's API compare."""
+
+    version: str
+    revision: str
+    branch: str
+    build_user: str
+    build_date: str
+    python_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeView:
+    """How this process runs, and how its latest reload of the configuration ended."""
+
+    started_ms: int
+    working_directory: str
+    hostname: str
+    cores: int
+    threads: int
+    tasks: int
+    memory_bytes: int
+    is_reload_successful: bool
+    configuration_ms: int
+    storage_retention: str
+
+
+class TargetSource(Protocol):
+    """Who scrapes."""
+
+    def targets(self) -> Sequence[TargetStatus]:
+        """Targets that are scraped, in the order of the configuration."""
+        ...
+
+    def dropped_targets(self) -> Sequence[DroppedTarget]:
+        """Targets that relabelling dropped."""
+        ...
+
+
+class AgentSource(Protocol):
+    """Who hears from agents that push."""
+
+    def agents(self) -> Sequence[AgentView]:
+        """Every agent heard of."""
+        ...
+
+
+class RuleSource(Protocol):
+    """Who evaluates rules."""
+
+    def groups(self) -> Sequence[RuleGroupStatus]:
+        """All groups, files in the order of the configuration."""
+        ...
+
+
+class StatusSource(Protocol):
+    """Who knows the process."""
+
+    def build(self) -> BuildView:
+        """Which program this is."""
+        ...
+
+    def runtime(self) -> RuntimeView:
+        """How it runs."""
+        ...
+
+    def flags(self) -> Mapping[str, str]:
+        """Command line flags by name without dashes, defaults included; secrets redacted."""
+        ...
+
+    def configuration(self) -> str:
+        """The configuration in force as YAML; secrets redacted."""
+        ...
+
+    def not_ready_reason(self) -> str:
+        """Why queries would be answered wrongly now; empty once ready."""
+        ...
+
+    def metrics(self) -> bytes:
+        """The process's own telemetry as text exposition."""
+        ...
+
+    def alertmanager_urls(self) -> Sequence[str]:
+        """Where alerts are sent to outside, as full URLs."""
+        ...
+
+
+# Applies the configuration files again; raises an `InputError` and changes nothing where they are broken.
+Reload = Callable[[], Awaitable[None]]

@@ -1,0 +1,116 @@
+"""What the pages need besides Prometheus's API: a summary of what is well and what is not, agents, dashboards, functions.
+
+Invariant: everything here is a cheap snapshot; samples are asked through PromQL like anybody's.
+"""
+
+from collections import Counter
+
+from nunchi.kit.http_route import Route
+from nunchi.model.alert import AlertState
+from nunchi.query.syntax.operators import AGGREGATIONS
+from nunchi.query.syntax.signatures import FUNCTIONS, Function
+from nunchi.web.contracts import AgentSource, AgentView, RuleSource, TargetSource
+from nunchi.web.dashboards import Dashboard
+from nunchi.web.prometheus_api.envelope import Answer, Envelope
+from nunchi.web.prometheus_api.errors import ApiError
+from nunchi.web.prometheus_api.moments import format_moment
+from nunchi.web.prometheus_api.parameters import Parameters
+
+ALERT_NAMES_MAX = 20
+
+
+class OverviewEndpoints:
+    """Endpoints below `/api/nunchi/v1`."""
+
+    def __init__(
+        self,
+        targets: TargetSource,
+        agents: AgentSource,
+        rules: RuleSource,
+        dashboards: dict[str, Dashboard],
+        own_instance: str,
+    ) -> None:
+        self._targets = targets
+        self._agents = agents
+        self._rules = rules
+        self._dashboards = dashboards
+        self._own_instance = own_instance
+
+    def routes(self, envelope: Envelope) -> list[Route]:
+        """All of them."""
+        return [
+            *envelope.read("/api/nunchi/v1/summary", self.summary),
+            *envelope.read("/api/nunchi/v1/agents", self.agents),
+            *envelope.read("/api/nunchi/v1/dashboards", self.dashboard_names),
+            *envelope.read("/api/nunchi/v1/dashboards/{name}", self.dashboard),
+            *envelope.read("/api/nunchi/v1/functions", self.functions),
+        ]
+
+    async def summary(self, _: Parameters) -> Answer:
+        """Targets and agents by health, alerts by state, the machine that pages open with, and how often each is sampled."""
+        targets = self._targets.targets()
+        agents = self._agents.agents()
+        health = Counter(target.health.value for target in targets)
+        agent_health = Counter(_health(agent) for agent in agents)
+        rules = [rule for group in self._rules.groups() for rule in group.rules]
+        alerts = Counter(alert.state for rule in rules for alert in rule.alerts)
+        intervals = {target.labels.get("instance"): target.interval_ms / 1000 for target in targets}
+        intervals |= {agent.instance: agent.interval_seconds for agent in agents}
+        return Answer(
+            {
+                "targets": {state: health[state] for state in ("up", "down", "unknown")},
+                "agents": {state: agent_health[state] for state in ("up", "down")},
+                "alerts": {
+                    "firing": alerts[AlertState.FIRING],
+                    "pending": alerts[AlertState.PENDING],
+                    "names": [rule.name for rule in rules if rule.alerts][:ALERT_NAMES_MAX],
+                },
+                "instance": self._own_instance,
+                "intervals": intervals,
+            }
+        )
+
+    async def agents(self, _: Parameters) -> Answer:
+        """Every agent heard of."""
+        return Answer({"agents": [_agent(agent) for agent in self._agents.agents()]})
+
+    async def dashboard_names(self, _: Parameters) -> Answer:
+        """Names of the dashboards that ship with nunchi."""
+        return Answer({"dashboards": sorted(self._dashboards)})
+
+    async def dashboard(self, parameters: Parameters) -> Answer:
+        """One dashboard."""
+        name = parameters.path["name"]
+        found = self._dashboards.get(name)
+        if found is None:
+            raise ApiError("not_found", f'there is no dashboard "{name}": /api/nunchi/v1/dashboards lists them')
+        return Answer(found)
+
+    async def functions(self, _: Parameters) -> Answer:
+        """What the query editor may suggest."""
+        functions = [{"name": name, "signature": _signature(function)} for name, function in sorted(FUNCTIONS.items())]
+        return Answer({"functions": functions, "aggregations": sorted(AGGREGATIONS)})
+
+
+def _health(agent: AgentView) -> str:
+    return "up" if agent.is_up else "down"
+
+
+def _agent(agent: AgentView) -> dict[str, object]:
+    return {
+        "job": agent.job,
+        "instance": agent.instance,
+        "health": _health(agent),
+        "lastRound": format_moment(agent.last_round_ms),
+        "lagSeconds": agent.lag_seconds,
+        "intervalSeconds": agent.interval_seconds,
+        "samples": agent.samples,
+        "address": agent.address,
+        "version": agent.version,
+    }
+
+
+def _signature(function: Function) -> str:
+    words = [argument.title for argument in function.arguments]
+    words[function.arguments_min :] = [f"[{word}]" for word in words[function.arguments_min :]]
+    return f"{function.name}({', '.join(words)}) returns {function.returns.title}"

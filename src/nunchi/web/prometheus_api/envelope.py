@@ -1,0 +1,77 @@
+"""The one way from a handler to a response: parameters in, `{"status": …, "data": …}` out, errors mapped.
+
+Invariant: a handler writes no response itself; what it raises of our own families becomes one JSON answer.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+
+from nunchi.kit.errors import WorldError
+from nunchi.kit.http_route import Access, Handler, Route
+from nunchi.web.prometheus_api.errors import ApiError
+from nunchi.web.prometheus_api.parameters import Parameters, read_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler found. `data` is JSON already where it is bytes, else something msgspec encodes."""
+
+    data: object
+    warnings: Sequence[str] = ()
+    infos: Sequence[str] = ()
+
+
+ApiHandler = Callable[[Parameters], Awaitable[Answer]]
+
+
+class Envelope:
+    """Wraps handlers; `not_ready_reason` says why nothing can be answered rightly yet, or is empty."""
+
+    def __init__(self, not_ready_reason: Callable[[], str]) -> None:
+        self._not_ready_reason = not_ready_reason
+
+    def read(self, path: str, handler: ApiHandler, *methods: str) -> list[Route]:
+        """Routes of one endpoint that only reads; for GET alone unless methods are named."""
+        return [Route(method, path, self._wrap(handler), Access.READ) for method in methods or ("GET",)]
+
+    def _wrap(self, handler: ApiHandler) -> Handler:
+        async def respond(request: web.Request) -> web.StreamResponse:
+            if reason := self._not_ready_reason():
+                return not_ready(reason)
+            try:
+                answer = await handler(await read_parameters(request))
+            except ApiError as error:
+                return _json(encode_error(error), error.status)
+            except WorldError as error:
+                failure = ApiError("internal", str(error))
+                return _json(encode_error(failure), failure.status)
+            return _json(encode_answer(answer), 200)
+
+        return respond
+
+
+def not_ready(reason: str) -> web.Response:
+    """What is said until the server can answer rightly."""
+    return web.Response(status=503, text=f"Service Unavailable: {reason}\n")
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """The body of a success."""
+    data = answer.data if isinstance(answer.data, bytes) else msgspec.json.encode(answer.data)
+    return b'{"status":"success","data":%s%s%s}' % (
+        data,
+        b',"warnings":%s' % msgspec.json.encode(answer.warnings) if answer.warnings else b"",
+        b',"infos":%s' % msgspec.json.encode(answer.infos) if answer.infos else b"",
+    )
+
+
+def encode_error(error: ApiError) -> bytes:
+    """The body of a failure."""
+    return msgspec.json.encode({"status": "error", "errorType": error.error_type, "error": str(error)})
+
+
+def _json(body: bytes, status: int) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")

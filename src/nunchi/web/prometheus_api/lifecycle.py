@@ -1,0 +1,58 @@
+"""What stands outside `/api/v1`: `/-/healthy`, `/-/ready`, `/-/reload`, `/metrics`, `/version`."""
+
+import msgspec
+from aiohttp import web
+
+from nunchi.kit.errors import NunchiError
+from nunchi.kit.http_route import Access, Route
+from nunchi.web.contracts import Reload, StatusSource
+from nunchi.web.prometheus_api.envelope import not_ready
+
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class LifecycleEndpoints:
+    """Health, readiness, reload, telemetry and version as machines ask for them."""
+
+    def __init__(self, source: StatusSource, reload: Reload) -> None:
+        self._source = source
+        self._reload = reload
+
+    def routes(self) -> list[Route]:
+        """All of them; the HTTP server refuses `/-/reload` where the lifecycle API is off."""
+        return [
+            Route("GET", "/-/healthy", self.healthy, Access.READ),
+            Route("GET", "/-/ready", self.ready, Access.READ),
+            Route("POST", "/-/reload", self.reload, Access.LIFECYCLE),
+            Route("PUT", "/-/reload", self.reload, Access.LIFECYCLE),
+            Route("GET", "/metrics", self.metrics, Access.READ),
+            Route("GET", "/version", self.version, Access.READ),
+        ]
+
+    async def healthy(self, _: web.Request) -> web.Response:
+        """The process lives."""
+        return web.Response(text="nunchi is healthy.\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """The process answers queries rightly, or why not yet."""
+        if reason := self._source.not_ready_reason():
+            return not_ready(reason)
+        return web.Response(text="nunchi is ready.\n")
+
+    async def reload(self, _: web.Request) -> web.Response:
+        """Read the configuration again; what is broken is said and the old one stays."""
+        try:
+            await self._reload()
+        except NunchiError as error:
+            return web.Response(status=500, text=f"failed to reload config: {error}\n")
+        return web.Response()
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """The process's own telemetry."""
+        return web.Response(body=self._source.metrics(), headers={"Content-Type": EXPOSITION})
+
+    async def version(self, _: web.Request) -> web.Response:
+        """Which program this is."""
+        build = self._source.build()
+        fields = {"version": build.version, "revision": build.revision, "branch": build.branch}
+        return web.Response(body=msgspec.json.encode(fields), content_type="application/json")

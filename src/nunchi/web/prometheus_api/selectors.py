@@ -1,0 +1,25 @@
+"""`match[]` selectors of a request."""
+
+from nunchi.model.matchers import Matcher
+from nunchi.query.errors import ParseError
+from nunchi.query.syntax import parse_selector
+from nunchi.web.prometheus_api.errors import ApiError, invalid_parameter
+from nunchi.web.prometheus_api.parameters import Parameters
+
+
+def read_selectors(parameters: Parameters, *, needed: bool) -> list[tuple[Matcher, ...]]:
+    """The matchers of every `match[]`; `needed` refuses a request without one. Selectors of everything are refused."""
+    texts = parameters.all("match[]")
+    if needed and not texts:
+        raise ApiError.bad_data("no match[] parameter provided")
+    return [_matchers(text) for text in texts]
+
+
+def _matchers(text: str) -> tuple[Matcher, ...]:
+    try:
+        selector = parse_selector(text)
+    except ParseError as error:
+        raise invalid_parameter("match[]", str(error)) from None
+    if all(matcher.matches_empty() for matcher in selector.matchers):
+        raise invalid_parameter("match[]", "match[] must contain at least one non-empty matcher")
+    return selector.matchers

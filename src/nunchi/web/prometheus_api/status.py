@@ -1,0 +1,95 @@
+"""`status/*`: which program this is, how it was started, what it is configured to do, how much it stores."""
+
+from collections.abc import Callable
+
+from nunchi.kit.http_route import Route
+from nunchi.storage.contracts import Store
+from nunchi.web.contracts import StatusSource
+from nunchi.web.prometheus_api.cardinality import CARDINALITY_ROWS_DEFAULT, CARDINALITY_ROWS_MAX, cardinality
+from nunchi.web.prometheus_api.envelope import Answer, Envelope
+from nunchi.web.prometheus_api.errors import invalid_parameter
+from nunchi.web.prometheus_api.moments import format_moment
+from nunchi.web.prometheus_api.parameters import Parameters
+from nunchi.web.prometheus_api.reading import Reading
+
+
+class StatusEndpoints:
+    """Endpoints about the process and its store."""
+
+    def __init__(self, source: StatusSource, store: Store, reading: Reading, now_ms: Callable[[], int]) -> None:
+        self._source = source
+        self._store = store
+        self._reading = reading
+        self._now_ms = now_ms
+
+    def routes(self, envelope: Envelope) -> list[Route]:
+        """All of them."""
+        return [
+            *envelope.read("/api/v1/status/buildinfo", self.build),
+            *envelope.read("/api/v1/status/runtimeinfo", self.runtime),
+            *envelope.read("/api/v1/status/flags", self.flags),
+            *envelope.read("/api/v1/status/config", self.configuration),
+            *envelope.read("/api/v1/status/tsdb", self.tsdb),
+        ]
+
+    async def build(self, _: Parameters) -> Answer:
+        """Version and origin of the program."""
+        build = self._source.build()
+        return Answer(
+            {
+                "version": build.version,
+                "revision": build.revision,
+                "branch": build.branch,
+                "buildUser": build.build_user,
+                "buildDate": build.build_date,
+                "goVersion": f"python{build.python_version}",
+            }
+        )
+
+    async def runtime(self, _: Parameters) -> Answer:
+        """State of the process. Keys that speak of Go hold what is nearest here: tasks for goroutines, cores for GOMAXPROCS."""
+        runtime = self._source.runtime()
+        return Answer(
+            {
+                "startTime": format_moment(runtime.started_ms),
+                "CWD": runtime.working_directory,
+                "hostname": runtime.hostname,
+                "serverTime": format_moment(self._now_ms()),
+                "reloadConfigSuccess": runtime.is_reload_successful,
+                "lastConfigTime": format_moment(runtime.configuration_ms),
+                "corruptionCount": 0,
+                "goroutineCount": runtime.tasks,
+                "GOMAXPROCS": runtime.cores,
+                "GOMEMLIMIT": 0,
+                "GOGC": "",
+                "GODEBUG": "",
+                "storageRetention": runtime.storage_retention,
+                "threads": runtime.threads,
+                "memoryBytes": runtime.memory_bytes,
+            }
+        )
+
+    async def flags(self, _: Parameters) -> Answer:
+        """Command line flags."""
+        return Answer(dict(sorted(self._source.flags().items())))
+
+    async def configuration(self, _: Parameters) -> Answer:
+        """The configuration in force."""
+        return Answer({"yaml": self._source.configuration()})
+
+    async def tsdb(self, parameters: Parameters) -> Answer:
+        """Numbers of the store, and which names and labels the series are spent on."""
+        rows = parameters.count("limit", CARDINALITY_ROWS_DEFAULT)
+        if not 0 < rows <= CARDINALITY_ROWS_MAX:
+            raise invalid_parameter("limit", f"limit must be between 1 and {CARDINALITY_ROWS_MAX}")
+        statistics = self._store.statistics()
+        tables, pairs = await self._reading.read(lambda querier: cardinality(querier, rows))
+        head = {
+            "numSeries": statistics.series,
+            "numLabelPairs": pairs,
+            "numSamples": statistics.samples,
+            "chunkCount": 0,
+            "minTime": statistics.min_time_ms,
+            "maxTime": statistics.max_time_ms,
+        }
+        return Answer({"headStats": head, **tables})

@@ -1,0 +1,117 @@
+// The one way to the server: abortable requests, one error type, polling that never overlaps and backs off.
+import { useEffect, useRef, useState } from "./view.js";
+
+const BACKOFF_SECONDS_MAX = 15;
+const GET_CHARACTERS_MAX = 2000;
+export const base = document.getElementById("app").dataset.base;
+
+// A request without an answer worth having; `type` is the API's errorType, "connection" or "starting".
+export class ApiError extends Error {
+  constructor(type, message) {
+    super(message);
+    this.type = type;
+  }
+}
+
+// "ok", "lost" or "starting", with the server's reason; the banner listens.
+export const connection = {
+  state: "ok",
+  reason: "",
+  listeners: new Set(),
+  set(state, reason = "") {
+    if (state === this.state && reason === this.reason) return;
+    Object.assign(this, { state, reason });
+    for (const listener of this.listeners) listener({ state, reason });
+  },
+};
+
+function encode(parameters) {
+  const form = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const each of [value].flat()) if (each !== undefined && each !== null && each !== "") form.append(name, each);
+  }
+  return form;
+}
+
+async function send(path, form, signal) {
+  const query = form.toString();
+  const isLong = query.length > GET_CHARACTERS_MAX;
+  try {
+    return await (isLong
+      ? fetch(base + path, { method: "POST", body: form, signal })
+      : fetch(base + path + (query && `?${query}`), { signal }));
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    connection.set("lost");
+    throw new ApiError("connection", "The server does not answer.");
+  }
+}
+
+// The whole answer, `{data, warnings, infos}`, of one endpoint; raises ApiError, or the abort's own error.
+export async function ask(path, parameters = {}, signal = undefined) {
+  const response = await send(path, encode(parameters), signal);
+  const text = await response.text();
+  let answer = null;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    const reason = text.trim().slice(0, 300) || response.statusText;
+    if (response.status === 503) connection.set("starting", reason.replace(/^Service Unavailable:\s*/, ""));
+    throw new ApiError(response.status === 503 ? "starting" : "http", `${response.status}: ${reason}`);
+  }
+  connection.set("ok");
+  if (answer.status !== "success") throw new ApiError(answer.errorType ?? "http", answer.error ?? "The answer is not understood.");
+  return answer;
+}
+
+// Only the data of one endpoint.
+export const read = async (path, parameters, signal) => (await ask(path, parameters, signal)).data;
+
+// Asks `load(signal)` now, whenever `dependencies` change, and `interval` seconds after each answer (0: once).
+// Rests while the page is hidden; after failures waits longer each time. Old data stays beside a new error.
+export function usePoll(load, interval, dependencies) {
+  const [state, setState] = useState({ data: null, error: null, isLoading: true });
+  const latest = useRef(load);
+  latest.current = load;
+  useEffect(() => {
+    const controller = new AbortController();
+    let timer = 0;
+    let failures = 0;
+    let isResting = false;
+    async function turn() {
+      timer = 0;
+      if (document.hidden && interval) {
+        isResting = true;
+        return;
+      }
+      try {
+        const data = await latest.current(controller.signal);
+        if (controller.signal.aborted) return;
+        failures = 0;
+        setState({ data, error: null, isLoading: false });
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        failures += 1;
+        setState((before) => ({ ...before, error, isLoading: false }));
+      }
+      const isWorthRetrying = failures && (interval || connection.state !== "ok");
+      const wait = isWorthRetrying ? Math.max(interval, Math.min(2 ** (failures - 1), BACKOFF_SECONDS_MAX)) : interval;
+      if (wait) timer = setTimeout(turn, wait * 1000);
+    }
+    function wake() {
+      if (!document.hidden && isResting) {
+        isResting = false;
+        turn();
+      }
+    }
+    setState((before) => ({ ...before, isLoading: true }));
+    document.addEventListener("visibilitychange", wake);
+    turn();
+    return () => {
+      controller.abort();
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", wake);
+    };
+  }, [interval, ...dependencies]);
+  return state;
+}

@@ -1,0 +1,57 @@
+"""All routes of the web out of what it shows. The server gives the sources; nothing here starts or stops."""
+
+from dataclasses import dataclass
+
+from nunchi.kit.clock import Clock
+from nunchi.kit.http_route import Route
+from nunchi.query.runner import QueryRunner
+from nunchi.storage.contracts import Store
+from nunchi.web.contracts import AgentSource, Reload, RuleSource, StatusSource, TargetSource
+from nunchi.web.dashboards import load_dashboards
+from nunchi.web.nunchi_api.overview import OverviewEndpoints
+from nunchi.web.pages import Pages
+from nunchi.web.prometheus_api.envelope import Envelope
+from nunchi.web.prometheus_api.lifecycle import LifecycleEndpoints
+from nunchi.web.prometheus_api.query import QueryEndpoints
+from nunchi.web.prometheus_api.reading import Reading
+from nunchi.web.prometheus_api.rules import RuleEndpoints
+from nunchi.web.prometheus_api.series import SeriesEndpoints
+from nunchi.web.prometheus_api.status import StatusEndpoints
+from nunchi.web.prometheus_api.targets import TargetEndpoints
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """What the web is made of.
+
+    own_instance  the `instance` of the agent in this process, with which the overview opens; empty where there is none
+    prefix        what stands before every path, as `HttpPolicy.prefix`
+    """
+
+    store: Store
+    queries: QueryRunner
+    targets: TargetSource
+    agents: AgentSource
+    rules: RuleSource
+    status: StatusSource
+    reload: Reload
+    clock: Clock
+    own_instance: str = ""
+    prefix: str = ""
+
+
+def web_routes(parts: WebParts) -> list[Route]:
+    """Every route, the pages' catch-all last."""
+    envelope = Envelope(parts.status.not_ready_reason)
+    reading = Reading(parts.queries, parts.store.querier)
+    overview = OverviewEndpoints(parts.targets, parts.agents, parts.rules, load_dashboards(), parts.own_instance)
+    return [
+        *QueryEndpoints(reading, parts.clock.now_ms).routes(envelope),
+        *SeriesEndpoints(parts.store, reading).routes(envelope),
+        *TargetEndpoints(parts.targets).routes(envelope),
+        *RuleEndpoints(parts.rules, parts.status).routes(envelope),
+        *StatusEndpoints(parts.status, parts.store, reading, parts.clock.now_ms).routes(envelope),
+        *overview.routes(envelope),
+        *LifecycleEndpoints(parts.status, parts.reload).routes(),
+        *Pages(parts.prefix).routes(),
+    ]
