@@ -22,7 +22,7 @@ from nunchi.kit import http_server
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_server import Access, HttpPolicy, HttpServer, ListenError, Route
 from nunchi.kit.logs import configure
-from nunchi.kit.telemetry import Telemetry
+from nunchi.kit.telemetry import Counter, Telemetry
 from nunchi.testing.clock import VirtualClock
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -284,6 +284,56 @@ async def test_connections_beyond_the_maximum_are_told_and_closed(serve: Serve) 
     for _, each in [*held, (reader, writer)]:
         each.close()
         await each.wait_closed()
+
+
+async def test_a_connection_that_asks_nothing_is_closed_and_others_stay(serve: Serve) -> None:
+    clock = VirtualClock()
+    server = await serve(ROUTES, clock=clock)
+    watching = asyncio.create_task(server.run())
+    host, port = server.url.removeprefix("http://").split(":")
+    asking, silent = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+    silent[1].write(b"GET /hello HTTP/1.1\r\nHost: loc")
+    for _ in range(2):
+        asking[1].write(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200" in await asking[0].readuntil(b"hello")
+        await clock.advance(40)
+    assert await asyncio.wait_for(silent[0].read(), 5) == b""
+    asking[1].write(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b"200" in await asyncio.wait_for(asking[0].readuntil(b"hello"), 5)
+    watching.cancel()
+    for _, each in (asking, silent):
+        each.close()
+        await each.wait_closed()
+
+
+async def test_a_change_that_fails_unheard_is_logged(
+    serve: Serve, client: aiohttp.ClientSession, log_text: io.StringIO
+) -> None:
+    began, may_fail = asyncio.Event(), asyncio.Event()
+    failed = asyncio.Event()
+
+    async def change(_request: web.Request) -> web.StreamResponse:
+        began.set()
+        await may_fail.wait()
+        failed.set()
+        raise RuntimeError("disk is gone")
+
+    telemetry = Telemetry()
+    server = await serve([Route("POST", "/change", change, Access.CHANGE)], telemetry=telemetry)
+    task = asyncio.create_task(answer(client, "POST", f"{server.url}/change"))
+    await asyncio.wait_for(began.wait(), 5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    requests = telemetry.find("nunchi_http_requests_total")
+    assert isinstance(requests, Counter)
+    async with asyncio.timeout(5):
+        while not requests.value("test", "/change", "499"):  # noqa: ASYNC110 - only the counter tells
+            await asyncio.sleep(0)
+    may_fail.set()
+    await asyncio.wait_for(failed.wait(), 5)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert log_text.getvalue().count("disk is gone") == 1
 
 
 async def test_a_long_query_fits_into_a_url(serve: Serve, client: aiohttp.ClientSession) -> None:

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from nunchi.kit.clock import Clock
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_compression import compress
+from nunchi.kit.http_connections import HttpConnections
 from nunchi.kit.http_policy import SECURITY_HEADERS, Gate, HttpPolicy, Refusal
 from nunchi.kit.http_route import Access, Handler, Route
 from nunchi.kit.http_telemetry import NO_ROUTE, HttpTelemetry
@@ -30,7 +31,7 @@ STOP_SECONDS_MAX = 0.2  # what a request under way has left when the server stop
 KEEPALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0  # how long a refused body is still read, so that the client sees the answer
 HEADER_LINE_BYTES_MAX = 64 << 10  # a query in a URL may be long
-WEB_CONFIG_INTERVAL_SECONDS = 5.0
+SWEEP_INTERVAL_SECONDS = 5.0
 CLIENT_GONE = 499
 
 
@@ -79,9 +80,10 @@ class HttpServer:
             raise
 
     async def run(self) -> None:
-        """Look after the web configuration file until cancelled."""
+        """Look after silent connections and the web configuration file until cancelled."""
         while True:
-            await self._clock.sleep(WEB_CONFIG_INTERVAL_SECONDS)
+            await self._clock.sleep(SWEEP_INTERVAL_SECONDS)
+            self._connections.sweep(self._clock.monotonic())
             try:
                 if self._web_config.refresh():
                     self._log.info("web configuration file loaded again", file=self._policy.web_config_file)
@@ -115,8 +117,8 @@ class HttpServer:
         self._host_and_port = str(ListenAddress(host, port))
         own_hosts = {self._address.host.lower(), *self._policy.hosts, *addresses}
         if not is_loopback_listener:
-            own_hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
-        return Gate(self._policy, is_loopback_listener, frozenset(own_hosts))
+            own_hosts.add(socket.gethostname().lower())
+        return Gate(self._policy, is_loopback_listener, frozenset(own_hosts - {""}))
 
     async def _listen(self, sockets: list[socket.socket]) -> None:
         application = web.Application(middlewares=[self._middleware])
@@ -142,22 +144,18 @@ class HttpServer:
             max_field_size=HEADER_LINE_BYTES_MAX,
         )
         await self._runner.setup()
+        assert self._runner.server is not None
+        self._connections = HttpConnections(self._runner.server, self._policy.connections_max)
         loop = asyncio.get_running_loop()
         for bound in sockets:
             context = self._web_config.ssl_context
-            self._listeners.append(await loop.create_server(self._connection, sock=bound, ssl=context))
-
-    def _connection(self) -> asyncio.Protocol:
-        """The protocol of a connection that has just been made."""
-        server = self._runner.server if self._runner is not None else None
-        if server is None or len(server.connections) >= self._policy.connections_max:
-            return _TooManyConnections()
-        return server()
+            self._listeners.append(await loop.create_server(self._connections.admit, sock=bound, ssl=context))
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer and count; what a handler raises by mistake is logged here and nowhere else."""
         began = self._clock.monotonic()
+        self._connections.note_request(request)
         route = self._routes.get(request.match_info.route)
         code = CLIENT_GONE
         try:
@@ -219,9 +217,18 @@ class HttpServer:
             task = asyncio.ensure_future(handler(request))
             self._changes.add(task)
             task.add_done_callback(self._changes.discard)
-            response = await asyncio.shield(task)
+            try:
+                response = await asyncio.shield(task)
+            except asyncio.CancelledError:
+                task.add_done_callback(self._log_unheard_failure)
+                raise
         await compress(request, response)
         return response
+
+    def _log_unheard_failure(self, task: asyncio.Future[web.StreamResponse]) -> None:
+        """A change whose client went away has ended: nobody else will hear of its failure."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("request failed after its client went away", server=self.name, error=error)
 
     async def _without_route(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The redirect to the prefix, 404 or 405."""
@@ -247,15 +254,6 @@ class HttpServer:
             return True
         certificate = request.get_extra_info("peercert") or {}
         return any(name in allowed for _, name in certificate.get("subjectAltName", ()))
-
-
-class _TooManyConnections(asyncio.Protocol):
-    """Says so, and closes."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        transport.close()
 
 
 async def _read_body(request: web.Request, bytes_max: int) -> Refusal | None:

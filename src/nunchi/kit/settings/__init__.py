@@ -11,13 +11,14 @@ from nunchi.kit.secrets import Secret, Url
 from nunchi.kit.settings.conversion import TextValue
 from nunchi.kit.settings.dumping import dump
 from nunchi.kit.settings.environment import Expanded
-from nunchi.kit.settings.errors import FieldError, SettingsError
-from nunchi.kit.settings.loading import load, load_file
+from nunchi.kit.settings.errors import FieldError, Place, SettingsError
+from nunchi.kit.settings.loading import load, load_file, read_text
 
 __all__ = [
     "Duration",
     "Expanded",
     "FieldError",
+    "Place",
     "Secret",
     "SettingsError",
     "TextValue",
@@ -25,4 +26,5 @@ __all__ = [
     "dump",
     "load",
     "load_file",
+    "read_text",
 ]
