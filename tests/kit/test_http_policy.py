@@ -163,6 +163,7 @@ def test_pushes_without_authentication_come_from_loopback_to_loopback() -> None:
         ("http://h/a/b/", None, "/a/b"),
         ("http://h/a", "/", ""),
         ("", "nunchi", "/nunchi"),
+        ("/nunchi/", None, "/nunchi"),
     ],
 )
 def test_prefix_is_the_path_of_the_external_url_unless_given(
@@ -171,6 +172,7 @@ def test_prefix_is_the_path_of_the_external_url_unless_given(
     assert HttpPolicy(external_url=external_url, route_prefix=route_prefix).prefix == prefix
 
 
-def test_an_external_url_must_be_one() -> None:
+@pytest.mark.parametrize("external_url", ["mon.example/x", "//mon.example/x", "ftp://mon.example", "http://", "x"])
+def test_an_external_url_must_be_one(external_url: str) -> None:
     with pytest.raises(InputError, match=r"--web\.external-url"):
-        HttpPolicy(external_url="mon.example/x")
+        HttpPolicy(external_url=external_url)

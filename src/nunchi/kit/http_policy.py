@@ -47,12 +47,12 @@ class HttpPolicy:
     connections_max: int = CONNECTIONS_MAX  # --web.max-connections
 
     def __post_init__(self) -> None:
-        if self.external_url:
-            parts = urlsplit(self.external_url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise InputError(
-                    f'--web.external-url: "{self.external_url}" is not a URL: write it in full, as in http://host/nunchi'
-                )
+        parts = urlsplit(self.external_url)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        is_path = self.external_url.startswith("/") and not parts.netloc
+        if self.external_url and not is_whole and not is_path:
+            cure = "write it in full, as in http://host/nunchi, or only its path"
+            raise InputError(f'--web.external-url: "{self.external_url}" is not a URL: {cure}')
 
     @property
     def prefix(self) -> str:
@@ -83,7 +83,7 @@ class Gate:
         if host_header is None:
             return None
         host = _host_of(host_header)
-        external_host = urlsplit(self.policy.external_url).hostname if self.policy.external_url else None
+        external_host = urlsplit(self.policy.external_url).hostname
         if host in self.own_hosts or host in {"localhost", external_host} or is_loopback(host):
             return None
         if not self.is_loopback_listener and _is_address(host):
