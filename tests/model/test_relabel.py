@@ -6,7 +6,9 @@ from nunchi.model.names import NameScheme
 from nunchi.model.relabel import Relabeller, RelabelRule, hash_modulo, parse_template
 
 
-def relabelled(labels: dict[str, str], *rules: RelabelRule, scheme: NameScheme = NameScheme.UTF8) -> dict[str, str] | None:
+def relabelled(
+    labels: dict[str, str], *rules: RelabelRule, scheme: NameScheme = NameScheme.UTF8
+) -> dict[str, str] | None:
     changed = dict(labels)
     return changed if Relabeller(rules, scheme).apply(changed) else None
 
@@ -18,7 +20,9 @@ LABELS = {"a": "foo", "b": "bar", "c": "baz"}
     ("rule", "expected"),
     [
         pytest.param(
-            RelabelRule(source_labels=("a",), regex="f(.*)", target_label="d", separator=";", replacement="ch${1}-ch${1}"),
+            RelabelRule(
+                source_labels=("a",), regex="f(.*)", target_label="d", separator=";", replacement="ch${1}-ch${1}"
+            ),
             {**LABELS, "d": "choo-choo"},
             id="replace_expands_groups",
         ),
@@ -68,7 +72,9 @@ LABELS = {"a": "foo", "b": "bar", "c": "baz"}
             id="hashmod_takes_the_last_eight_bytes_of_md5",
         ),
         pytest.param(
-            RelabelRule(source_labels=("c",), target_label="d", separator=";", modulus=999, action="hashmod", regex="x"),
+            RelabelRule(
+                source_labels=("c",), target_label="d", separator=";", modulus=999, action="hashmod", regex="x"
+            ),
             {**LABELS, "d": str(hash_modulo("baz", 999))},
             id="hashmod_ignores_the_regex",
         ),

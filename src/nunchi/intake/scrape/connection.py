@@ -129,7 +129,7 @@ class ScrapeConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line, whole."""
-        self._header_bytes += len(name) + len(value)
+        self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > HEADER_BYTES_MAX:
             raise ScrapeLimitError(f"the answer's headers are larger than {HEADER_BYTES_MAX} bytes")
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")

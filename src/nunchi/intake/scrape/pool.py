@@ -5,7 +5,7 @@ Invariant: applying settings or groups is a difference: a target that stays what
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nunchi.intake.mechanism import Mechanism, TargetGroup
 from nunchi.intake.scrape.fetch import Fetcher, FetchSettings
@@ -47,11 +47,11 @@ class _Running:
 
 @dataclass(slots=True)
 class _Source:
-    """A running mechanism, known by its settings, and what it published last."""
+    """A running mechanism, known by its settings, and what it published last; None: nothing yet."""
 
     mechanism: Mechanism
     task: asyncio.Task[None]
-    groups: Sequence[TargetGroup] = field(default_factory=list)
+    groups: Sequence[TargetGroup] | None = None
 
 
 class ScrapePool:
@@ -67,15 +67,21 @@ class ScrapePool:
         self._running: dict[Identity, _Running] = {}
         self._ending: dict[Identity, _Running] = {}
         self._sources: dict[object, _Source] = {}
+        self._retired: list[_Source] = []
 
     # Settings and mechanisms.
 
     def apply(self, settings: PoolSettings, mechanisms: Mapping[object, Mechanism], context: LoopContext) -> None:
-        """Take other settings; mechanisms are known by their keys (their settings), and those that stay are not restarted."""
+        """Take other settings; mechanisms are known by their keys (their settings), and those that stay are not restarted.
+
+        What removed ones had found stays until every new one has published, so that a changed list is a difference too.
+        """
         changed = settings != self.settings or context != self._context
         self.settings, self._context = settings, context
         for key in [key for key in self._sources if key not in mechanisms]:
-            self._sources.pop(key).task.cancel()
+            source = self._sources.pop(key)
+            source.task.cancel()
+            self._retired.append(source)
         for key, mechanism in mechanisms.items():
             if key not in self._sources:
                 self._sources[key] = _Source(mechanism, asyncio.create_task(self._discover(key, mechanism)))
@@ -108,6 +114,8 @@ class ScrapePool:
 
     def sync(self) -> None:
         """Work out the targets anew from the groups known now, and start, renew and end loops accordingly."""
+        if all(source.groups is not None for source in self._sources.values()):
+            self._retired = []
         found = self._found()
         for identity in [identity for identity in self._running if identity not in found]:
             self._end(identity)
@@ -131,8 +139,8 @@ class ScrapePool:
         settings = self.settings
         found: dict[Identity, tuple[Target, str]] = {}
         self.dropped, self.dropped_count = [], 0
-        for source in self._sources.values():
-            for group in source.groups:
+        for source in (*self._sources.values(), *self._retired):
+            for group in source.groups or ():
                 for own in group.targets:
                     discovered = discovered_labels(own, group.labels, settings.defaults)
                     try:
