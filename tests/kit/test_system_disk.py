@@ -193,7 +193,7 @@ def test_a_killed_process_holds_no_lock(disk: SystemDisk, tmp_path: Path) -> Non
     disk.lock(tmp_path / "lock").release()
 
 
-def test_open_files_are_not_inherited(disk: SystemDisk, tmp_path: Path) -> None:
+def test_a_child_process_keeps_no_released_lock(disk: SystemDisk, tmp_path: Path) -> None:
     lock = disk.lock(tmp_path / "lock")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as child:
         lock.release()
