@@ -28,7 +28,7 @@ def parse_number(text: str) -> float:
 
 
 def unquote(token: str) -> str:
-    """The text that a string token means; raises ValueError naming an escape that does not exist."""
+    """The text that a string token means; raises ValueError for escapes that do not exist and bytes that are no text."""
     quote, inner = token[0], token[1:-1]
     if quote == "`" or "\\" not in inner:
         return inner
@@ -51,7 +51,10 @@ def unquote(token: str) -> str:
             raise ValueError(f"unknown escape sequence \\{follows.decode(errors='replace')}")
         return chr(code).encode()
 
-    return _ESCAPE.sub(replace, inner.encode()).decode(errors="replace")
+    try:
+        return _ESCAPE.sub(replace, inner.encode()).decode()
+    except UnicodeDecodeError:
+        raise ValueError("the bytes of this string are not UTF-8") from None
 
 
 def quote_text(text: str) -> str:

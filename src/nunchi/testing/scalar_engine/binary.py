@@ -185,9 +185,8 @@ def _combine_vectors(
     """One to one, many to one, one to many. `many` and `one` are the sides turned so that the second is unique."""
     swapped = matching.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
-    fill_many, fill_one = (
-        (matching.fill_right, matching.fill_left) if swapped else (matching.fill_left, matching.fill_right)
-    )
+    # The fills belong to the sides after the turn: with `group_right`, `fill_left` stands in for the many.
+    fill_many, fill_one = matching.fill_left, matching.fill_right
     if not many and not one:
         return []
     if (not many or not one) and fill_many is None and fill_one is None:
@@ -197,6 +196,11 @@ def _combine_vectors(
     taken: dict[Labels, set[Labels]] = {}
 
     def meet(key: Labels, several: Element, single: Element) -> None:
+        if matching.cardinality is Cardinality.ONE_TO_ONE and key in taken:
+            raise ExecutionError(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+            )
+        taken.setdefault(key, set())
         sides = (single.value, several.value) if swapped else (several.value, single.value)
         outcome = apply(evaluation, node, *sides)
         if outcome is _NOTHING or not (outcome.keep or node.returns_bool):
@@ -205,14 +209,9 @@ def _combine_vectors(
         labels = _result_labels(node, matching, several.labels, single.labels)
         if node.returns_bool and not evaluation.settings.delayed_names:
             labels = without_name(labels)
-        if matching.cardinality is Cardinality.ONE_TO_ONE:
-            if key in taken:
-                raise ExecutionError(
-                    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
-                )
-        elif labels in taken.get(key, ()):
+        if labels in taken[key]:
             raise ExecutionError("multiple matches for labels: grouping labels must ensure unique matches")
-        taken.setdefault(key, set()).add(labels)
+        taken[key].add(labels)
         drops_name = node.returns_bool or several.drops_name
         results.append(Element(labels, value, drops_name and evaluation.settings.delayed_names))
 

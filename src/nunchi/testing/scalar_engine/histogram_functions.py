@@ -30,7 +30,7 @@ from nunchi.testing.scalar_engine.remarks import (
     NAN_SKEW,
     NOT_MONOTONIC,
 )
-from nunchi.testing.scalar_engine.values import Element, without_name
+from nunchi.testing.scalar_engine.values import Element
 
 
 def _field(compute: Callable[[Histogram], float], *, needs_buckets: bool) -> Callable[[Evaluation, Call, int], Result]:
@@ -65,13 +65,13 @@ def _grouped(evaluation: Evaluation, node: Node, at_ms: int) -> list[tuple[Eleme
     before, evaluation.exact_hints = evaluation.exact_hints, False
     elements = evaluation.vector(node, at_ms)
     evaluation.exact_hints = before
-    groups: dict[tuple[Labels, str], _Group] = {}
+    groups: dict[Labels, _Group] = {}
     position = node.span.start
     for element in elements:
         name = element.labels.metric_name
         labels = element.labels
         if isinstance(element.value, Histogram):
-            group = groups.setdefault((without_name(labels), ""), _Group())
+            group = groups.setdefault(labels, _Group())
             group.native = group.sample = element
             continue
         try:
@@ -79,7 +79,7 @@ def _grouped(evaluation: Evaluation, node: Node, at_ms: int) -> list[tuple[Eleme
         except ValueError:
             evaluation.notices.warn(BAD_BUCKET.format(labels.get("le"), name), position)
             continue
-        group = groups.setdefault((without_name(labels.drop("le")), ""), _Group())
+        group = groups.setdefault(labels.drop("le"), _Group())
         group.buckets.append(ClassicBucket(upper, element.value))
         group.sample = group.sample or replace(element, labels=labels.drop("le"))
     found: list[tuple[Element, list[ClassicBucket] | Histogram]] = []

@@ -68,21 +68,23 @@ def _time_shifts(node: Node) -> "Iterator[VectorSelector | Subquery]":
 def _enriched(element: Element, candidates: list[Element], data_matchers: list[Matcher]) -> Element | None:
     """The element with the data labels that belong to it; None where a label is demanded that nothing has."""
     own = {name: element.labels.get(name) for name in IDENTIFYING if element.labels.get(name)}
+    newest: dict[str, Element] = {}
+    for candidate in candidates if own else ():
+        if {name: candidate.labels.get(name) for name in IDENTIFYING if candidate.labels.get(name)} != own:
+            continue
+        rival = newest.setdefault(candidate.labels.metric_name, candidate)
+        if rival is not candidate:
+            times = (rival.sample_ms or 0, candidate.sample_ms or 0)
+            if times[0] == times[1]:
+                raise ExecutionError(f"found duplicate series for info metric: {rival.labels} and {candidate.labels}")
+            newest[candidate.labels.metric_name] = rival if times[0] > times[1] else candidate
+    if not newest and any(not matcher.matches_empty() for matcher in data_matchers):
+        return None
     wanted = {matcher.name for matcher in data_matchers}
     labels: dict[str, str] = {}
-    matched = False
-    for candidate in candidates if own else ():
-        theirs = {name: candidate.labels.get(name) for name in IDENTIFYING if candidate.labels.get(name)}
-        if theirs != own:
+    for name, value in (pair for candidate in newest.values() for pair in candidate.labels.pairs):
+        if name == METRIC_NAME or name in IDENTIFYING or (wanted and name not in wanted) or element.labels.get(name):
             continue
-        matched = True
-        for name, value in candidate.labels.pairs:
-            if name == METRIC_NAME or name in IDENTIFYING or (wanted and name not in wanted):
-                continue
-            if element.labels.get(name):
-                continue
-            if labels.setdefault(name, value) != value:
-                raise ExecutionError(f"conflicting label: {name}")
-    if not matched and any(not matcher.matches_empty() for matcher in data_matchers):
-        return None
+        if labels.setdefault(name, value) != value:
+            raise ExecutionError(f"conflicting label: {name}")
     return replace(element, labels=Labels({**dict(element.labels.pairs), **labels}))

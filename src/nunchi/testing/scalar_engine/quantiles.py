@@ -87,15 +87,15 @@ def classic_fraction(lower: float, upper: float, buckets: list[ClassicBucket]) -
         return 0.0
 
     def at_or_below(bound: float) -> float:
-        below, begin = 0.0, -math.inf
-        if buckets[0].upper > 0:
-            begin = 0.0
+        below, begin = 0.0, (0.0 if buckets[0].upper > 0 else -math.inf)
         for bucket in buckets:
             if bound >= bucket.upper:
                 below, begin = bucket.total, bucket.upper
                 continue
-            if bound <= begin or math.isinf(begin) or math.isinf(bucket.upper):
+            if bound <= begin or math.isinf(bucket.upper):
                 return below
+            if math.isinf(begin):
+                return bucket.total
             return below + (bucket.total - below) * (bound - begin) / (bucket.upper - begin)
         return below
 
@@ -194,8 +194,9 @@ def native_fraction(lower: float, upper: float, histogram: Histogram) -> float:
         for bucket in buckets:
             if bound >= bucket.upper:
                 below += bucket.count
-            elif bound > bucket.lower and not math.isinf(bucket.lower) and not math.isinf(bucket.upper):
-                return below + bucket.count * _part_below(histogram, bucket, bound)
+            elif bound > bucket.lower and not math.isinf(bucket.upper):
+                part = 1.0 if math.isinf(bucket.lower) else _part_below(histogram, bucket, bound)
+                return below + bucket.count * part
             else:
                 break
         return below
@@ -227,20 +228,21 @@ def _middle(histogram: Histogram, bucket: Bucket) -> float:
 
 def trim(histogram: Histogram, bound: float, *, keep_below: bool) -> Histogram:
     """Only the observations below (or above) a bound; a bucket that the bound cuts is shared out by interpolation."""
-    kept: list[tuple[Bucket, Bucket]] = []
-    positive, negative = {}, {}
+    kept: list[tuple[float, float]] = []
+    positive: dict[int, float] = {}
+    negative: dict[int, float] = {}
     zero_count = 0.0
     was_cut = False
     for raw in all_buckets(histogram):
         if raw.count == 0:
             continue
         is_zero = not histogram.has_custom_buckets and raw.lower < 0 < raw.upper
-        bucket = _effective_zero(histogram, raw) if is_zero else _clamped(histogram, raw)
+        bucket = _effective_zero(histogram, raw) if is_zero else _clamped(histogram, raw, bound, keep_below=keep_below)
         part, remaining = _kept_part(histogram, bucket, bound, keep_below=keep_below)
         was_cut = was_cut or part != 1
         count = raw.count * part
         if part and count:
-            kept.append((replace(raw, count=count), remaining))
+            kept.append((count, _trimmed_middle(histogram, remaining, is_zero=is_zero)))
         if is_zero:
             zero_count += count
         elif raw.upper <= 0 and not histogram.has_custom_buckets:
@@ -250,17 +252,17 @@ def trim(histogram: Histogram, bound: float, *, keep_below: bool) -> Histogram:
     if not was_cut:
         return histogram
     count_total, sum_total = Sum(), Sum()
-    for counted, remaining in kept:
-        count_total.add(counted.count)
-        sum_total.add(counted.count * _trimmed_middle(histogram, remaining))
+    for count, middle in kept:
+        count_total.add(count)
+        sum_total.add(count * middle)
     trimmed = with_buckets(histogram, positive, negative)
     return compact(replace(trimmed, zero_count=zero_count, count=count_total.value, sum=sum_total.value))
 
 
-def _clamped(histogram: Histogram, bucket: Bucket) -> Bucket:
-    if histogram.has_custom_buckets and bucket.lower == -math.inf and bucket.upper > 0:
-        return replace(bucket, lower=0.0)
-    return bucket
+def _clamped(histogram: Histogram, bucket: Bucket, bound: float, *, keep_below: bool) -> Bucket:
+    """The first custom bucket begins at 0 where it ends above; but nothing tells how much of it is above a negative bound."""
+    is_first = histogram.has_custom_buckets and bucket.lower == -math.inf and 0 < bucket.upper < math.inf
+    return replace(bucket, lower=0.0) if is_first and (keep_below or bound >= 0) else bucket
 
 
 def _kept_part(histogram: Histogram, bucket: Bucket, bound: float, *, keep_below: bool) -> tuple[float, Bucket]:
@@ -286,12 +288,12 @@ def _kept_part(histogram: Histogram, bucket: Bucket, bound: float, *, keep_below
     return 1 - _part_below(histogram, bucket, bound), replace(bucket, lower=bound)
 
 
-def _trimmed_middle(histogram: Histogram, bucket: Bucket) -> float:
+def _trimmed_middle(histogram: Histogram, bucket: Bucket, *, is_zero: bool) -> float:
     if math.isinf(bucket.lower):
         return bucket.upper
     if math.isinf(bucket.upper):
         return bucket.lower
-    if histogram.has_custom_buckets or bucket.lower <= 0 <= bucket.upper:
+    if histogram.has_custom_buckets or is_zero:
         return (bucket.lower + bucket.upper) / 2
     middle = math.sqrt(bucket.lower * bucket.upper)
     return -middle if bucket.upper < 0 else middle

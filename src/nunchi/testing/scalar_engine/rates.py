@@ -7,7 +7,7 @@ start timestamp lies within the window, counting began there at zero, and nothin
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from nunchi.model.histogram import Histogram, ResetHint
 from nunchi.query.syntax.nodes import Call, Extension, MatrixSelector, unwrap
@@ -244,18 +244,9 @@ def _extended(evaluation: Evaluation, call: Call, window: Window, extension: Ext
     if len({isinstance(point.value, Histogram) for point in everything}) > 1:
         evaluation.notices.warn(MIXED_KINDS.format(name), position)
         return None
-    left, right = everything[0], known[-1] if known else None
     try:
-        if extension is Extension.SMOOTHED and left.timestamp_ms < window.start_ms and len(everything) > 1:
-            value = interpolate(left, everything[1], window.start_ms, is_counter=is_counter, at_left_edge=True)
-            left = Point(window.start_ms, value)
-        if after is not None and right is not None:
-            value = interpolate(right, after, window.end_ms, is_counter=is_counter)
-            right = Point(window.end_ms, value)
-        elif right is None:
-            right = left
-        inner = [point for point in window.points if left.timestamp_ms < point.timestamp_ms < right.timestamp_ms]
-        raw = _extended_raw(evaluation, [left, *inner, right], everything, name, position, is_counter=is_counter)
+        path = _extended_path(window, extension, everything, after, is_counter=is_counter)
+        raw = _extended_raw(evaluation, path, everything, name, position, is_counter=is_counter)
     except IncompatibleError:
         evaluation.notices.warn(MIXED_SCHEMAS.format(name), position)
         return None
@@ -271,22 +262,53 @@ def _extended(evaluation: Evaluation, call: Call, window: Window, extension: Ext
     return raw / seconds if call.function.name == "rate" else raw
 
 
+class _Path(NamedTuple):
+    """The values that the series takes through the window; between interpolated ones and their neighbours resets are
+    accounted for already: only those between `counted_from` and `counted_to` are left.
+    """
+
+    values: list[Value]
+    counted_from: int
+    counted_to: int
+
+
+def _extended_path(
+    window: Window, extension: Extension, everything: Sequence[Point], after: Point | None, *, is_counter: bool
+) -> _Path:
+    values = [point.value for point in everything]
+    if extension is Extension.ANCHORED or len(everything) < 2:
+        return _Path(values, 0, len(values) - 1)
+    first, second, last = everything[0], everything[1], everything[-1]
+    counted_from, counted_to = 0, len(values) - 1
+    is_one_gap = after is not None and len(everything) == 2
+    if first.timestamp_ms < window.start_ms:
+        values[0] = interpolate(first, second, window.start_ms, is_counter=is_counter, at_left_edge=True)
+        counted_from = 1
+    if after is not None:
+        before = everything[-2]
+        from_zero = is_one_gap and counted_from == 1
+        values[-1] = interpolate(before, last, window.end_ms, is_counter=is_counter, at_left_edge=from_zero)
+        counted_to -= 1
+    return _Path(values, counted_from, counted_to)
+
+
 def _extended_raw(
     evaluation: Evaluation,
-    points: Sequence[Point],
+    path: _Path,
     everything: Sequence[Point],
     name: str,
     position: int,
     *,
     is_counter: bool,
 ) -> Value:
-    values = [point.value for point in points]
+    values = path.values
+    counted = slice(path.counted_from, path.counted_to + 1)
     floats = [value for value in values if not isinstance(value, Histogram)]
     if len(floats) == len(values):
         total = floats[-1] - floats[0]
-        resets = (left for left, right in pairwise(floats) if right < left)
-        for lost in resets if is_counter else ():
-            total += lost
+        lost = [left for left, right in pairwise(floats[counted]) if right < left]
+        for value in lost if is_counter else ():
+            total += value
         return total
     histograms = [value for value in values if isinstance(value, Histogram)]
     seen = [point.value.reset_hint for point in everything if isinstance(point.value, Histogram)]
@@ -296,7 +318,7 @@ def _extended_raw(
         evaluation.notices.warn(NOT_GAUGE.format(name), position)
     difference = add(histograms[-1], histograms[0], -1.0).histogram
     if is_counter:
-        for previous, current in pairwise(histograms):
+        for previous, current in pairwise(histograms[counted]):
             if is_reset(current, previous):
                 difference = add(difference, previous).histogram
     return difference
