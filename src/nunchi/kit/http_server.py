@@ -56,6 +56,9 @@ class HttpServer:
         self._telemetry = HttpTelemetry(telemetry, name)
         self._log = log
         self._routes: dict[web.AbstractRoute, Route] = {}
+        self._web_config = WebConfig(None)
+        self._gate: Gate
+        self._connections: HttpConnections
         self._runner: web.AppRunner | None = None
         self._listeners: list[asyncio.Server] = []
         self._host_and_port = ""
@@ -63,7 +66,7 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """Where the server answers, with the prefix; known once started."""
+        """Where the server answers, with the prefix; only a started server knows its port."""
         scheme = "http" if self._web_config.ssl_context is None else "https"
         return f"{scheme}://{self._host_and_port}{self._policy.prefix}"
 
@@ -75,6 +78,7 @@ class HttpServer:
             self._gate = self._gate_of(sockets)
             await self._listen(sockets)
         except BaseException:
+            await self.stop()
             for bound in sockets:
                 bound.close()
             raise
