@@ -156,7 +156,7 @@ def _raw_histogram(
     elif anew and anew[0]:
         second = histograms[1]
         first = Histogram(second.schema, custom_values=second.custom_values, zero_threshold=second.zero_threshold)
-    relevant = [first, *histograms[1:]]
+    relevant = histograms if from_zero else [first, *histograms[1:]]
     try:
         combined = add(last, first, -1.0)
         reconciled = "subtraction" if combined.reconciled else ""
