@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from nunchi.model.histogram import Histogram
 from nunchi.query.syntax.nodes import Call
+from nunchi.testing.scalar_engine.binary import divided
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result
 from nunchi.testing.scalar_engine.histogram_functions import HISTOGRAM_FUNCTIONS
 from nunchi.testing.scalar_engine.info import info
@@ -126,11 +127,11 @@ def _clamp(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
 
 def _round(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     to = evaluation.number(node.arguments[1], at_ms) if len(node.arguments) > 1 else 1.0
-    inverse = 1 / to if to else math.inf
+    inverse = divided(1.0, to)
 
     def rounded(value: float) -> float:
         place = value * inverse + 0.5
-        return math.floor(place) / inverse if math.isfinite(place) else place / inverse
+        return divided(float(math.floor(place)) if math.isfinite(place) else place, inverse)
 
     return _per_number(evaluation, node, at_ms, rounded)
 
