@@ -31,7 +31,8 @@ def render_value(value: Value) -> bytes:
     """The JSON of a value, UTF-8."""
     match value:
         case Scalar():
-            return f'[{format_time(value.timestamp_ms)},"{format_number(value.value)}"]'.encode()
+            # Prometheus prints a scalar without an exponent, whatever its size.
+            return f'[{format_time(value.timestamp_ms)},"{format_number(value.value, plain=True)}"]'.encode()
         case String():
             return f"[{format_time(value.timestamp_ms)},{_quote(value.value)}]".encode()
         case Vector():
