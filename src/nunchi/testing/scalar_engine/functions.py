@@ -117,6 +117,7 @@ def _clamp(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     else:
         low, high = bounds
     if high < low:
+        evaluation.vector(node.arguments[0], at_ms)  # its errors and remarks count all the same
         return []
     if any(math.isnan(bound) for bound in bounds):
         return _per_number(evaluation, node, at_ms, lambda _: math.nan)
