@@ -89,6 +89,15 @@ class Parameters:
             raise invalid_parameter(name, "limit must be non-negative")
         return number
 
+    def optional_count(self, name: str) -> int | None:
+        """A number of things, None where it is not given; said in the words of Prometheus's `metadata`."""
+        text = self.text(name)
+        if not text:
+            return None
+        if not _INTEGER.fullmatch(text):
+            raise ApiError.bad_data(f"{name} must be a number")
+        return int(text)
+
 
 async def read_parameters(request: web.Request) -> Parameters:
     """The parameters of a request; a form body counts on POST and PUT. Its size is bounded by the HTTP server."""

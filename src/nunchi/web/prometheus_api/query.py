@@ -12,6 +12,8 @@ from nunchi.query.errors import ParseError
 from nunchi.query.limits import Budget
 from nunchi.query.rendering import render_value, result_type
 from nunchi.query.syntax import parse, pretty_print
+from nunchi.query.syntax.nodes import Node
+from nunchi.query.syntax.signatures import ValueType
 from nunchi.query.values import Matrix, QueryResult, Samples, Value, Vector
 from nunchi.storage.contracts import Querier
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
@@ -63,6 +65,7 @@ class QueryEndpoints:
         wishes = Wishes.of(parameters)
 
         def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
+            refuse_ranges(parse(wishes.expression, engine.settings.parser))
             options = QueryOptions(wishes.lookback_ms, budget)
             return wishes.answer(engine.range(open_querier, wishes.expression, start_ms, end_ms, step_ms, options))
 
@@ -108,6 +111,14 @@ class Wishes:
             data += b',"stats":' + msgspec.json.encode({"samples": samples})
         warnings = [*result.warnings, TRUNCATED] if is_cut else result.warnings
         return Answer(data + b"}", warnings, result.infos)
+
+
+def refuse_ranges(node: Node) -> None:
+    """Only what has one value a step can be asked over a range; a wrong type is the request's fault, not the samples'."""
+    if node.value_type not in {ValueType.SCALAR, ValueType.VECTOR}:
+        kind = node.value_type.title
+        reason = f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector'
+        raise invalid_parameter("query", reason)
 
 
 def _lookback_ms(parameters: Parameters) -> int:

@@ -8,7 +8,7 @@ from nunchi.web.prometheus_api.parameters import Parameters
 
 
 def read_selectors(parameters: Parameters, *, needed: bool) -> list[tuple[Matcher, ...]]:
-    """The matchers of every `match[]`; `needed` refuses a request without one. Selectors of everything are refused."""
+    """The matchers of every `match[]`; `needed` refuses a request without one."""
     texts = parameters.all("match[]")
     if needed and not texts:
         raise ApiError.bad_data("no match[] parameter provided")
@@ -17,9 +17,6 @@ def read_selectors(parameters: Parameters, *, needed: bool) -> list[tuple[Matche
 
 def _matchers(text: str) -> tuple[Matcher, ...]:
     try:
-        selector = parse_selector(text)
+        return parse_selector(text).matchers
     except ParseError as error:
         raise invalid_parameter("match[]", str(error)) from None
-    if all(matcher.matches_empty() for matcher in selector.matchers):
-        raise invalid_parameter("match[]", "match[] must contain at least one non-empty matcher")
-    return selector.matchers

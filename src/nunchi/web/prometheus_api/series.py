@@ -56,11 +56,11 @@ class SeriesEndpoints:
     async def metadata(self, parameters: Parameters) -> Answer:
         """Type, help and unit of metric families; `limit` counts families, `metric` names one."""
         metric = parameters.text("metric")
-        limit_text = parameters.text("limit")
-        limit = parameters.count("limit")
+        limit = parameters.optional_count("limit")
+        parameters.optional_count("limit_per_metric")  # one entry a family is kept: any limit allows it
         families = self._store.metadata()
         names = [metric] if metric and metric in families else [] if metric else sorted(families)
-        shown = names[:limit] if limit_text else names
+        shown = names if limit is None or limit < 0 else names[:limit]
         return Answer(
             {
                 name: [{"type": families[name].type.value, "help": families[name].help, "unit": families[name].unit}]
