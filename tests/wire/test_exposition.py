@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.wire.exposition_twin import Cell, RefusedError, Twin
 
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
@@ -19,8 +20,6 @@ from nunchi.wire.exposition import (
     ExpositionFormat,
     ExpositionReader,
 )
-from tests.wire.exposition_twin import Cell, RefusedError, Twin
-
 
 TEXT, OPEN = ExpositionFormat.TEXT, ExpositionFormat.OPEN_METRICS
 SAMPLES = Path(__file__).parents[3] / "shared/conformance/textparse"

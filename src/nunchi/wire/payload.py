@@ -1,0 +1,292 @@
+"""Our push payload, the receiver's side: bytes to rounds of samples (docs/formats/payload.md). Senders: `payload_encoder`.
+
+Invariant: every length and every number is checked against what is there before it is used; whatever the bytes say, memory
+stays within a few times `body_bytes_max`, and the label keys, in which one text may stand many times, in `KEY_BYTES_MAX`.
+"""
+
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.labels import METRIC_NAME, SEPARATOR
+from nunchi.model.metadata import Metadata
+from nunchi.model.staleness import NORMAL_NAN_BITS, STALE_BITS
+from nunchi.wire.compression import Encoding, decode
+from nunchi.wire.errors import BodyTooLarge, UnknownVersion, WireError
+from nunchi.wire.payload_encoder import (
+    CHECKED_BYTES,
+    COLUMNS_ALL,
+    COLUMNS_AS_BEFORE,
+    COLUMNS_LISTED,
+    CONTENT_TYPE,
+    ENVELOPE,
+    HEAD,
+    LAYOUT_HEAD,
+    LENGTH,
+    METRIC_TYPES,
+    ROUND_HEAD,
+    TEXT_LENGTH,
+    VERSION,
+    Sender,
+)
+
+__all__ = ["CONTENT_TYPE", "Payload", "PayloadLayout", "PayloadReader", "PayloadRound", "Sender", "decode_payload"]
+
+BODY_BYTES_MAX = 32 * 1024 * 1024
+LAYOUTS_MAX = 256  # of one payload
+ROUNDS_MAX = 10_000
+LAYOUTS_REMEMBERED_MAX = 8
+KEY_BYTES_MAX = 64 * 1024 * 1024  # of the layouts of one payload, and of those remembered
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PayloadLayout:
+    """The label keys of the columns (see `model.labels`), unique and valid. Known layouts are the same object again."""
+
+    keys: tuple[bytes, ...]
+    key_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PayloadRound:
+    """One row: `values[i]`, float64, belongs to column `columns[i]`, int32, of the layout; each column at most once."""
+
+    timestamp_ms: int
+    layout: PayloadLayout
+    columns: NDArray[np.int32]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Payload:
+    """What one push carries. Its samples have the numbers `first_sequence` to `first_sequence + samples` of this epoch."""
+
+    sender: Sender
+    first_sequence: int
+    samples: int
+    interval_ms: int
+    rounds: tuple[PayloadRound, ...]
+    metadata: dict[str, Metadata]
+
+
+class PayloadReader:
+    """Decodes the payloads of one sender; its last few layouts are remembered, so that known series cost nothing."""
+
+    def __init__(self, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+        self._body_bytes_max = body_bytes_max
+        self._layouts: dict[bytes, PayloadLayout] = {}
+
+    def read(self, payload: bytes) -> Payload:
+        """Raises `WireError`: `UnknownVersion` and `BodyTooLarge` where these are what is wrong."""
+        source = Source(open_envelope(payload, self._body_bytes_max))
+        agent_id, name, version = source.text(), source.text(), source.text()
+        epoch, first_sequence, interval_ms, layout_count, metadata_count, round_count = source.unpack(HEAD)
+        if not agent_id:
+            raise WireError("payload: the agent's id is empty")
+        if layout_count > LAYOUTS_MAX or round_count > ROUNDS_MAX:
+            raise WireError(
+                f"payload: {layout_count} layouts and {round_count} rounds are too many; push less at a time"
+            )
+        layouts = self._read_layouts(source, layout_count)
+        metadata = dict(read_metadata(source) for _ in range(metadata_count))
+        rounds = read_rounds(source, layouts, round_count)
+        samples = sum(len(one.values) for one in rounds)
+        if first_sequence + samples >= 1 << 64:
+            raise WireError("payload: its samples are numbered beyond 64 bits")
+        return Payload(Sender(agent_id, name, version, epoch), first_sequence, samples, interval_ms, rounds, metadata)
+
+    def _read_layouts(self, source: "Source", count: int) -> list[PayloadLayout]:
+        layouts: list[PayloadLayout] = []
+        for _ in range(count):
+            (length,) = source.unpack(LENGTH)
+            block = source.take(length)
+            digest = hashlib.blake2b(block, digest_size=32).digest()
+            bytes_left = KEY_BYTES_MAX - sum(layout.key_bytes for layout in layouts)
+            layout = self._layouts.pop(digest, None) or read_layout(Source(block), bytes_left)
+            self._remember(digest, layout)
+            layouts.append(layout)
+        return layouts
+
+    def _remember(self, digest: bytes, layout: PayloadLayout) -> None:
+        """The last one used stands last; the first ones go when there are too many."""
+        self._layouts[digest] = layout
+        remembered_bytes = sum(known.key_bytes for known in self._layouts.values())
+        while len(self._layouts) > LAYOUTS_REMEMBERED_MAX or remembered_bytes > KEY_BYTES_MAX:
+            remembered_bytes -= self._layouts.pop(next(iter(self._layouts))).key_bytes
+
+
+def decode_payload(payload: bytes, body_bytes_max: int = BODY_BYTES_MAX) -> Payload:
+    """One payload; who reads many of one sender keeps a `PayloadReader`."""
+    return PayloadReader(body_bytes_max).read(payload)
+
+
+def open_envelope(payload: bytes, body_bytes_max: int) -> bytes:
+    """The body of a payload, decompressed and checked."""
+    if not payload:
+        raise WireError("payload: it is empty")
+    if payload[0] != VERSION:
+        if payload[0] > VERSION:
+            raise UnknownVersion(
+                f"payload: its version is {payload[0]}, this server reads up to {VERSION}; upgrade servers before agents"
+            )
+        raise WireError("payload: the bytes are no payload")
+    if len(payload) < ENVELOPE.size:
+        raise WireError("payload: it is cut off in its envelope")
+    _, length, checksum = ENVELOPE.unpack_from(payload)
+    if payload[1:4] != bytes(3):
+        raise WireError("payload: its reserved bytes are not zero")
+    if length > body_bytes_max:
+        raise BodyTooLarge(f"payload: {length} bytes are more than the {body_bytes_max} allowed; push less at a time")
+    body = decode(Encoding.ZSTD, payload[ENVELOPE.size :], length)
+    if len(body) != length:
+        raise WireError(f"payload: it declares {length} bytes and holds {len(body)}")
+    if zlib.crc32(body, zlib.crc32(payload[:CHECKED_BYTES])) != checksum:
+        raise WireError("payload: its checksum is wrong; it was damaged on its way")
+    return body
+
+
+class Source:
+    """Bytes that are taken from the front; never more than there are."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, length: int) -> bytes:
+        """The next bytes."""
+        if length > len(self._data) - self._at:
+            raise WireError("payload: it ends before what it announces")
+        self._at += length
+        return self._data[self._at - length : self._at]
+
+    def unpack(self, shape: struct.Struct) -> tuple[int, ...]:
+        """The next numbers."""
+        return shape.unpack(self.take(shape.size))
+
+    def text(self) -> str:
+        """The next text, its length before it."""
+        try:
+            return self.take(*self.unpack(TEXT_LENGTH)).decode()
+        except UnicodeDecodeError:
+            raise WireError("payload: a text is not valid UTF-8") from None
+
+    def planes(self, count: int, width: int) -> bytes:
+        """The next numbers of `width` bytes, which stand plane by plane."""
+        data = np.frombuffer(self.take(count * width), np.uint8)
+        return data.reshape(width, count).T.tobytes()
+
+    def integers(self, count: int) -> NDArray[np.uint32]:
+        """The next 32-bit numbers."""
+        return np.frombuffer(self.planes(count, 4), "<u4").astype(np.uint32)
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        if self._at != len(self._data):
+            raise WireError(f"payload: {len(self._data) - self._at} bytes are left over")
+
+
+def read_layout(source: Source, key_bytes_max: int) -> PayloadLayout:
+    """The layout of a block."""
+    series, symbol_count, symbol_bytes, pairs = source.unpack(LAYOUT_HEAD)
+    lengths = source.integers(symbol_count).astype(np.int64)
+    if int(lengths.sum()) != symbol_bytes:
+        raise WireError("payload: the texts of a layout are not as long as it says")
+    blob = source.take(symbol_bytes)
+    counts = source.integers(series).astype(np.int64)
+    if int(counts.sum()) != pairs:
+        raise WireError("payload: a layout has not as many labels as it says")
+    names, values = source.integers(pairs), source.integers(pairs)
+    source.end()
+    if pairs and max(names.max(), values.max()) >= symbol_count:
+        raise WireError("payload: a label names a text that is not there")
+    key_bytes = int(lengths[names].sum() + lengths[values].sum()) + 2 * pairs
+    if key_bytes > key_bytes_max:
+        raise BodyTooLarge(f"payload: its labels are longer than the {KEY_BYTES_MAX} bytes allowed; push fewer series")
+    symbols = _cut(blob, lengths)
+    keys = tuple(_label_keys(symbols, counts.tolist(), names.tolist(), values.tolist()))
+    if len(set(keys)) != len(keys):
+        raise WireError("payload: a layout has the same series twice")
+    return PayloadLayout(keys, key_bytes)
+
+
+def _cut(blob: bytes, lengths: NDArray[np.int64]) -> list[bytes]:
+    ends = np.cumsum(lengths).tolist()
+    symbols = [blob[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
+    try:
+        for symbol in symbols:
+            symbol.decode()
+    except UnicodeDecodeError:
+        raise WireError("payload: a label is not valid UTF-8") from None
+    return symbols
+
+
+def _label_keys(symbols: list[bytes], counts: list[int], names: list[int], values: list[int]) -> list[bytes]:
+    keys, at = [], 0
+    metric_name = METRIC_NAME.encode()
+    for count in counts:
+        own_names = [symbols[name] for name in names[at : at + count]]
+        own_values = [symbols[value] for value in values[at : at + count]]
+        at += count
+        is_sorted = all(left < right for left, right in pairwise(own_names))
+        if not is_sorted or metric_name not in own_names or b"" in own_names or b"" in own_values:
+            raise WireError("payload: the labels of a series are not sorted, not complete, or empty")
+        words = [word for pair in zip(own_names, own_values, strict=True) for word in pair]
+        keys.append(SEPARATOR.join(words) + SEPARATOR)
+    return keys
+
+
+def read_metadata(source: Source) -> tuple[str, Metadata]:
+    """The next metadata entry, by family name."""
+    name = source.text()
+    kind = source.take(1)[0]
+    if kind >= len(METRIC_TYPES):
+        raise WireError(f"payload: metric type {kind} does not exist")
+    return name, Metadata(METRIC_TYPES[kind], source.text(), source.text())
+
+
+def read_rounds(source: Source, layouts: list[PayloadLayout], count: int) -> tuple[PayloadRound, ...]:
+    """All rounds: their heads, then the columns that are listed, then the values."""
+    heads = [source.unpack(ROUND_HEAD) for _ in range(count)]
+    listed = sum(cells for _, _, cells, how in heads if how == COLUMNS_LISTED)
+    columns_listed = source.integers(listed)
+    cells_all = sum(cells for _, _, cells, _ in heads)
+    bits = np.frombuffer(source.planes(cells_all, 8), "<u8").astype(np.uint64)
+    source.end()
+    rounds = []
+    before: dict[int, slice] = {}
+    columns_of: dict[int, NDArray[np.int32]] = {}
+    at = listed_at = 0
+    for timestamp_ms, number, cells, how in heads:
+        if number >= len(layouts):
+            raise WireError("payload: a round names a layout that is not there")
+        place = slice(at, at + cells)
+        at += cells
+        if how == COLUMNS_AS_BEFORE:
+            if number not in before or len(columns_of[number]) != cells:
+                raise WireError("payload: a round has the columns of one before that is not there")
+            bits[place] ^= bits[before[number]]
+        elif how == COLUMNS_LISTED:
+            columns_of[number] = _check_columns(columns_listed[listed_at : listed_at + cells], layouts[number])
+            listed_at += cells
+        elif how == COLUMNS_ALL and cells == len(layouts[number].keys):
+            columns_of[number] = np.arange(cells, dtype=np.int32)
+        else:
+            raise WireError("payload: the columns of a round are given in no known way")
+        before[number] = place
+        rounds.append((timestamp_ms, layouts[number], columns_of[number], place))
+    values = bits.view(np.float64)
+    bits[np.isnan(values) & (bits != STALE_BITS)] = NORMAL_NAN_BITS  # the markers of ours never come from outside
+    return tuple(PayloadRound(time, layout, columns, values[place]) for time, layout, columns, place in rounds)
+
+
+def _check_columns(columns: NDArray[np.uint32], layout: PayloadLayout) -> NDArray[np.int32]:
+    if len(columns) and columns.max() >= len(layout.keys):
+        raise WireError("payload: a round has a column that its layout has not")
+    if len(np.unique(columns)) != len(columns):
+        raise WireError("payload: a round has a column twice")
+    return columns.astype(np.int32)
