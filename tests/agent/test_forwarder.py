@@ -17,12 +17,13 @@ from nunchi.agent.emission import Emission
 from nunchi.agent.forwarder.delivery import Delivery, Fate, acknowledgement, retry_after_seconds
 from nunchi.agent.forwarder.forwarder import Forwarder
 from nunchi.agent.forwarder.spool import MemorySpool, Payload
-from nunchi.agent.rounds import Aggregation, Round, RoundLayout
+from nunchi.agent.rounds import Aggregation, Round
 from nunchi.agent.schedule import Outcome
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.http_client import HttpClient
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.series_group import Layout
 from nunchi.testing.clock import VirtualClock
 
 
@@ -272,7 +273,7 @@ async def test_rounds_that_wait_when_the_agent_stops_are_offered_once_more() -> 
 
 
 def payload_round(samples: int, timestamp_ms: int = 0) -> Round:
-    return Round(timestamp_ms, RoundLayout(), array("i", range(samples)), array("d", range(samples)))
+    return Round(timestamp_ms, Layout(), array("i", range(samples)), array("d", range(samples)))
 
 
 def test_full_spool_drops_the_oldest_and_says_so() -> None:

@@ -15,7 +15,7 @@ def outcome(*samples: tuple[str, dict[str, str], float], name: str = "cpu", job:
 
 
 def shown(one: Round) -> dict[str, float]:
-    layout = one.layout.layout
+    layout = one.layout
     return {str(layout.labels(column)): value for column, value in zip(one.columns, one.values, strict=True)}
 
 
@@ -56,5 +56,29 @@ def test_layout_does_not_grow_for_ever_with_short_lived_series() -> None:
         one = aggregation.round(
             number, [outcome(*(("a", {"id": f"{number}-{i}"}, 1.0) for i in range(100)), job="other")]
         )
-        assert len(one.layout.layout) <= 1000 + 3 * 100
+        assert len(one.layout) <= 1000 + 3 * 100
         assert len(shown(one)) == 100
+
+
+def test_types_travel_once_and_again_when_due() -> None:
+    aggregation = Aggregation({}, Accounting(Telemetry()))
+    first = aggregation.round(0, [outcome(("a", {}, 1.0), job="x")])
+    second = aggregation.round(10_000, [outcome(("a", {}, 1.0), ("b", {}, 1.0), job="x")])
+    third = aggregation.round(600_000, [outcome(("a", {}, 1.0), job="x")])
+    assert {"a"} <= first.metadata.keys()
+    assert second.metadata.keys() == {"b"}
+    assert {"a"} <= third.metadata.keys()
+    assert first.slice(0, 1).metadata == first.metadata
+    assert first.slice(1, 2).metadata == {}
+
+
+def test_what_is_not_text_becomes_text() -> None:
+    one = Aggregation({}, Accounting(Telemetry())).round(1, [outcome(("a", {"path": "caf\udce9"}, 1.0), job="x")])
+    assert shown(one) == {'a{job="x", path="caf?"}': 1.0}
+
+
+def test_a_checks_own_label_wins_over_the_agents() -> None:
+    one = Aggregation({"device": "all"}, Accounting(Telemetry())).round(
+        1, [outcome(("a", {"device": "sda"}, 1.0), job="x")]
+    )
+    assert shown(one) == {'a{device="sda", job="x"}': 1.0}

@@ -8,7 +8,7 @@ from nunchi.kit.settings import SettingsError, dump
 
 def test_defaults_watch_this_host_every_ten_seconds_and_deliver_to_loopback() -> None:
     settings = AgentSettings()
-    assert settings.server is not None
+    assert settings.server.enabled
     assert settings.server.url == "http://127.0.0.1:9190"
     assert {settings.interval_seconds(own) for _, own in settings.check_settings()} == {10.0}
     assert {"cpu", "memory", "filesystem"} <= {name for name, _ in settings.check_settings()}

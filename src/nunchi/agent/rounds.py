@@ -7,51 +7,48 @@ no longer in use, a new one is begun, so that hosts with short-lived series do n
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.emission import LabelPairs
 from nunchi.agent.schedule import Outcome
 from nunchi.model.labels import METRIC_NAME, Labels
-from nunchi.model.metadata import MetricType
+from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
 
 COLUMNS_SPARE_MAX = 1000
+METADATA_INTERVAL_MS = 600_000  # a server that was restarted knows all types again after so long
 SUCCESS, DURATION = "node_scrape_collector_success", "node_scrape_collector_duration_seconds"
-
-
-class RoundLayout:
-    """A layout, and the types of the metric families in it."""
-
-    def __init__(self) -> None:
-        self.layout = Layout()
-        self.types: dict[str, MetricType] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Round:
-    """One row: `values[i]` belongs to column `columns[i]`."""
+    """One row: `values[i]` belongs to column `columns[i]`. `metadata` has the metric families that are new or due again."""
 
     timestamp_ms: int
-    layout: RoundLayout
+    layout: Layout
     columns: "array[int]"
     values: "array[float]"
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.values)
 
     def slice(self, begin: int, end: int) -> "Round":
-        """Some of its cells."""
-        return Round(self.timestamp_ms, self.layout, self.columns[begin:end], self.values[begin:end])
+        """Some of its cells; what it says of metric families goes with the first."""
+        metadata = {} if begin else self.metadata
+        return Round(self.timestamp_ms, self.layout, self.columns[begin:end], self.values[begin:end], metadata)
 
 
 class Aggregation:
-    """Makes rounds. `labels` are added to every series; the check's job is added as `job`."""
+    """Makes rounds. `labels` are added to every series that has none of the name; the check's job is added as `job`."""
 
     def __init__(self, labels: Mapping[str, str], accounting: Accounting) -> None:
         self._labels = dict(labels)
         self._accounting = accounting
-        self._layout = RoundLayout()
+        self._layout = Layout()
+        self._metadata: dict[str, Metadata] = {}
+        self._metadata_due_ms = 0
         self._columns: dict[tuple[str, str, LabelPairs], int] = {}
         self._columns_before: array[int] = array("i")
 
@@ -61,13 +58,12 @@ class Aggregation:
             self._begin_layout()
         columns: array[int] = array("i")
         values: array[float] = array("d")
+        types = {SUCCESS: MetricType.GAUGE, DURATION: MetricType.GAUGE}
         for outcome in outcomes:
-            self._layout.types.update(outcome.emission.types)
+            types.update(outcome.emission.types)
             for name, labels, value in outcome.emission.samples:
                 columns.append(self._column(outcome.job, name, labels))
                 values.append(value)
-        for name in (SUCCESS, DURATION):
-            self._layout.types[name] = MetricType.GAUGE
         for outcome in outcomes:
             if outcome.job == "node":
                 labels = (("collector", outcome.name),)
@@ -76,9 +72,11 @@ class Aggregation:
                 if not math.isnan(outcome.duration_seconds):
                     columns.append(self._column("node", DURATION, labels))
                     values.append(outcome.duration_seconds)
-        return self._finish(timestamp_ms, columns, values)
+        return self._finish(timestamp_ms, columns, values, self._changed_metadata(timestamp_ms, types))
 
-    def _finish(self, timestamp_ms: int, columns: "array[int]", values: "array[float]") -> Round:
+    def _finish(
+        self, timestamp_ms: int, columns: "array[int]", values: "array[float]", metadata: Mapping[str, Metadata]
+    ) -> Round:
         self._accounting.collected.add(len(columns))
         if columns == self._columns_before:
             columns = self._columns_before  # steady state: rounds that wait share one array
@@ -89,16 +87,34 @@ class Aggregation:
             self._accounting.dropped.add(len(columns) - len(first), "duplicate")
             columns, values = array("i", first), array("d", first.values())
         self._columns_before = columns
-        return Round(timestamp_ms, self._layout, columns, values)
+        return Round(timestamp_ms, self._layout, columns, values, metadata)
+
+    def _changed_metadata(self, timestamp_ms: int, types: Mapping[str, MetricType]) -> Mapping[str, Metadata]:
+        if timestamp_ms >= self._metadata_due_ms:
+            self._metadata_due_ms = timestamp_ms + METADATA_INTERVAL_MS
+            self._metadata = {}
+        changed = {
+            name: Metadata(kind)
+            for name, kind in types.items()
+            if name not in self._metadata or self._metadata[name].type is not kind
+        }
+        self._metadata.update(changed)
+        return changed
 
     def _column(self, job: str, name: str, labels: LabelPairs) -> int:
         column = self._columns.get((job, name, labels))
         if column is None:
-            key = Labels({**dict(labels), **self._labels, "job": job, METRIC_NAME: name}).key()
-            column = self._columns[job, name, labels] = self._layout.layout.append(key)
+            own = {**self._labels, **dict(labels), "job": job, METRIC_NAME: name}
+            key = Labels((label, clean(value)) for label, value in own.items()).key()
+            column = self._columns[job, name, labels] = self._layout.append(key)
         return column
 
     def _begin_layout(self) -> None:
-        self._layout = RoundLayout()
+        self._layout = Layout()
         self._columns = {}
         self._columns_before = array("i")
+
+
+def clean(text: str) -> str:
+    """A text that UTF-8 can write: the kernel's names are bytes, and not all bytes are text."""
+    return text.encode(errors="replace").decode()

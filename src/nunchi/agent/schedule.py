@@ -153,7 +153,13 @@ class Schedule:
                 instance.due_at = self._next_due_at(instance, now)
         task = asyncio.create_task(self._hand_round_over(sink, timestamp_ms, runs), name="agent.round")
         self._rounds.add(task)
-        task.add_done_callback(self._rounds.discard)
+        task.add_done_callback(self._forget_round)
+
+    def _forget_round(self, task: asyncio.Task[None]) -> None:
+        self._rounds.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log.error("BUG: a round was lost on its way to the sink", error=error)
 
     def _next_due_at(self, instance: CheckInstance, now: float) -> float:
         if self._burst and now + self._burst.interval_seconds <= self._burst_ends_at:

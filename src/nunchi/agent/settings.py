@@ -36,6 +36,7 @@ else:
 class ServerSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where rounds are delivered, and how to connect: Prometheus's `http_config` fields stand beside these."""
 
+    enabled: bool = True
     url: str = "http://127.0.0.1:9190"
     timeout: Duration = Duration(10_000)
 
@@ -73,14 +74,14 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole file. `server: null` only exports; `exporter` is off unless set; `burst` is how long to begin with 1 s."""
+    """The whole file. `exporter` is off unless set; for `burst` after the start every check runs each second."""
 
     name: str = ""
     labels: dict[str, str] = {}
     interval: Duration = Duration(10_000)
     deadline: Duration = Duration(0)
     burst: Duration = Duration(0)
-    server: ServerSettings | None = ServerSettings()
+    server: ServerSettings = ServerSettings()
     exporter: ExporterSettings | None = None
     spool: SpoolSettings = SpoolSettings()
     paths: PathSettings = PathSettings()

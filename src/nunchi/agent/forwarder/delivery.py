@@ -21,7 +21,7 @@ ANSWER_BYTES_MAX = 64 << 10
 REASON_CHARACTERS_MAX = 200
 REASONS_MAX = 20
 RETRY_AFTER_SECONDS_MAX = 300.0
-POISON = frozenset({400, 413, 415, 422})
+POISON = frozenset({400, 413, 422})
 
 
 class Fate(enum.Enum):
@@ -50,7 +50,7 @@ class Verdict:
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
-class PayloadEncoder(Protocol):
+class Encoder(Protocol):
     """Makes a payload's bytes; see `encoding`."""
 
     content_type: str
@@ -67,7 +67,7 @@ class Delivery:
         self,
         url: str,
         client: HttpClient,
-        encoder: PayloadEncoder,
+        encoder: Encoder,
         timeout_seconds: float,
         clock: Clock,
         telemetry: Telemetry,
