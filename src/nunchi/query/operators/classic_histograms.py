@@ -9,6 +9,7 @@ from nunchi.query.kernels import buckets
 from nunchi.query.operators import tables
 from nunchi.query.operators.go_format import format_shortest
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
+from nunchi.query.operators.parameters import remark_quantiles
 from nunchi.query.plan import nodes as plan
 
 BOUND = "le"
@@ -32,16 +33,13 @@ class BucketFunction(Kept):
         self._node = node
         self._child = child
         self._parameters = parameters
-        if node.name != "histogram_fraction":
-            for parameter, entry in zip(parameters, node.parameters, strict=True):
-                for value in np.unique(parameter[~((parameter >= 0) & (parameter <= 1))]).tolist():
-                    scope.context.notices.warn(
-                        f"quantile value should be between 0 and 1, got {format_shortest(value)}", entry.position
-                    )
 
     def compute(self) -> Block:
         """See `Kept.compute`."""
         block = collect(self._child, self.scope)
+        if self._node.name != "histogram_fraction":
+            for parameter, entry in zip(self._parameters, self._node.parameters, strict=True):
+                remark_quantiles(self.scope, entry, parameter, block.present)
         bounds, usable = self._bounds(block)
         rows = np.flatnonzero(usable)
         table = block.labels.take(rows)

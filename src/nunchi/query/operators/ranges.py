@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable
-from nunchi.query.errors import ExecutionError
 from nunchi.query.kernels import windows
 from nunchi.query.operators import tables
-from nunchi.query.operators.go_format import format_shortest
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_drops, series_slices
+from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
 from nunchi.query.operators.select import Reader, reference_times
 from nunchi.query.plan import nodes as plan
 from nunchi.storage.contracts import SelectHints, Tile
 
-KEEPS_NAME = frozenset(("last_over_time", "first_over_time"))
+KEEPS_NAME = frozenset(("last_over_time", "first_over_time", "absent_over_time"))
 COUNTER_FUNCTIONS = frozenset(("rate", "increase"))
 COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 
@@ -116,7 +115,8 @@ class RangeFunction:
         zeros = np.zeros(scope.steps)
         self._first, self._second = (*parameters, zeros, zeros)[:2]
         self._drops_name = node.name not in KEEPS_NAME
-        check_parameters(node, self._first, self._second)
+        if node.name == "double_exponential_smoothing":
+            check_smoothing(self._first, self._second)
 
     def series(self) -> LabelTable:
         """See `VectorOperator.series`."""
@@ -129,7 +129,6 @@ class RangeFunction:
         context, steps = scope.context, scope.steps
         code = windows.FUNCTIONS[self._node.name]
         suspects = self._suspect_names()
-        self._remark_parameters()
         for tile, drop_name in source.tiles():
             for rows in series_slices(len(tile.series), scope.rows_per_batch()):
                 values = np.empty((len(rows), steps))
@@ -144,6 +143,8 @@ class RangeFunction:
                 series = tile.series[rows]
                 if suspects is not None:
                     self._remark_suspects(suspects[series[present.any(axis=1)]])
+                if self._node.name == "quantile_over_time":
+                    remark_quantiles(scope, self._node.parameters[0], self._first, present)
                 drops = None if drop_name is None else drop_name[rows]
                 if self._drops_name and context.delays_names:
                     drops = np.ones(len(rows), np.bool_)
@@ -169,22 +170,3 @@ class RangeFunction:
                     f'metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "{name}"',
                     self._node.window.position,
                 )
-
-    def _remark_parameters(self) -> None:
-        if self._node.name != "quantile_over_time":
-            return
-        for value in np.unique(self._first[~((self._first >= 0) & (self._first <= 1))]).tolist():
-            self._scope.context.notices.warn(
-                f"quantile value should be between 0 and 1, got {format_shortest(value)}",
-                self._node.parameters[0].position,
-            )
-
-
-def check_parameters(node: plan.RangeFunction, first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
-    """Refuse smoothing factors outside (0, 1)."""
-    if node.name != "double_exponential_smoothing":
-        return
-    for values, what, symbol in ((first, "smoothing", "sf"), (second, "trend", "tf")):
-        wrong = values[~((values > 0) & (values < 1))]
-        if len(wrong):
-            raise ExecutionError(f"invalid {what} factor. Expected: 0 < {symbol} < 1, got: {wrong[0]:f}")

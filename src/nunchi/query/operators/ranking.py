@@ -13,19 +13,8 @@ from nunchi.query.operators.duplicates import merge_block
 from nunchi.query.operators.go_format import format_plain, format_shortest
 from nunchi.query.operators.label_hash import label_hashes
 from nunchi.query.operators.operator import Block, Scope, VectorOperator, collect
+from nunchi.query.operators.parameters import counts_of, remark_quantiles
 from nunchi.query.plan import nodes as plan
-
-INT64_END = 2.0**63
-
-
-def counts_of(parameter: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The `k` of each step, cut to whole numbers; raises `ExecutionError` where it has none."""
-    if np.isnan(parameter).any():
-        raise ExecutionError("Parameter value is NaN")
-    for wrong, word in ((parameter >= INT64_END, "overflows"), (parameter < -INT64_END, "underflows")):
-        if wrong.any():
-            raise ExecutionError(f"Scalar value {format_shortest(float(parameter[wrong][0]))} {word} int64")
-    return parameter.astype(np.int64)
 
 
 def choose(block: Block, chosen: NDArray[np.bool_], order: NDArray[np.int64] | None = None) -> Block:
@@ -121,15 +110,12 @@ class Quantile(KeptAggregate):
     ) -> None:
         super().__init__(scope, node, child)
         self._parameter = parameter
-        for value in np.unique(parameter[~((parameter >= 0) & (parameter <= 1))]).tolist():
-            scope.context.notices.warn(
-                f"quantile value should be between 0 and 1, got {format_shortest(value)}",
-                node.parameter.position if node.parameter else -1,
-            )
 
     def compute(self) -> Block:
         """See `Kept.compute`."""
         block = collect(self.child, self.scope)
+        assert self.node.parameter is not None
+        remark_quantiles(self.scope, self.node.parameter, self._parameter, np.ones(self.scope.steps, np.bool_))
         grouping = Grouping(block.labels, self.node)
         values = np.zeros((len(grouping), self.scope.steps))
         present = np.zeros(values.shape, np.bool_)

@@ -19,7 +19,7 @@ class Sort(Kept):
         super().__init__(scope)
         self._node = node
         self._child = child
-        if scope.context.is_range:
+        if scope.context.start_ms != scope.context.end_ms:
             scope.context.notices.warn(
                 "sort is ineffective for range queries since results are always ordered by labels", node.position
             )

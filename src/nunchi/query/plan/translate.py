@@ -188,7 +188,7 @@ def _absent(name: str, argument: syntax.Node, position: int) -> plan.VectorNode:
                 seen.add(matcher.name)
             else:
                 labels.pop(matcher.name, None)
-    child = _vector(node) if name == "absent" else _range_function("present_over_time", (node,), 0, position)
+    child = _vector(node) if name == "absent" else _range_function("absent_over_time", (node,), 0, position)
     return plan.Absent(child, tuple(sorted((k, v) for k, v in labels.items() if v)), position)
 
 

@@ -192,8 +192,6 @@ def instant_change(evaluation: Evaluation, call: Call, window: Window) -> "Value
     if isinstance(left, Histogram) or isinstance(right, Histogram):
         evaluation.notices.warn(MIXED_KINDS.format(name), position)
         return None
-    if is_rate and name and not name.endswith(_COUNTER_SUFFIXES):
-        evaluation.notices.inform(MAYBE_NOT_COUNTER.format(name), position)
     difference = right if is_rate and (right < left or was_started) else right - left
     return difference / seconds if is_rate else difference
 
