@@ -148,7 +148,8 @@ class SystemLock:
         """See `DiskLock.release`; the file stays, because removing it would let two processes hold two files of one name."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough while a child that is just being made shares it
+            # Closing is not enough while a child that is just being made shares the descriptor.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 
