@@ -44,6 +44,7 @@ class Site:
             agents=agents,
             rules=rules,
             status=self.status,
+            alertmanager_urls=lambda: ["http://127.0.0.1:9093/api/v2/alerts"],
             reload=self.status.reload,
             clock=clock,
             own_instance=INSTANCE,

@@ -239,9 +239,6 @@ class Status:
     def metrics(self) -> bytes:
         return b"# TYPE nunchi_requests_total counter\nnunchi_requests_total 12\n"
 
-    def alertmanager_urls(self) -> Sequence[str]:
-        return ["http://127.0.0.1:9093/api/v2/alerts"]
-
     async def reload(self) -> None:
         if self.broken:
             raise InputError(self.broken)

@@ -110,10 +110,9 @@ class StatusSource(Protocol):
         """The process's own telemetry as text exposition."""
         ...
 
-    def alertmanager_urls(self) -> Sequence[str]:
-        """Where alerts are sent to outside, as full URLs."""
-        ...
 
+# Where alerts are sent to outside, as full URLs.
+AlertmanagerUrls = Callable[[], Sequence[str]]
 
 # Applies the configuration files again; raises an `InputError` and changes nothing where they are broken.
 Reload = Callable[[], Awaitable[None]]

@@ -6,7 +6,7 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.http_route import Route
 from nunchi.query.runner import QueryRunner
 from nunchi.storage.contracts import Store
-from nunchi.web.contracts import AgentSource, Reload, RuleSource, StatusSource, TargetSource
+from nunchi.web.contracts import AgentSource, AlertmanagerUrls, Reload, RuleSource, StatusSource, TargetSource
 from nunchi.web.dashboards import load_dashboards
 from nunchi.web.nunchi_api.overview import OverviewEndpoints
 from nunchi.web.pages import Pages
@@ -22,7 +22,7 @@ from nunchi.web.prometheus_api.targets import TargetEndpoints
 
 @dataclass(frozen=True, slots=True)
 class WebParts:
-    """What the web is made of.
+    """What the web is made of. A `ScrapeManager` is a source of targets, a `RuleManager` one of rules.
 
     own_instance  the `instance` of the agent in this process, with which the overview opens; empty where there is none
     prefix        what stands before every path, as `HttpPolicy.prefix`
@@ -34,6 +34,7 @@ class WebParts:
     agents: AgentSource
     rules: RuleSource
     status: StatusSource
+    alertmanager_urls: AlertmanagerUrls
     reload: Reload
     clock: Clock
     own_instance: str = ""
@@ -49,7 +50,7 @@ def web_routes(parts: WebParts) -> list[Route]:
         *QueryEndpoints(reading, parts.clock.now_ms).routes(envelope),
         *SeriesEndpoints(parts.store, reading).routes(envelope),
         *TargetEndpoints(parts.targets).routes(envelope),
-        *RuleEndpoints(parts.rules, parts.status).routes(envelope),
+        *RuleEndpoints(parts.rules, parts.alertmanager_urls).routes(envelope),
         *StatusEndpoints(parts.status, parts.store, reading, parts.clock.now_ms).routes(envelope),
         *overview.routes(envelope),
         *LifecycleEndpoints(parts.status, parts.reload).routes(),

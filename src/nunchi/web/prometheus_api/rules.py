@@ -7,7 +7,7 @@ from decimal import Decimal
 from nunchi.kit.http_route import Route
 from nunchi.model.matchers import all_match
 from nunchi.rules.status import AlertStatus, RuleGroupStatus, RuleKind, RuleStatus
-from nunchi.web.contracts import RuleSource, StatusSource
+from nunchi.web.contracts import AlertmanagerUrls, RuleSource
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
 from nunchi.web.prometheus_api.errors import ApiError, invalid_parameter
 from nunchi.web.prometheus_api.moments import format_moment
@@ -21,9 +21,9 @@ FLAGS = {"": False, "0": False, "f": False, "false": False, "1": True, "t": True
 class RuleEndpoints:
     """Endpoints about rules and alerts."""
 
-    def __init__(self, source: RuleSource, status: StatusSource) -> None:
+    def __init__(self, source: RuleSource, alertmanager_urls: AlertmanagerUrls) -> None:
         self._source = source
-        self._status = status
+        self._alertmanager_urls = alertmanager_urls
 
     def routes(self, envelope: Envelope) -> list[Route]:
         """All of them."""
@@ -55,7 +55,7 @@ class RuleEndpoints:
 
     async def alertmanagers(self, _: Parameters) -> Answer:
         """Alertmanagers outside that alerts are sent to."""
-        active = [{"url": url} for url in self._status.alertmanager_urls()]
+        active = [{"url": url} for url in self._alertmanager_urls()]
         return Answer({"activeAlertmanagers": active, "droppedAlertmanagers": []})
 
 
