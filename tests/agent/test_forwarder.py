@@ -150,6 +150,26 @@ class Hurried(SystemClock):
         await asyncio.sleep(seconds / 50)
 
 
+def test_backlog_is_merged_within_bounds_and_not_across_gaps() -> None:
+    accounting = Accounting(Telemetry())
+    spool = MemorySpool(1 << 20, 3600, VirtualClock(), accounting)
+    for number in range(150):
+        spool.put(payload_round(10, number))
+    newest = spool.take()
+    assert newest is not None
+    spool.accept(newest)
+    sizes = []
+    while (payload := spool.take()) is not None:
+        assert [one.timestamp_ms for one in payload.rounds] == sorted(one.timestamp_ms for one in payload.rounds)
+        sizes.append((payload.first_sequence, len(payload.rounds)))
+        if len(sizes) == 1:
+            spool.keep(payload)  # and taken again, whole
+        else:
+            spool.accept(payload)
+    assert sizes == [(0, 60), (0, 60), (600, 60), (1200, 29)]
+    assert spool.bytes == 0
+
+
 async def test_every_round_arrives_once() -> None:
     server = Server()
     async with serving(server) as url:
@@ -178,11 +198,15 @@ async def test_one_fault_loses_nothing_and_stores_nothing_twice(fault: str) -> N
 
 async def test_many_faults_lose_nothing_and_both_sides_count_the_same() -> None:
     server, chance = Server(), random.Random(11)
-    server.faults = chance.choices(["", "503", "reset", "lost answer", "hang"], weights=[4, 3, 3, 3, 1], k=60)
+    server.faults = chance.choices(["", "503", "reset", "lost answer", "hang"], weights=[4, 3, 3, 3, 1], k=40)
     async with serving(server) as url:
         sender = Sender(url)
-        for _ in range(30):
+        task = asyncio.create_task(sender.forwarder.run())
+        while server.faults:
             sender.collect(chance.randint(1, 20))
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         await sender.run_until_idle()
     assert len(server.stored) == sender.accounting.collected.total() == sender.accounting.acknowledged.total()
     assert sorted(server.stored) == list(range(len(server.stored)))
@@ -245,21 +269,24 @@ async def test_too_large_a_payload_is_halved_until_it_fits() -> None:
 
 async def test_fresh_rounds_go_before_the_backlog() -> None:
     server = Server()
+    async with serving(server) as url:
+        sender = Sender(url)
+        for _ in range(4):
+            sender.collect(10)
+        await sender.run_until_idle()
+    assert server.order == [30, 0]  # the newest alone, then the others in one payload
+
+
+async def test_newest_round_that_failed_waits_behind_older_ones() -> None:
+    server = Server()
     server.faults = ["503"]
     async with serving(server) as url:
         sender = Sender(url)
         for _ in range(4):
             sender.collect(10)
         await sender.run_until_idle()
-    assert server.order == [0, 10, 20, 30]  # the newest failed, and took its place at the end of the backlog
-
-    server = Server()
-    async with serving(server) as url:
-        sender = Sender(url)
-        for _ in range(4):
-            sender.collect(10)
-        await sender.run_until_idle()
-    assert server.order == [30, 0, 10, 20]
+    assert server.order == [0]
+    assert sorted(server.stored) == list(range(40))
 
 
 async def test_rounds_that_wait_when_the_agent_stops_are_offered_once_more() -> None:

@@ -2,8 +2,10 @@
 
 put: a round comes in. take: the next payload to send, which is then outstanding. accept: the server has it. reject: it is
 given up. keep: it goes back and waits for its turn.
-Fresh payloads go first, the newest at their head; those that failed once are the backlog and follow, oldest first.
-Invariant: a payload is in exactly one place: fresh, backlog or outstanding. Its numbers never change, however often it is sent.
+Fresh payloads go first, the newest at their head; those that failed once are the backlog and follow, oldest first, many rounds
+to a payload: alike rounds together take a fraction of their bytes apart.
+Invariant: a sample is in exactly one place: fresh, backlog or outstanding. Its number never changes, however often and in
+whatever company it is sent; that is how the server knows what it has.
 """
 
 from collections import deque
@@ -15,6 +17,8 @@ from nunchi.agent.rounds import Round
 from nunchi.kit.clock import Clock
 
 SPLITS_MAX = 64
+MERGED_ROUNDS_MAX = 60
+MERGED_SAMPLES_MAX = 50_000
 CELL_BYTES = 8
 PAYLOAD_BYTES = 200  # of objects around the cells
 COLUMN_BYTES = 4
@@ -35,12 +39,23 @@ class Payload:
     @property
     def samples(self) -> int:
         """How many samples it carries."""
-        return sum(len(one) for one in self.rounds)
+        return sum(map(len, self.rounds))
 
     @property
     def bytes(self) -> int:
         """About how much memory it takes."""
         return PAYLOAD_BYTES + (CELL_BYTES + COLUMN_BYTES) * self.samples
+
+    def merge(self, following: "Payload") -> "Payload | None":
+        """One payload of two; None where they do not follow each other, or would be too much together."""
+        if (
+            self.first_sequence + self.samples != following.first_sequence
+            or min(self.splits_left, following.splits_left) < SPLITS_MAX
+            or len(self.rounds) + len(following.rounds) > MERGED_ROUNDS_MAX
+            or self.samples + following.samples > MERGED_SAMPLES_MAX
+        ):
+            return None
+        return Payload(self.first_sequence, self.rounds + following.rounds, self.created_at)
 
     def split(self) -> "tuple[Payload, Payload] | None":
         """Two halves with the same numbers; None where that makes no sense any more."""
@@ -102,7 +117,7 @@ class MemorySpool:
             while self._fresh:  # what came before it waits no longer as news
                 self._backlog.append(self._fresh.popleft())
         elif self._backlog:
-            self._outstanding = self._backlog.popleft()
+            self._outstanding = self._take_backlog()
         return self._outstanding
 
     def accept(self, payload: Payload) -> None:
@@ -134,6 +149,16 @@ class MemorySpool:
         self.bytes += sum(half.bytes for half in halves) - payload.bytes
         self._backlog.extendleft(reversed(halves))
         return True
+
+    def _take_backlog(self) -> Payload:
+        payload = self._backlog.popleft()
+        while self._backlog:
+            merged = payload.merge(self._backlog[0])
+            if merged is None:
+                break
+            self.bytes += merged.bytes - payload.bytes - self._backlog.popleft().bytes
+            payload = merged
+        return payload
 
     def _forget(self, payload: Payload) -> None:
         assert payload is self._outstanding
