@@ -90,7 +90,7 @@ def parse_values(text: str) -> tuple[Literal, ...]:
         if match is None:
             raise NotationError(f"not a value of the series notation: {text[at : at + 40]!r}")
         times = int(match.group("times") or (1 if gap else 0))
-        if len(literals) + times > VALUES_MAX:
+        if len(literals) + times >= VALUES_MAX:
             raise NotationError(f"more than {VALUES_MAX} values in one line")
         if gap:
             literals.extend([Literal(None)] * times)

@@ -32,9 +32,9 @@ def absent_labels(node: Node | None) -> Labels:
             continue
         if matcher.operator is MatchOperator.EQUAL and matcher.name not in seen:
             labels[matcher.name] = matcher.value
+            seen.add(matcher.name)
         else:
             labels.pop(matcher.name, None)
-        seen.add(matcher.name)
     return Labels(labels)
 
 
