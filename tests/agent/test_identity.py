@@ -1,5 +1,6 @@
 """The agent's id: kept, made again when damaged, derived where nothing can be kept."""
 
+import os
 import random
 from pathlib import Path
 
@@ -37,11 +38,11 @@ def test_id_is_derived_from_the_machine_where_it_cannot_be_kept(tmp_path: Path) 
     found, _ = identity(tmp_path / "file" / "below", root)
     assert found == derive_id(root) == identity(tmp_path / "file" / "below", root, seed=5)[0]
     assert "0123456789abcdef" not in found
+    nameless = Root(rootfs=str(tmp_path / "none"))
+    assert identity(tmp_path / "file" / "below", nameless)[0] == derive_id(nameless) != found
 
 
 def test_name_is_the_hosts_unless_set(tmp_path: Path) -> None:
-    import os
-
     assert identity(tmp_path, Root())[1] == os.uname().nodename
     assert identity(tmp_path, Root(), name="web-1")[1] == "web-1"
 

@@ -245,6 +245,34 @@ async def test_collect_shares_runs_under_way_and_never_runs_an_instance_twice_at
     assert stage.telemetry.runs.value("a") == 1
 
 
+async def test_collect_waits_for_a_stuck_check_once_and_no_longer_than_its_deadline() -> None:
+    class FirstIsHeld(Held):
+        def run(self, call: Call) -> asyncio.Future[None]:
+            return super().run(call) if not self.held else AtOnce.run(self, call)
+
+    stage = Stage(instance("stuck", 10, deadline=2), instance("good", 10), runner=FirstIsHeld())
+    first = asyncio.create_task(stage.schedule.collect())
+    await stage.clock.advance(2)
+    stuck, good = await first
+    assert (stuck.is_success, stuck.emission.samples, good.is_success) == (False, [], True)
+    stuck, good = await stage.schedule.collect()
+    assert (stuck.is_success, good.is_success) == (False, True)
+
+
+async def test_round_that_the_sink_cannot_take_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Rounds):
+        def put(self, timestamp_ms: int, outcomes: Sequence[Outcome]) -> None:
+            super().put(timestamp_ms, outcomes)
+            raise RuntimeError("no")
+
+    stage = Stage(instance("a", 10))
+    stage.rounds = stage.schedule._sink = Broken()
+    async with stage:
+        await stage.clock.advance(10)
+    assert len(stage.rounds.rounds) == 2
+    assert "a round was lost" in caplog.text
+
+
 async def test_threads_keep_a_hanging_call_from_delaying_others() -> None:
     threads = DaemonThreads("test", SystemClock(), threads_max=4)
     runner = ThreadRunner(threads)

@@ -63,7 +63,7 @@ def load_id(state_folder: Path, root: Root, disk: Disk, random: Random, log: Log
         disk.write_atomically(path, f"{made}\n".encode(), ID_FILE_MODE)
     except DiskError as error:
         log.warning("the agent's id cannot be kept: the machine's is used", path=path, error=error)
-        return derive_id(root) or made
+        return derive_id(root)
     return made
 
 
