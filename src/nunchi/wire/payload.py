@@ -83,7 +83,11 @@ class PayloadReader:
 
     def read(self, payload: bytes) -> Payload:
         """Raises `WireError`: `UnknownVersion` and `BodyTooLarge` where these are what is wrong."""
-        source = Source(open_envelope(payload, self._body_bytes_max))
+        return self.read_body(open_envelope(payload, self._body_bytes_max))
+
+    def read_body(self, body: bytes) -> Payload:
+        """See `read`; of a body that is out of its envelope already."""
+        source = Source(body)
         agent_id, name, version = source.text(), source.text(), source.text()
         epoch, first_sequence, interval_ms, layout_count, metadata_count, round_count = source.unpack(HEAD)
         if not agent_id:
@@ -123,6 +127,11 @@ class PayloadReader:
 def decode_payload(payload: bytes, body_bytes_max: int = BODY_BYTES_MAX) -> Payload:
     """One payload; who reads many of one sender keeps a `PayloadReader`."""
     return PayloadReader(body_bytes_max).read(payload)
+
+
+def agent_id_of(body: bytes) -> str:
+    """Whose body it is, before the rest is read: so that the reader who knows this sender reads it. Raises `WireError`."""
+    return Source(body).text()
 
 
 def open_envelope(payload: bytes, body_bytes_max: int) -> bytes:

@@ -4,7 +4,6 @@ from numpy.typing import NDArray
 ERRORS: tuple[str, ...]
 SUMMARY_CONTEXT: int
 HISTOGRAM_CONTEXT: int
-OPEN_METRICS_CONTEXT: int
 NO_TIMESTAMP: int
 
 class ExpositionScanner:

@@ -2,6 +2,11 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
+cdef enum:  # wire types
+    VARINT = 0
+    FIXED64 = 1
+    BYTES = 2
+
 cdef extern from *:
     """
     #include <cstdint>

@@ -13,7 +13,10 @@ from libcpp.algorithm cimport sort
 from libcpp.vector cimport vector
 
 from nunchi.wire.kernels.bytehash cimport hash_bytes
-from nunchi.wire.kernels.protobuf cimport Field, is_utf8, read_field
+from nunchi.wire.kernels.protobuf cimport BYTES, FIXED64, VARINT, Field, read_field
+from nunchi.wire.kernels.write_labels cimport (
+    NO_FAULT, Fault, Label, comes_before, fault_of, put_bytes, put_varint, read_label, varint_size,
+)
 
 cdef enum Error:
     FINE
@@ -24,6 +27,7 @@ cdef enum Error:
     BAD_METADATA
     TOO_MANY
 
+# In the order of `Error`.
 ERRORS = (
     "",
     "the bytes are no protobuf message",
@@ -34,19 +38,10 @@ ERRORS = (
     "there are more series than can be numbered",
 )
 
-cdef enum Fault:
-    NO_FAULT
-    NO_METRIC_NAME
-    EMPTY_NAME
-    TWICE
-    NOT_UTF8
-
+# In the order of `Fault`.
 FAULTS = ("", "no_metric_name", "empty_label_name", "duplicate_label_name", "not_utf8")
 
 cdef enum:
-    BYTES = 2            # wire types
-    VARINT = 0
-    FIXED64 = 1
     EMPTY = -1           # no entry
     DAMAGED = -2
     FULL = -3
@@ -65,78 +60,12 @@ cdef struct Entry:
     int32_t next         # the entry that came after it last time
     bint is_alias        # another spelling of a series that has an entry of its own
 
+cdef inline bint is_equal(const char *left, const char *right, size_t length) noexcept nogil:
+    return length == 0 or memcmp(left, right, length) == 0  # nothing may stand nowhere, at NULL
+
 cdef struct Slot:
     uint32_t tag         # the upper half of the hash: most strangers are known by it
     int32_t entry
-
-cdef struct Label:
-    const char *name
-    const char *value
-    uint32_t name_length
-    uint32_t value_length
-
-
-cdef bint comes_before(const Label &left, const Label &right) noexcept nogil:
-    cdef uint32_t common = min(left.name_length, right.name_length)
-    cdef int order = memcmp(left.name, right.name, common)
-    return order < 0 or order == 0 and left.name_length < right.name_length
-
-cdef inline bint is_same_name(const Label &left, const Label &right) noexcept nogil:
-    return left.name_length == right.name_length and memcmp(left.name, right.name, left.name_length) == 0
-
-cdef inline void put_varint(vector[char] &out, uint64_t value) noexcept nogil:
-    while value >= 0x80:
-        out.push_back(<char>(value & 0x7F | 0x80))
-        value >>= 7
-    out.push_back(<char>value)
-
-cdef inline void put_bytes(vector[char] &out, const char *at, size_t length) noexcept nogil:
-    out.insert(out.end(), at, at + length)
-
-cdef inline size_t varint_size(uint64_t value) noexcept nogil:
-    cdef size_t size = 1
-    while value >= 0x80:
-        value >>= 7
-        size += 1
-    return size
-
-cdef bint read_label(const char *at, const char *end, Label *label) noexcept nogil:
-    cdef Field field
-    label.name = label.value = at
-    label.name_length = label.value_length = 0
-    while at < end:
-        at = read_field(at, end, &field)
-        if at == NULL or (field.number <= 2 and field.wire != BYTES):
-            return False
-        if field.number == 1:
-            label.name = field.begin
-            label.name_length = <uint32_t>(field.end - field.begin)
-        elif field.number == 2:
-            label.value = field.begin
-            label.value_length = <uint32_t>(field.end - field.begin)
-    return True
-
-cdef Fault fault_of(const vector[Label] &labels) noexcept nogil:
-    """What is wrong with labels in the order of their names."""
-    cdef size_t index
-    cdef bint has_metric_name = False
-    cdef const Label *label
-    for index in range(labels.size()):
-        label = &labels[index]
-        if label.name_length == 0:
-            return EMPTY_NAME
-        if index and is_same_name(labels[index - 1], label[0]):
-            return TWICE
-    for index in range(labels.size()):
-        label = &labels[index]
-        if not is_utf8(label.name, label.name + label.name_length):
-            return NOT_UTF8
-        if not is_utf8(label.value, label.value + label.value_length):
-            return NOT_UTF8
-        if label.name_length == 8 and memcmp(label.name, b"__name__", 8) == 0:
-            has_metric_name = True
-    return NO_FAULT if has_metric_name else NO_METRIC_NAME
-
 
 cdef class RemoteWriteScanner:
     """The series of all senders to one door, and the last request's cells. Not for two threads at once."""
@@ -286,7 +215,7 @@ cdef class RemoteWriteScanner:
         if index == EMPTY:
             return EMPTY
         entry = &self.entries[index]
-        if end - begin < <int64_t>entry.length or memcmp(begin, &self.arena[entry.begin], entry.length) != 0:
+        if end - begin < <int64_t>entry.length or not is_equal(begin, self.arena.data() + entry.begin, entry.length):
             return EMPTY
         return index
 
@@ -395,7 +324,7 @@ cdef class RemoteWriteScanner:
         while self.slots[slot].entry != EMPTY:
             if self.slots[slot].tag == tag:
                 entry = &self.entries[self.slots[slot].entry]
-                if entry.length == stop - at and memcmp(&self.arena[entry.begin], at, entry.length) == 0:
+                if entry.length == stop - at and is_equal(self.arena.data() + entry.begin, at, entry.length):
                     return self.slots[slot].entry
             slot = (slot + 1) & mask
         return EMPTY
@@ -593,10 +522,10 @@ cdef class RemoteWriteScanner:
                 entry = self.entries[index]
                 if entry.seen != self.generation or entry.is_alias or entry.series < 0:
                     continue
-                self.take_apart(&self.arena[entry.begin], &self.arena[entry.begin] + entry.length)
+                self.take_apart(self.arena.data() + entry.begin, self.arena.data() + entry.begin + entry.length)
                 entry.series = self.announce()
                 entry.next = EMPTY
-                put_bytes(texts, &self.arena[entry.begin], entry.length)
+                put_bytes(texts, self.arena.data() + entry.begin, entry.length)
                 entry.begin = texts.size() - entry.length
                 kept.push_back(entry)
         self.entries.swap(kept)
