@@ -124,7 +124,7 @@ def door(store: ReadableStore, clock: VirtualClock, telemetry: Telemetry) -> Doo
 
 async def _wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (what is waited for happens behind sockets)
             await asyncio.sleep(0.001)
 
 

@@ -46,6 +46,20 @@ class Passage:
             return np.array([self.layout.append(key) for key in keys], np.int32)
         return np.array(self._index.columns(keys), np.int32)
 
+    def judge(self, series: Iterable[Mapping[str, str]]) -> NDArray[np.int32]:
+        """int32: the column of each label set, `DROPPED` or `REFUSED`, for sources that keep their own account of numbers."""
+        fates: list[int] = []
+        keys: list[bytes] = []
+        for labels in series:
+            changed = dict(labels)
+            refusal = self._judge(changed)
+            fates.append(0 if refusal is None else REFUSED if refusal else DROPPED)
+            if refusal is None:
+                keys.append(Labels(changed).key())
+        columns = np.array(fates, np.int32)
+        columns[columns == 0] = self.columns_of(keys)
+        return columns
+
     def admit(self, series: Iterable[tuple[int, Mapping[str, str]]]) -> None:
         """Judge new series: (the source's number, labels)."""
         numbers: list[int] = []

@@ -121,7 +121,7 @@ class TargetLoop:
         try:
             self.context.door.append(SOURCE, *self.series.batches(timestamp_ms, scraped, values))
         except WorldError as failure:
-            self.context.log.error("scrape not stored", target=self.target.url, error=failure)  # noqa: TRY400 (no bug of ours)
+            self.context.log.error("scrape not stored", target=self.target.url, error=failure)
             return f"not stored: {failure}"
         self.series.settle(scraped)
         return ""
@@ -151,6 +151,4 @@ class TargetLoop:
         try:
             self.context.door.append("scrape_end", *self.series.end_batches(timestamp_ms))
         except WorldError as failure:
-            self.context.log.error(  # noqa: TRY400 (no bug of ours)
-                "staleness markers not stored", target=self.target.url, error=failure
-            )
+            self.context.log.error("staleness markers not stored", target=self.target.url, error=failure)

@@ -5,7 +5,7 @@ Invariant: `apply` either takes all of the new settings or, raising, leaves ever
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
@@ -31,11 +31,19 @@ NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ScrapeSettings:
-    """What scraping takes of the configuration file; relative file names in it are below `folder`."""
+    """What scraping takes of the configuration file.
+
+    Relative file names are below `folder`, those of jobs in files of their own below what `folders` says, by job name.
+    """
 
     common: GlobalSettings
     jobs: Sequence[JobSettings]
     folder: Path = Path()
+    folders: Mapping[str, Path] = field(default_factory=dict)
+
+    def folder_of(self, job: JobSettings) -> Path:
+        """Where a job's relative file names begin."""
+        return self.folders.get(job.job_name, self.folder)
 
 
 def spread_seed(host_name: str, external_labels: Mapping[str, str]) -> int:
@@ -79,14 +87,14 @@ class ScrapeManager:
     def check(self, settings: ScrapeSettings) -> None:
         """Whether `apply` would take these settings: raises `InputError` if not."""
         for job in settings.jobs:
-            resolve_job(settings.common, job, settings.folder)
+            resolve_job(settings.common, job, settings.folder_of(job))
 
     def apply(self, settings: ScrapeSettings) -> None:
         """Scrape by these settings from now on. Raises `InputError` for what this version does not do."""
         resolved: list[tuple[PoolSettings, Mapping[object, Mechanism]]] = [
             (
-                resolve_job(settings.common, job, settings.folder),
-                make_mechanisms(job, settings.folder, self._clock, self._log),
+                resolve_job(settings.common, job, settings.folder_of(job)),
+                make_mechanisms(job, settings.folder_of(job), self._clock, self._log),
             )
             for job in settings.jobs
         ]

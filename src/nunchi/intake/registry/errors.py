@@ -1,0 +1,15 @@
+"""Why a push is not taken.
+
+AgentConflictError (InputError)   another live agent has this id; the operator must give one of them its own
+NotStoredError (WorldError)       nothing of it counts as taken; to be sent again
+"""
+
+from nunchi.kit.errors import InputError, WorldError
+
+
+class AgentConflictError(InputError):
+    """Two live agents say that they are the same."""
+
+
+class NotStoredError(WorldError):
+    """The store, or the registry, cannot take it now."""
