@@ -9,7 +9,7 @@ from nunchi.model.histogram import Histogram
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.errors import ExecutionError
 from nunchi.query.syntax.literals import format_number
-from nunchi.query.syntax.nodes import Aggregation
+from nunchi.query.syntax.nodes import Aggregation, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation
 from nunchi.testing.scalar_engine.hashing import label_hash
 from nunchi.testing.scalar_engine.histograms import IncompatibleError, all_buckets
@@ -89,7 +89,7 @@ def _checked_ratio(evaluation: Evaluation, node: Aggregation, ratio: float) -> f
 
 def _reduced(evaluation: Evaluation, node: Aggregation, members: list[Element], parameter: float) -> "Value | None":
     """One value of a group's members."""
-    operator, position = node.operator, node.expression.span.start
+    operator, position = node.operator, unwrap(node.expression).span.start
     if operator == "count":
         return float(len(members))
     if operator == "group":
@@ -140,7 +140,7 @@ def _largest(evaluation: Evaluation, node: Aggregation, members: list[Element], 
     sign = -1.0 if node.operator == "topk" else 1.0
     numbers = [member for member in members if not isinstance(member.value, Histogram)]
     if len(numbers) != len(members):
-        evaluation.notices.inform(IGNORED_IN_AGGREGATION.format(node.operator), node.expression.span.start)
+        evaluation.notices.inform(IGNORED_IN_AGGREGATION.format(node.operator), unwrap(node.expression).span.start)
     if parameter < 1:
         return []
 

@@ -9,7 +9,7 @@ from nunchi.model.histogram import Histogram
 from nunchi.model.labels import Labels
 from nunchi.query.errors import ExecutionError
 from nunchi.query.syntax.literals import format_number
-from nunchi.query.syntax.nodes import Call, Node
+from nunchi.query.syntax.nodes import Call, Node, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result
 from nunchi.testing.scalar_engine.quantiles import (
     ClassicBucket,
@@ -66,7 +66,7 @@ def _grouped(evaluation: Evaluation, node: Node, at_ms: int) -> list[tuple[Eleme
     elements = evaluation.vector(node, at_ms)
     evaluation.exact_hints = before
     groups: dict[Labels, _Group] = {}
-    position = node.span.start
+    position = unwrap(node).span.start
     for element in elements:
         name = element.labels.metric_name
         labels = element.labels
@@ -117,8 +117,8 @@ def _check_rank(evaluation: Evaluation, rank: float, position: int) -> None:
 
 def _histogram_quantile(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     rank = evaluation.number(node.arguments[0], at_ms)
-    _check_rank(evaluation, rank, node.arguments[0].span.start)
-    position = node.arguments[1].span.start
+    _check_rank(evaluation, rank, unwrap(node.arguments[0]).span.start)
+    position = unwrap(node.arguments[1]).span.start
     return evaluation.renamed(
         [
             replace(element, value=_quantile(evaluation, element, source, rank, position))
@@ -135,7 +135,7 @@ def _histogram_quantiles(evaluation: Evaluation, node: Call, at_ms: int) -> list
     for argument in node.arguments[2:]:
         ranks.append(evaluation.number(argument, at_ms))
         _check_rank(evaluation, ranks[-1], argument.span.start)
-    position = node.arguments[0].span.start
+    position = unwrap(node.arguments[0]).span.start
     elements = []
     for element, source in _grouped(evaluation, node.arguments[0], at_ms):
         for rank in ranks:
@@ -153,7 +153,7 @@ def open_metrics_float(value: float) -> str:
 
 def _histogram_fraction(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     lower, upper = (evaluation.number(argument, at_ms) for argument in node.arguments[:2])
-    position = node.arguments[2].span.start
+    position = unwrap(node.arguments[2]).span.start
     elements = []
     for element, source in _grouped(evaluation, node.arguments[2], at_ms):
         if isinstance(source, Histogram):

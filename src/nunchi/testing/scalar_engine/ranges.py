@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from nunchi.model.histogram import Histogram
 from nunchi.query.errors import ExecutionError
-from nunchi.query.syntax.nodes import Call
+from nunchi.query.syntax.nodes import Call, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation
 from nunchi.testing.scalar_engine.histograms import (
     HistogramSum,
@@ -73,7 +73,7 @@ def of_floats(compute: Callable[[list[float]], float]) -> RangeFunction:
 def remark_ignored(evaluation: Evaluation, call: Call, window: Window) -> None:
     """Say that histograms among numbers were ignored."""
     if window.histograms:
-        position = call.arguments[0].span.start
+        position = unwrap(call.arguments[0]).span.start
         evaluation.notices.inform(IGNORED_IN_RANGE.format(window.labels.metric_name), position)
 
 
@@ -109,7 +109,7 @@ def total_over_time(evaluation: Evaluation, call: Call, window: Window, at_ms: i
     """`sum_over_time` and `avg_over_time`."""
     del at_ms
     is_mean = call.function.name == "avg_over_time"
-    position = call.arguments[0].span.start
+    position = unwrap(call.arguments[0]).span.start
     if not window.histograms:
         numbers = window.numbers
         return mean_of(numbers) if is_mean else total_of(numbers)
@@ -237,10 +237,10 @@ def quantile_over_time(evaluation: Evaluation, call: Call, window: Window, at_ms
         return None
     rank = evaluation.number(call.arguments[0], at_ms)
     if window.histograms:
-        position = call.arguments[1].span.start
+        position = unwrap(call.arguments[1]).span.start
         evaluation.notices.inform(IGNORED_IN_RANGE.format(window.labels.metric_name), position)
     if not 0 <= rank <= 1:
-        evaluation.notices.warn(BAD_QUANTILE.format(format_g(rank)), call.arguments[0].span.start)
+        evaluation.notices.warn(BAD_QUANTILE.format(format_g(rank)), unwrap(call.arguments[0]).span.start)
     return quantile_of(rank, window.numbers)
 
 

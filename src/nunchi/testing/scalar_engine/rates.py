@@ -44,7 +44,7 @@ def change(evaluation: Evaluation, call: Call, window: Window) -> "Value | None"
     if extension is not None:
         return _extended(evaluation, call, window, extension)
     is_counter = call.function.name in _COUNTERS
-    position = call.arguments[0].span.start
+    position = unwrap(call.arguments[0]).span.start
     points = window.points
     name = window.labels.metric_name
     if is_counter:
@@ -179,7 +179,7 @@ def _raw_histogram(
 def instant_change(evaluation: Evaluation, call: Call, window: Window) -> "Value | None":
     """`irate` or `idelta` of one window: its last two samples alone."""
     is_rate = call.function.name == "irate"
-    position = call.arguments[0].span.start
+    position = unwrap(call.arguments[0]).span.start
     name = window.labels.metric_name
     if len(window.points) < 2:
         return None
@@ -230,7 +230,7 @@ def _extended(evaluation: Evaluation, call: Call, window: Window, extension: Ext
     between the samples around each (smoothed). Nothing is extrapolated.
     """
     is_counter = call.function.name in _COUNTERS
-    position = call.arguments[0].span.start
+    position = unwrap(call.arguments[0]).span.start
     name = window.labels.metric_name
     known = [*([window.before] if window.before else []), *window.points]
     after = window.after if extension is Extension.SMOOTHED else None
