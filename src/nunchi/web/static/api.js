@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "./view.js";
 
 const BACKOFF_SECONDS_MAX = 15;
+const STARTING_SECONDS = 1;
 const GET_CHARACTERS_MAX = 2000;
 export const base = document.getElementById("app").dataset.base;
 
@@ -68,7 +69,8 @@ export async function ask(path, parameters = {}, signal = undefined) {
 export const read = async (path, parameters, signal) => (await ask(path, parameters, signal)).data;
 
 // Asks `load(signal)` now, whenever `dependencies` change, and `interval` seconds after each answer (0: once).
-// Rests while the page is hidden; after failures waits longer each time. Old data stays beside a new error.
+// Rests while the page is hidden. While the server is away it waits longer each time, until anybody reaches it again.
+// Old data stays beside a new error.
 export function usePoll(load, interval, dependencies) {
   const [state, setState] = useState({ data: null, error: null, isLoading: true });
   const latest = useRef(load);
@@ -94,9 +96,15 @@ export function usePoll(load, interval, dependencies) {
         failures += 1;
         setState((before) => ({ ...before, error, isLoading: false }));
       }
-      const isWorthRetrying = failures && (interval || connection.state !== "ok");
-      const wait = isWorthRetrying ? Math.max(interval, Math.min(2 ** (failures - 1), BACKOFF_SECONDS_MAX)) : interval;
+      const isAway = failures && connection.state !== "ok";
+      const backoff = connection.state === "starting" ? STARTING_SECONDS : Math.min(2 ** (failures - 1), BACKOFF_SECONDS_MAX);
+      const wait = isAway ? backoff : interval;
       if (wait) timer = setTimeout(turn, wait * 1000);
+    }
+    function resume({ state }) {
+      if (state !== "ok" || !failures || !timer) return;
+      clearTimeout(timer);
+      turn();
     }
     function wake() {
       if (!document.hidden && isResting) {
@@ -106,9 +114,11 @@ export function usePoll(load, interval, dependencies) {
     }
     setState((before) => ({ ...before, isLoading: true }));
     document.addEventListener("visibilitychange", wake);
+    connection.listeners.add(resume);
     turn();
     return () => {
       controller.abort();
+      connection.listeners.delete(resume);
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", wake);
     };
