@@ -1,3 +1,4 @@
+import io
 from array import array
 from collections.abc import AsyncIterator
 
