@@ -21,7 +21,7 @@ from nunchi.notify.telemetry import NotifyTelemetry
 
 FLUSH_SECONDS_MIN = 10.0
 GROUPS_MAX = 50_000
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 3600.0
 
 GroupKey: TypeAlias = tuple[str, Labels]
 
@@ -88,8 +88,6 @@ class Dispatcher:
         group = self._groups.get(key)
         now_ms = self._clock.now_ms()
         if group is None:
-            if alert.is_resolved(now_ms):
-                return
             if len(self._groups) >= self._groups_max:
                 self._telemetry.alert_groups_dropped.add(1)
                 self._log.error("alert dropped: too many groups", groups=len(self._groups), alert=alert.labels)

@@ -88,6 +88,10 @@ class AlertData(Exposed):
         "Fingerprint": lambda alert: alert.fingerprint,
     }
 
+    def __str__(self) -> str:
+        times = f"{Moment(self.starts_at)} {Moment(self.ends_at)}"
+        return f"{{{self.status} {self.labels} {self.annotations} {times} {self.generator_url} {self.fingerprint}}}"
+
     @classmethod
     def of(cls, alert: Alert, now_ms: int) -> "AlertData":
         """How an alert looks at a time."""
@@ -109,6 +113,9 @@ class AlertList(Exposed, list[AlertData]):
         Firing=lambda alerts: AlertList(alert for alert in alerts if alert.status == "firing"),
         Resolved=lambda alerts: AlertList(alert for alert in alerts if alert.status == "resolved"),
     )
+
+    def __str__(self) -> str:
+        return f"[{' '.join(map(str, self))}]"
 
 
 @dataclass(frozen=True, slots=True)

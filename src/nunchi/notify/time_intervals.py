@@ -64,7 +64,7 @@ def _range(text: str, names: tuple[str, ...], first: int) -> NumberRange:
             raise ValueError(f'"{word}" is no number{known} in the range "{text}"') from None
     if len(numbers) > 2:
         raise ValueError(f'"{text}" is no range: write begin:end')
-    if numbers[0] > numbers[-1] and (numbers[0] > 0) == (numbers[-1] > 0):
+    if numbers[0] > numbers[-1] and not numbers[0] > 0 > numbers[-1]:
         raise ValueError(f'"{text}" ends before it begins: split it in two ranges')
     return NumberRange(numbers[0], numbers[-1], text)
 
