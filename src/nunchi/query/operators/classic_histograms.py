@@ -39,7 +39,7 @@ class BucketFunction(Kept):
         block = collect(self._child, self.scope)
         if self._node.name != "histogram_fraction":
             for parameter, entry in zip(self._parameters, self._node.parameters, strict=True):
-                remark_quantiles(self.scope, entry, parameter, block.present)
+                remark_quantiles(self.scope, entry, parameter, np.ones(self.scope.steps, np.bool_))
         bounds, usable = self._bounds(block)
         rows = np.flatnonzero(usable)
         table = block.labels.take(rows)

@@ -35,7 +35,7 @@ def merge_block(block: Block, message: str = SAME_LABELS) -> Block:
     drops = None
     if block.drop_name is not None:
         drops = np.zeros(len(firsts), np.bool_)
-        np.logical_or.at(drops, groups, block.drop_name)
+        np.logical_or.at(drops, groups, block.drop_name & block.present.any(axis=1))
     return Block(block.labels.take(firsts), values, present, drops)
 
 

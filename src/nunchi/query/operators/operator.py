@@ -11,9 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.model.symbols import LabelTable
 from nunchi.query.limits import Budget
 from nunchi.query.notices import Notices
+from nunchi.query.operators.tables import QuerySymbols
 from nunchi.storage.contracts import Querier
 
 # Rows of a batch are chosen so that its values stay about this many, which the second-level cache holds.
@@ -53,7 +54,7 @@ class QueryContext:
     """What is the same for all operators of one query."""
 
     querier: Querier
-    symbols: Symbols
+    symbols: QuerySymbols
     budget: Budget
     notices: Notices
     start_ms: int

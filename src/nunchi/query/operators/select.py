@@ -34,6 +34,7 @@ class Reader:
         self._width_ms = width_ms
         self._hints = hints
         self._selection: Selection | None = None
+        self._labels: LabelTable | None = None
 
     def _opened(self) -> Selection:
         if self._selection is None:
@@ -45,8 +46,9 @@ class Reader:
 
     def series(self) -> LabelTable:
         """The series selected, under the query's symbols."""
-        table = self._opened().labels
-        return LabelTable(self._scope.context.symbols, table.names, table.values, table.offsets)
+        if self._labels is None:
+            self._labels = self._scope.context.symbols.adopt(self._opened().labels)
+        return self._labels
 
     def tiles(self) -> Iterator[Tile]:
         """The samples; the budget is asked between tiles."""

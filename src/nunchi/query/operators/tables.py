@@ -16,7 +16,10 @@ METADATA_LABELS = (METRIC_NAME, "__type__", "__unit__")
 
 
 class QuerySymbols(Symbols):
-    """A store's symbols and, under negative ids, the texts that a query makes: the store never learns of these."""
+    """A store's symbols and, under negative ids, the texts that a query makes: the store never learns of these.
+
+    A store may learn of a text by itself after the query made it; `adopt` then keeps to the query's id.
+    """
 
     def __init__(self, base: Symbols) -> None:
         super().__init__()
@@ -41,6 +44,16 @@ class QuerySymbols(Symbols):
 
     def __len__(self) -> int:
         return len(self._base) + len(self._texts) - 1
+
+    def adopt(self, table: LabelTable) -> LabelTable:
+        """A store's table under these symbols."""
+        names, values = table.names, table.values
+        for text, own in self._ids.items():
+            known = self._base.find(text) if own else None
+            if known is not None:
+                names = np.where(names == known, np.int32(own), names)
+                values = np.where(values == known, np.int32(own), values)
+        return LabelTable(self, names, values, table.offsets)
 
 
 def known_names(symbols: Symbols, names: Iterable[str]) -> NDArray[np.int32]:
