@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.agent.frozen import measure_all, parse_text, unpack
+from tests.agent.frozen import CASES, measure_all, parse_text, unpack
 
 from nunchi.agent.check_telemetry import CheckTelemetry
 from nunchi.agent.checks import CHECKS
@@ -21,6 +21,9 @@ from nunchi.kit.http_server import HttpPolicy, HttpServer
 from nunchi.kit.logs import logger
 from nunchi.kit.supervision import Supervisor
 from nunchi.kit.telemetry import Telemetry
+from nunchi.wire.exposition import ExpositionFormat, ExpositionReader
+
+VOLATILE = ("node_time_seconds", "node_timex", "node_filesystem")
 
 
 @asynccontextmanager
@@ -56,8 +59,7 @@ async def test_scrape_shows_what_the_checks_find_and_how_they_fared(tmp_path: Pa
     assert content_type.startswith("text/plain; version=0.0.4")
     samples, types = parse_text(text)
     expected, expected_types = measure_all(root)
-    volatile = ("node_time_seconds", "node_timex", "node_filesystem")
-    still = {series: value for series, value in expected.items() if not series[0].startswith(volatile)}
+    still = {series: value for series, value in expected.items() if not series[0].startswith(VOLATILE)}
     assert still.items() <= samples.items()
     assert expected_types.items() <= types.items()
     assert samples["node_scrape_collector_success", (("collector", "cpu"),)] == 1
@@ -76,10 +78,27 @@ async def test_open_metrics_is_answered_where_it_is_liked_best(tmp_path: Path) -
     assert "# TYPE node_vmstat_pgfault unknown\n" in text
 
 
-@pytest.mark.parametrize("scrapes", [5])
-async def test_scrapes_at_once_share_runs(scrapes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exposition_format", list(ExpositionFormat))
+@pytest.mark.parametrize("case", CASES)
+async def test_server_reads_what_is_exported(case: str, exposition_format: ExpositionFormat, tmp_path: Path) -> None:
+    root = unpack(case, tmp_path)
+    async with exporting(root) as url:
+        _, text = await fetch(f"{url}/metrics", exposition_format.value)
+    exposition = ExpositionReader().read(text.encode(), exposition_format)
+    shown = {
+        (labels.metric_name, labels.drop("__name__").pairs): float(
+            exposition.values[list(exposition.series).index(series)]
+        )
+        for series, labels in exposition.new_series
+    }
+    expected, _ = measure_all(root)
+    still = {series: value for series, value in expected.items() if not series[0].startswith(VOLATILE)}
+    assert still.items() <= shown.items()
+
+
+async def test_scrapes_at_once_share_runs(tmp_path: Path) -> None:
     async with exporting(unpack("container", tmp_path)) as url:
-        answers = await asyncio.gather(*(fetch(f"{url}/metrics") for _ in range(scrapes)))
+        answers = await asyncio.gather(*(fetch(f"{url}/metrics") for _ in range(5)))
     for _, text in answers:
         samples, _ = parse_text(text)
         assert samples["node_load15", ()] == 0.05
