@@ -94,12 +94,12 @@ cdef double fraction_in(double lower, double upper, vector[double]& bounds, vect
     if lower >= upper:
         return 0
     for i in range(<Py_ssize_t>bounds.size()):
-        begin = bounds[i - 1] if i else -INFINITY
         end = bounds[i]
-        if not lower_set and begin == lower:
+        begin = bounds[i - 1] if i else (0 if end > 0 else -INFINITY)
+        if not lower_set and lower <= begin:
             lower_rank = rank
             lower_set = True
-        if not upper_set and begin == upper:
+        if not upper_set and upper <= begin:
             upper_rank = rank
             upper_set = True
         if lower_set and upper_set:

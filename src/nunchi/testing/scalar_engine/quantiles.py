@@ -79,7 +79,6 @@ def classic_fraction(lower: float, upper: float, buckets: list[ClassicBucket]) -
     buckets = merge_bounds(buckets)
     if not buckets or buckets[-1].upper != math.inf:
         return math.nan
-    buckets, _ = make_monotonic(buckets)
     observations = buckets[-1].total
     if observations == 0 or math.isnan(observations) or math.isnan(lower) or math.isnan(upper):
         return math.nan
