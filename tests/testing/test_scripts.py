@@ -6,9 +6,11 @@ from nunchi.model.histogram import CUSTOM_SCHEMA, Histogram
 from nunchi.model.labels import Labels
 from nunchi.query.errors import Unsupported
 from nunchi.query.syntax import EVERYTHING, parse, print_node
+from nunchi.testing.script_loading import samples_of
 from nunchi.testing.script_settings import ScalarSetting
 from nunchi.testing.script_text import Eval, Load, Remark, ScriptError, parse_script
-from nunchi.testing.scripts import Answer, Failure, Report, pin, pinned_variants, run_text, samples_of
+from nunchi.testing.script_variants import pin, pinned_variants
+from nunchi.testing.scripts import Answer, Failure, Report, run_text
 
 LOADED = 'load 1m\n  m{a="1"} 0+1x10\n  m{a="2"} 0+2x10\n  h {{count:2 sum:3 buckets:[1 1]}}x10\n\n'
 

@@ -6,67 +6,20 @@ again pinned with `@` at other times, and as a range around its time: its answer
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from nunchi.model.histogram import CUSTOM_SCHEMA, Histogram
-from nunchi.model.labels import METRIC_NAME, Labels
+from nunchi.model.histogram import Histogram
+from nunchi.model.labels import Labels
 from nunchi.query.errors import ParseError, QueryError, Unsupported
-from nunchi.query.syntax import EVERYTHING, parse, print_node
-from nunchi.query.syntax.nodes import (
-    Aggregation,
-    Binary,
-    Call,
-    MatrixSelector,
-    Node,
-    Parenthesis,
-    Subquery,
-    Unary,
-    walk,
-)
-from nunchi.query.syntax.nodes import VectorSelector as Selector
 from nunchi.testing.comparison import Mismatch, compare_scalar, compare_series, describe_points
-from nunchi.testing.scalar_engine.histograms import spans_of
-from nunchi.testing.script_text import (
-    Clear,
-    Eval,
-    Expectation,
-    Load,
-    Remark,
-    ScriptError,
-    expected_points,
-    parse_script,
-)
+from nunchi.testing.script_loading import LoadedSample, LoadedSeries, samples_of
+from nunchi.testing.script_text import Clear, Eval, Load, Remark, ScriptError, expected_points, parse_script
+from nunchi.testing.script_variants import pinned_variants
 
-UNPINNABLE: Final = frozenset(
-    (
-        *("day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"),
-        *("predict_linear", "time", "timestamp", "start", "end", "range", "step"),
-    )
-)
 _EDGE_CALL = re.compile(r"\b(?:start|end|range|step)\s*\(\s*\)", re.IGNORECASE)
 _MINUTE_MS: Final = 60_000
-
-Value: TypeAlias = "float | Histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedSample:
-    """One sample; `start_timestamp_ms` 0 means unknown."""
-
-    timestamp_ms: int
-    value: float | Histogram
-    start_timestamp_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedSeries:
-    """One series to append."""
-
-    labels: Labels
-    samples: tuple[LoadedSample, ...]
-
 
 SeriesPoints: TypeAlias = tuple[Labels, list[tuple[int, "float | Histogram"]]]
 
@@ -158,81 +111,6 @@ def run_text(text: str, name: str, make_setting: Callable[[], Setting], report: 
                         report.failures.append(failure)
     except ScriptError as error:
         report.failures.append(Failure(name, 0, "", "a script that can be read", str(error)))
-
-
-# Loading.
-
-
-def samples_of(command: Load) -> list[LoadedSeries]:
-    """The samples that a `load` stands for."""
-    loaded = []
-    for line, start_times in command.series:
-        samples = []
-        for position, literal in enumerate(line.literals):
-            if literal.value is None:
-                continue
-            at_ms = position * command.step_ms
-            offset = start_times[position] if start_times else None
-            samples.append(LoadedSample(at_ms, literal.value, 0 if offset is None else at_ms + offset))
-        loaded.append(LoadedSeries(line.labels, tuple(samples)))
-    return [*loaded, *_custom_bucket_series(loaded)] if command.with_custom_buckets else loaded
-
-
-@dataclass(slots=True)
-class _Classic:
-    """The parts of one classic histogram at one time."""
-
-    cumulative: dict[float, float] = field(default_factory=dict)
-    count: float | None = None
-    sum: float = 0.0
-
-    def histogram(self) -> Histogram:
-        bounds = sorted(self.cumulative)
-        finite = [bound for bound in bounds if bound != float("inf")]
-        total = self.count if self.count is not None else self.cumulative[bounds[-1]] if bounds else 0.0
-        counts: dict[int, float] = {}
-        previous = 0.0
-        for index, bound in enumerate(finite):
-            counts[index] = self.cumulative[bound] - previous
-            previous = self.cumulative[bound]
-        counts[len(finite)] = self.cumulative.get(float("inf"), total) - previous
-        spans, buckets = spans_of(counts)
-        return Histogram(
-            CUSTOM_SCHEMA, total, self.sum, positive_spans=spans, positive_buckets=buckets, custom_values=tuple(finite)
-        )
-
-
-def _custom_bucket_series(loaded: list[LoadedSeries]) -> list[LoadedSeries]:
-    """Classic histograms once more, as native ones with custom buckets."""
-    parts: dict[Labels, dict[int, _Classic]] = {}
-    for series in loaded:
-        base, _, suffix = series.labels.metric_name.rpartition("_")
-        if suffix not in {"bucket", "count", "sum"}:
-            continue
-        labels = series.labels.merge({METRIC_NAME: base}).drop("le")
-        try:
-            bound = float(series.labels.get("le")) if suffix == "bucket" else 0.0
-        except ValueError:
-            continue
-        for sample in series.samples:
-            assert not isinstance(sample.value, Histogram)
-            classic = parts.setdefault(labels, {}).setdefault(sample.timestamp_ms, _Classic())
-            if suffix == "bucket":
-                classic.cumulative[bound] = sample.value
-            elif suffix == "count":
-                classic.count = sample.value
-            else:
-                classic.sum = sample.value
-    return [
-        LoadedSeries(
-            labels, tuple(LoadedSample(at_ms, classic.histogram()) for at_ms, classic in sorted(times.items()))
-        )
-        for labels, times in parts.items()
-        if any(classic.cumulative for classic in times.values())
-    ]
-
-
-# Evaluating.
 
 
 def _run_eval(command: Eval, name: str, setting: Setting) -> Failure | None:
@@ -348,47 +226,8 @@ def _given(answer: Answer) -> str:
     return repr(answer.string) if answer.string is not None else describe_points(answer.series)
 
 
-# Variants.
-
-
-def pinned_variants(expression: str, at_ms: int) -> list[tuple[str, int]]:
-    """The expression with every selector pinned to its time, and times at which it must give the same answer."""
-    node = parse(expression, EVERYTHING)
-    if any(isinstance(inner, Call) and inner.function.name in UNPINNABLE for inner in walk(node)):
-        return []
-    text = print_node(pin(node, at_ms))
-    if at_ms == 0:
-        return [(text, at) for at in (-1000, 0, 1000)]
-    return [(text, at) for at in (-10 * at_ms, 0, at_ms // 5, at_ms, 10 * at_ms)]
-
-
-def pin(node: Node, at_ms: int) -> Node:
-    """The tree with `@` on every selector and subquery that has no time of its own and stands in no pinned subquery."""
-    match node:
-        case Selector():
-            return node if isinstance(node.at, int) else replace(node, at=at_ms)
-        case MatrixSelector():
-            selector = pin(node.selector, at_ms)
-            assert isinstance(selector, Selector)
-            return replace(node, selector=selector)
-        case Subquery():
-            return node if isinstance(node.at, int) else replace(node, at=at_ms)
-        case Unary() | Parenthesis():
-            return replace(node, expression=pin(node.expression, at_ms))
-        case Binary():
-            return replace(node, left=pin(node.left, at_ms), right=pin(node.right, at_ms))
-        case Aggregation():
-            parameter = None if node.parameter is None else pin(node.parameter, at_ms)
-            return replace(node, expression=pin(node.expression, at_ms), parameter=parameter)
-        case Call():
-            return replace(node, arguments=tuple(pin(argument, at_ms) for argument in node.arguments))
-        case _:
-            return node
-
-
 __all__ = [
     "Answer",
-    "Expectation",
     "Failure",
     "LoadedSample",
     "LoadedSeries",
