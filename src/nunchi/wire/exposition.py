@@ -41,7 +41,8 @@ _QUOTED = rb'"((?:[^"\\]|\\.)*)"'
 _PAIR = re.compile(
     rb"[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*)|" + _QUOTED + rb")[ \t]*(?:=[ \t]*" + _QUOTED + rb")?[ \t]*,?", re.DOTALL
 )
-_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_PLAIN_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"([^"]*)"')
+_BLANKS = b" \t"
 _METADATA = re.compile(
     rb"#[ \t]+(HELP|TYPE)[ \t]+(?:([a-zA-Z_:][a-zA-Z0-9_:]*)|" + _QUOTED + rb")(?:.(.*))?", re.DOTALL
 )
@@ -223,21 +224,29 @@ def parse_series(text: bytes, canonical_label: str | None = None) -> list[tuple[
     Raises `ValueError` for what is not UTF-8 and for empty names. `canonical_label` (`le`, `quantile`) is written as Go
     writes floats.
     """
-    found = _NAME.match(text)
-    pairs = [(METRIC_NAME, found.group().decode())] if found else []
-    brace = text.find(b"{", found.end() if found else 0)
-    if brace < 0:
+    name, brace, inside = text[:-1].partition(b"{") if text.endswith(b"}") else (text, b"", b"")
+    pairs = [(METRIC_NAME, name.strip(_BLANKS).decode())] if name else []
+    if not brace:
         return pairs
-    for match in _PAIR.finditer(text, brace + 1, len(text) - 1):
+    plain = _PLAIN_PAIR.findall(_decode(inside)) if b"\\" not in inside else []
+    if 2 * len(plain) == inside.count(b'"'):  # all that is quoted is a value of a plain name
+        pairs += plain
+    else:
+        pairs += _parse_quoted_pairs(inside)
+    if canonical_label is not None:
+        pairs = [(name, _canonicalise(value) if name == canonical_label else value) for name, value in pairs]
+    return pairs
+
+
+def _parse_quoted_pairs(inside: bytes) -> list[tuple[str, str]]:
+    """Labels with quoted names or escapes between them, and the metric name if it stands there."""
+    pairs = []
+    for match in _PAIR.finditer(inside):
         plain_name, quoted_name, quoted_value = match.groups()
         name = _unescape(plain_name if quoted_name is None else quoted_name)
         if not name:
             raise ValueError("a name is empty")
-        if quoted_value is None:
-            pairs.append((METRIC_NAME, name))
-            continue
-        value = _unescape(quoted_value)
-        pairs.append((name, _canonicalise(value) if name == canonical_label else value))
+        pairs.append((METRIC_NAME, name) if quoted_value is None else (name, _unescape(quoted_value)))
     return pairs
 
 
@@ -269,6 +278,10 @@ def parse_metadata(line: bytes, grammar: ExpositionFormat, families: dict[str, M
 def _unescape(text: bytes, escape: re.Pattern[bytes] = _ESCAPE) -> str:
     if b"\\" in text:
         text = escape.sub(lambda match: _ESCAPED[match[1]], text)
+    return _decode(text)
+
+
+def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
