@@ -17,7 +17,14 @@ from nunchi.model.staleness import ABSENT_BITS, NORMAL_NAN_BITS, STALE, STALE_BI
 from nunchi.wire import payload as payload_module
 from nunchi.wire.compression import decode, encode
 from nunchi.wire.errors import BodyTooLarge, UnknownVersion, WireError
-from nunchi.wire.payload import LAYOUTS_REMEMBERED_MAX, Payload, PayloadReader, decode_payload
+from nunchi.wire.payload import (
+    LAYOUTS_REMEMBERED_MAX,
+    Payload,
+    PayloadReader,
+    agent_id_of,
+    decode_payload,
+    open_envelope,
+)
 from nunchi.wire.payload_encoder import PayloadEncoder, Round, Sender, encode_payload, seal
 
 SENDER = Sender("0123456789abcdef", "host-17", "0.1.0", 1_700_000_000_000)
@@ -74,6 +81,15 @@ def test_a_payload_carries_rounds_layouts_and_who_sent_them() -> None:
         (1_700_000_010_000, [(Labels.of("other", zone="é").key(), STALE_BITS)]),
         (1_700_000_020_000, [(FREE.key(), of(float("inf"))), (UP.key(), of(-0.0))]),
     ]
+
+
+def test_the_agents_id_is_read_before_all_else() -> None:
+    body = open_envelope(golden_payload(), 10_000)
+    assert agent_id_of(body) == SENDER.agent_id
+    assert cells(PayloadReader().read_body(body)) == cells(decode_payload(golden_payload()))
+    for cut_off in (b"", b"\x10", b"\x10\x00abc"):
+        with pytest.raises(WireError, match="it ends before what it announces"):
+            agent_id_of(cut_off)
 
 
 def test_the_body_has_the_golden_bytes() -> None:
