@@ -25,12 +25,16 @@ def selectors() -> st.SearchStrategy[str]:
     base = st.sampled_from(
         ["a_total", "b", '{__name__=~"a_total|b"}', 'a_total{x="1"}', 'b{y!="2"}', "nothing", 'b{x=~"1|2",y=""}']
     )
-    modifiers = st.sampled_from(["", "", "", " offset 1m", " offset -30s", " @ 300", " @ end()", " @ start() offset 15s"])
+    modifiers = st.sampled_from(
+        ["", "", "", " offset 1m", " offset -30s", " @ 300", " @ end()", " @ start() offset 15s"]
+    )
     return st.builds(lambda selector, modifier: selector + modifier, base, modifiers)
 
 
 def scalars() -> st.SearchStrategy[str]:
-    return st.sampled_from(["0", "1", "2", "-1.5", "NaN", "Inf", "0.3", "time()", "scalar(b)", "(1 + 2 * 3)", "4 > bool 2"])
+    return st.sampled_from(
+        ["0", "1", "2", "-1.5", "NaN", "Inf", "0.3", "time()", "scalar(b)", "(1 + 2 * 3)", "4 > bool 2"]
+    )
 
 
 def ranges() -> st.SearchStrategy[str]:
@@ -40,7 +44,9 @@ def ranges() -> st.SearchStrategy[str]:
 def _windowed(vector: str, window: str) -> str:
     """A range selector of a selector, modifiers behind the brackets; a subquery of anything else."""
     head, at, tail = vector.partition(" ")
-    is_selector = not any(letter in head for letter in "()") and "(" not in vector.replace("start()", "").replace("end()", "")
+    is_selector = not any(letter in head for letter in "()") and "(" not in vector.replace("start()", "").replace(
+        "end()", ""
+    )
     if is_selector and (not at or tail.startswith(("offset", "@"))):
         return f"{head}[{window}]{at}{tail}"
     return f"({vector})[{window}:20s]"
@@ -52,7 +58,16 @@ def _grouping() -> st.SearchStrategy[str]:
 
 def _matching() -> st.SearchStrategy[str]:
     return st.sampled_from(
-        ["", "", "on (x) ", "ignoring (y) ", "on (x, y) ", "on (x) group_left ", "ignoring (y) group_right ", "on (x) group_left (y) "]
+        [
+            "",
+            "",
+            "on (x) ",
+            "ignoring (y) ",
+            "on (x, y) ",
+            "on (x) group_left ",
+            "ignoring (y) group_right ",
+            "on (x) group_left (y) ",
+        ]
     )
 
 
@@ -60,9 +75,17 @@ def vectors() -> st.SearchStrategy[str]:
     def extend(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         return st.one_of(
             st.builds(lambda name, vector: f"{name}({vector})", st.sampled_from(MATH), inner),
-            st.builds(lambda name, vector, window: f"{name}({_windowed(vector, window)})", st.sampled_from(OVER_TIME), inner, ranges()),
             st.builds(
-                lambda vector, window, q: f"quantile_over_time({q}, {_windowed(vector, window)})", inner, ranges(), scalars()
+                lambda name, vector, window: f"{name}({_windowed(vector, window)})",
+                st.sampled_from(OVER_TIME),
+                inner,
+                ranges(),
+            ),
+            st.builds(
+                lambda vector, window, q: f"quantile_over_time({q}, {_windowed(vector, window)})",
+                inner,
+                ranges(),
+                scalars(),
             ),
             st.builds(lambda vector, window: f"predict_linear({_windowed(vector, window)}, 60)", inner, ranges()),
             st.builds(lambda name, by, vector: f"{name} {by}({vector})", st.sampled_from(FOLDS), _grouping(), inner),
@@ -74,19 +97,33 @@ def vectors() -> st.SearchStrategy[str]:
                 inner,
             ),
             st.builds(lambda by, q, vector: f"quantile {by}({q}, {vector})", _grouping(), scalars(), inner),
-            st.builds(lambda by, r, vector: f"limit_ratio {by}({r}, {vector})", _grouping(), st.sampled_from(["0.5", "-0.3", "1.5"]), inner),
+            st.builds(
+                lambda by, r, vector: f"limit_ratio {by}({r}, {vector})",
+                _grouping(),
+                st.sampled_from(["0.5", "-0.3", "1.5"]),
+                inner,
+            ),
             st.builds(lambda by, vector: f'count_values {by}("v", {vector})', _grouping(), inner),
             st.builds(
-                lambda left, operator, right: f"({left}) {operator} ({right})", inner, st.sampled_from(ARITHMETIC), scalars()
+                lambda left, operator, right: f"({left}) {operator} ({right})",
+                inner,
+                st.sampled_from(ARITHMETIC),
+                scalars(),
             ),
             st.builds(
                 lambda left, operator, bool_, right: f"({left}) {operator}{bool_} ({right})",
-                scalars(), st.sampled_from(COMPARISONS), st.sampled_from(["", " bool"]), inner,
-            ),  # fmt: skip
+                scalars(),
+                st.sampled_from(COMPARISONS),
+                st.sampled_from(["", " bool"]),
+                inner,
+            ),
             st.builds(
                 lambda left, operator, matching, right: f"({left}) {operator} {matching}({right})",
-                inner, st.sampled_from([*ARITHMETIC, *COMPARISONS, "== bool"]), _matching(), inner,
-            ),  # fmt: skip
+                inner,
+                st.sampled_from([*ARITHMETIC, *COMPARISONS, "== bool"]),
+                _matching(),
+                inner,
+            ),
             st.builds(
                 lambda left, operator, matching, right: f"({left}) {operator} {matching}({right})",
                 inner,

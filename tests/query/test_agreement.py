@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.query import expressions
 
 from nunchi.model.batch import Batch
 from nunchi.model.labels import Labels
@@ -21,7 +22,6 @@ from nunchi.testing.scalar_engine.engine import ScalarEngine
 from nunchi.testing.scalar_engine.evaluation import ScalarSettings
 from nunchi.testing.scalar_engine.store import ScalarStore
 from nunchi.testing.scalar_engine.values import Point
-from tests.query import expressions
 
 Data = dict[Labels, list[float | None]]
 
@@ -52,7 +52,9 @@ def without_places(remarks: list[str]) -> set[str]:
     return {remark.rpartition(" (")[0] for remark in remarks}
 
 
-def compare(expression: str, data: Data, start_ms: int, end_ms: int, step_ms: int, *, delays: bool, rewrites: bool) -> None:
+def compare(
+    expression: str, data: Data, start_ms: int, end_ms: int, step_ms: int, *, delays: bool, rewrites: bool
+) -> None:
     store, scalar_store = stores(data)
     engine = Engine(replace(SETTINGS, delays_names=delays, rewrites=rewrites))
     scalar = ScalarEngine(scalar_store, ScalarSettings(delayed_names=delays))
@@ -100,7 +102,9 @@ def compare(expression: str, data: Data, start_ms: int, end_ms: int, step_ms: in
 @given(
     expressions.vectors(),
     expressions.series(),
-    st.sampled_from([(300_000, 300_000, 0), (0, 600_000, 60_000), (120_000, 330_000, 15_000), (299_999, 420_000, 7_000)]),
+    st.sampled_from(
+        [(300_000, 300_000, 0), (0, 600_000, 60_000), (120_000, 330_000, 15_000), (299_999, 420_000, 7_000)]
+    ),
     st.booleans(),
     st.booleans(),
 )

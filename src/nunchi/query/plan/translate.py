@@ -13,12 +13,6 @@ SORTS = frozenset(("sort", "sort_desc", "sort_by_label", "sort_by_label_desc"))
 QUERY_TIMES = frozenset(("time", "start", "end", "range", "step"))
 PI = 3.141592653589793
 
-ANCHORED = ("changes", "delta", "increase", "rate", "resets")
-SMOOTHED = ("delta", "increase", "rate")
-
-# Functions of one window whose other arguments, if any, are scalars, and which of their arguments the window is.
-WINDOW_ARGUMENT = {"quantile_over_time": 1}
-
 UNSUPPORTED = {
     "info": "joining labels of info series",
     "start_timestamp": "start timestamps are not stored",
@@ -165,10 +159,6 @@ def _call(node: syntax.Call) -> plan.VectorNode:
 def _range_function(name: str, arguments: tuple[syntax.Node, ...], at: int, position: int) -> plan.VectorNode:
     window = _window(arguments[at])
     if isinstance(window, plan.RangeSelect) and window.extension is not None:
-        allowed = ANCHORED if window.extension is syntax.Extension.ANCHORED else SMOOTHED
-        if name not in allowed:
-            modifier = window.extension.value
-            raise ExecutionError(f"{modifier} modifier can only be used with: {', '.join(allowed)} - not with {name}")
         raise Unsupported(f"the {window.extension.value} modifier")
     scalars = tuple(_scalar(argument) for i, argument in enumerate(arguments) if i != at)
     return plan.RangeFunction(name, window, scalars, position)
