@@ -1,6 +1,7 @@
 """The shipped rules on this host: every expression has data, and each alert fires when what it watches for happens."""
 
 from collections.abc import Iterator
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from nunchi.query.runner import QueryRunner
 from nunchi.query.syntax import parse, print_node
 from nunchi.query.syntax.nodes import Binary, Node, NumberLiteral, Parenthesis
 from nunchi.query.values import Vector
+from nunchi.rules.files import RuleFile, parse_rule_file
 from nunchi.rules.rule_group import Connections, GroupDefaults, RuleGroup
-from nunchi.rules.shipped import load_shipped_rules
 from nunchi.rules.surroundings import Surroundings
 from nunchi.rules.telemetry import RuleTelemetry
 from nunchi.server.evaluator import RuleEvaluator
@@ -55,6 +56,10 @@ def host_samples() -> Samples:
     return found
 
 
+def shipped() -> RuleFile:
+    return parse_rule_file((files("nunchi.rules") / "defaults" / "host.yml").read_text("utf-8"), "host.yml")
+
+
 class Host:
     """A store filled with rounds of one host, and the shipped rules over it."""
 
@@ -77,7 +82,7 @@ class Host:
             appender.commit()
 
     def group(self) -> RuleGroup:
-        [file] = load_shipped_rules()
+        file = shipped()
         connections = Connections(
             RuleEvaluator(self.queries, self.store),
             self.store,
@@ -89,7 +94,7 @@ class Host:
         return RuleGroup(file.groups[0], file.path, GroupDefaults(), Surroundings(), connections, is_restored=True)
 
 
-EXPRESSIONS = {rule.alert: rule.expr for file in load_shipped_rules() for group in file.groups for rule in group.rules}
+EXPRESSIONS = {rule.alert: rule.expr for group in shipped().groups for rule in group.rules}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@
 Invariant: states change only in `_advance`, once an evaluation, by the evaluation's time alone.
 """
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,25 +17,28 @@ from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.syntax import parse
 from nunchi.rules.dependencies import Reads, reads_of
 from nunchi.rules.errors import RuleError
-from nunchi.rules.evaluator import Evaluator
+from nunchi.rules.evaluation import Evaluation
 from nunchi.rules.files import RuleSettings
-from nunchi.rules.output import Output, SeriesColumns, elements_of
+from nunchi.rules.output import Output, SeriesColumns, SeriesRegister, elements_of
 from nunchi.rules.status import AlertStatus, RuleHealth, RuleKind, RuleStatus
-from nunchi.rules.surroundings import Surroundings
-from nunchi.rules.template_functions import (
-    QueryWantedError,
-    TemplateSample,
-    TemplateSurroundings,
-    functions_within,
-    table_link,
-)
+from nunchi.rules.template_functions import QueryWantedError, table_link
 from nunchi.rules.templates import AlertData, expand, parse_templates
 
 ALERTS = "ALERTS"
 ALERTS_FOR_STATE = "ALERTS_FOR_STATE"
 ALERT_STATE = "alertstate"
 RESOLVED_RETENTION_MS = 15 * 60 * 1000
-TEMPLATE_QUERIES_MAX = 1000
+ALERTS_A_TURN = 100  # how many are rendered before others may run
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlertColumns:
+    """Where an alert's series are in the layout of a register."""
+
+    register: SeriesRegister
+    pending: int
+    firing: int
+    for_state: int
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class ActiveAlert:
     keep_firing_since_ms: int = 0
     last_sent_at_ms: int = 0
     valid_until_ms: int = 0
+    columns: "AlertColumns | None" = None
 
     def needs_sending(self, now_ms: int, resend_delay_ms: int) -> bool:
         """Whether a sink should hear of it now: firing or resolved, and not told lately."""
@@ -85,77 +89,41 @@ class AlertingRule:
         """What stays the same when the rule's expression, times or annotations are edited."""
         return "alert", self.name, self.labels
 
-    async def evaluate(
-        self,
-        evaluator: Evaluator,
-        at_ms: int,
-        query_offset_ms: int,
-        limit: int,
-        surroundings: Surroundings,
-        columns: SeriesColumns,
-        report: Callable[[str], None],
-    ) -> Output:
+    async def evaluate(self, evaluation: Evaluation) -> Output:
         """Ask, move every alert on, and give the cells of `ALERTS` and `ALERTS_FOR_STATE`.
 
         Raises `RuleError` or `QueryError`; then no state has changed, except that exceeding the limit forgets all alerts.
         """
-        value = await evaluator.evaluate(self.settings.expr, at_ms - query_offset_ms)
-        table, values = elements_of(value)
+        table, values = elements_of(await evaluation.ask(self.settings.expr))
         found: dict[Labels, ActiveAlert] = {}
-        template_surroundings = TemplateSurroundings({}, at_ms / 1000, surroundings.external_url)
-        for place, sample in enumerate(values.tolist()):
-            alert = await self._alert(
-                table.labels(place),
-                sample,
-                at_ms,
-                query_offset_ms,
-                evaluator,
-                surroundings,
-                template_surroundings,
-                report,
-            )
+        for place, value in enumerate(values.tolist()):
+            if place % ALERTS_A_TURN == ALERTS_A_TURN - 1:
+                await asyncio.sleep(0)
+            alert = await self._alert(table.labels(place), value, evaluation)
             if alert.labels in found:
                 raise RuleError("vector contains metrics with the same labelset after applying alert labels")
             found[alert.labels] = alert
-        self._advance(found, at_ms)
+        self._advance(found, evaluation.at_ms)
         live = [alert for alert in self.active.values() if alert.state is not AlertState.INACTIVE]
+        limit = evaluation.limit
         if limit and len(live) > limit:
             self.active = {}
             raise RuleError(f"exceeded limit of {limit} with {len(live)} alerts: raise the group's limit or aggregate")
-        return self._output(live, columns) if self.is_restored else Output()
+        return self._output(live, evaluation.columns) if self.is_restored else Output()
 
-    async def _alert(
-        self,
-        labels: Labels,
-        value: float,
-        at_ms: int,
-        query_offset_ms: int,
-        evaluator: Evaluator,
-        surroundings: Surroundings,
-        template_surroundings: TemplateSurroundings,
-        report: Callable[[str], None],
-    ) -> ActiveAlert:
-        """A new pending alert for one element; the templates' queries are asked as they come up."""
-        data = AlertData(
-            TextMap(labels.pairs), TextMap(surroundings.external_labels.pairs), surroundings.external_url, value
-        )
-        functions = functions_within(template_surroundings)
+    async def _alert(self, labels: Labels, value: float, evaluation: Evaluation) -> ActiveAlert:
+        """A new pending alert for one element; what its templates ask is asked as it comes up."""
+        external_url = evaluation.surroundings.external_url
+        data = AlertData(TextMap(labels.pairs), evaluation.external_labels, external_url, value)
         while True:
             try:
-                set_labels = expand(self._label_texts, data, functions, report)
-                annotations = expand(self._annotation_texts, data, functions, report)
+                set_labels = expand(self._label_texts, data, evaluation.functions, evaluation.report)
+                annotations = expand(self._annotation_texts, data, evaluation.functions, evaluation.report)
                 break
             except QueryWantedError as wanted:
-                if len(template_surroundings.answers) >= TEMPLATE_QUERIES_MAX:
-                    raise RuleError(f"templates ask more than {TEMPLATE_QUERIES_MAX} queries an evaluation") from None
-                answer = await evaluator.evaluate(wanted.expression, at_ms - query_offset_ms)
-                answer_table, answer_values = elements_of(answer)
-                template_surroundings.answers[wanted.expression] = [
-                    TemplateSample(TextMap(answer_table.labels(place).pairs), sample)
-                    for place, sample in enumerate(answer_values.tolist())
-                ]
-        merged = labels.drop(METRIC_NAME).merge({**set_labels, ALERT_NAME: self.name})
-        return ActiveAlert(merged, Labels(annotations), value, at_ms)
+                await evaluation.answer(wanted.expression)
+        own_labels = {**data.labels, **set_labels, ALERT_NAME: self.name, METRIC_NAME: ""}
+        return ActiveAlert(Labels(own_labels), Labels(annotations), value, evaluation.at_ms)
 
     def _advance(self, found: dict[Labels, ActiveAlert], at_ms: int) -> None:
         """Move every alert to its next state; `found` is what the query returned now."""
@@ -196,13 +164,15 @@ class AlertingRule:
             alert.state, alert.resolved_at_ms = AlertState.INACTIVE, at_ms
 
     def _output(self, live: list[ActiveAlert], columns: SeriesColumns) -> Output:
-        series: list[Labels] = []
+        written: list[int] = []
         values: list[float] = []
         for alert in live:
-            series.append(alert.labels.merge({METRIC_NAME: ALERTS, ALERT_STATE: alert.state.value}))
-            series.append(alert.labels.merge({METRIC_NAME: ALERTS_FOR_STATE}))
+            if alert.columns is None or alert.columns.register is not columns.register:
+                alert.columns = _columns(alert, columns)
+            written.append(alert.columns.pending if alert.state is AlertState.PENDING else alert.columns.firing)
+            written.append(alert.columns.for_state)
             values += (1.0, float(alert.active_at_ms // 1000))
-        return Output(columns.find_each(series), np.array(values, np.float64))
+        return Output(np.array(written, np.int32), np.array(values, np.float64))
 
     def sendable(self, at_ms: int, resend_delay_ms: int, interval_ms: int, external_url: str) -> list[Alert]:
         """What a sink should hear of now; remembers that it was told. Ends of firing alerts lie four evaluations ahead."""
@@ -259,3 +229,16 @@ class AlertingRule:
             self.hold_ms / 1000,
             self.keep_firing_ms / 1000,
         )
+
+
+def _columns(alert: ActiveAlert, columns: SeriesColumns) -> AlertColumns:
+    """A column appears in the store only once it is written to, so that all three may be reserved."""
+    pending, firing, for_state = columns.find_each(
+        alert.labels.merge(changes)
+        for changes in (
+            {METRIC_NAME: ALERTS, ALERT_STATE: AlertState.PENDING.value},
+            {METRIC_NAME: ALERTS, ALERT_STATE: AlertState.FIRING.value},
+            {METRIC_NAME: ALERTS_FOR_STATE},
+        )
+    ).tolist()
+    return AlertColumns(columns.register, pending, firing, for_state)

@@ -62,7 +62,7 @@ class SeriesColumns:
     """The columns that one rule writes to; remembers the last result's labels and which columns hold a live series."""
 
     def __init__(self, register: SeriesRegister) -> None:
-        self._register = register
+        self.register = register
         self._last: tuple[list[str], NDArray[np.int64], NDArray[np.int64]] | None = None
         self._columns = NO_COLUMNS
         self.live = NO_COLUMNS
@@ -80,7 +80,7 @@ class SeriesColumns:
 
     def find_each(self, series: Iterable[Labels]) -> NDArray[np.int32]:
         """The columns of these series."""
-        return np.fromiter((self._register.column(labels) for labels in series), np.int32)
+        return np.fromiter((self.register.column(labels) for labels in series), np.int32)
 
     def with_stale(self, output: Output) -> Output:
         """The output and a staleness marker for every column that was live before it."""
@@ -93,12 +93,12 @@ class SeriesColumns:
 
     def live_labels(self) -> list[Labels]:
         """Who is live now."""
-        return [self._register.layout.labels(column) for column in self.live.tolist()]
+        return [self.register.layout.labels(column) for column in self.live.tolist()]
 
     def move(self, register: SeriesRegister) -> None:
         """Continue in another register."""
         live = self.live_labels()
-        self._register, self._last = register, None
+        self.register, self._last = register, None
         self.live = self.find_each(live)
 
 

@@ -7,9 +7,9 @@ from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.syntax import parse
 from nunchi.rules.dependencies import Reads, reads_of
 from nunchi.rules.errors import RuleError
-from nunchi.rules.evaluator import Evaluator
+from nunchi.rules.evaluation import Evaluation
 from nunchi.rules.files import RuleSettings
-from nunchi.rules.output import Output, SeriesColumns, elements_of
+from nunchi.rules.output import Output, elements_of
 from nunchi.rules.status import RuleHealth, RuleKind, RuleStatus
 
 
@@ -30,18 +30,18 @@ class RecordingRule:
         """What stays the same when the rule's expression is edited."""
         return "record", self.name, self.labels
 
-    async def evaluate(self, evaluator: Evaluator, at_ms: int, limit: int, columns: SeriesColumns) -> Output:
+    async def evaluate(self, evaluation: Evaluation) -> Output:
         """The rule's result as cells; raises `RuleError` or `QueryError`."""
-        value = await evaluator.evaluate(self.settings.expr, at_ms)
-        table, values = elements_of(value)
+        table, values = elements_of(await evaluation.ask(self.settings.expr))
+        limit = evaluation.limit
         if limit and len(values) > limit:
             raise RuleError(
                 f"exceeded limit of {limit} with {len(values)} series: raise the group's limit or aggregate"
             )
-        found = columns.find(table, self._changes)
-        if found is None:
+        columns = evaluation.columns.find(table, self._changes)
+        if columns is None:
             raise RuleError("vector contains metrics with the same labelset after applying rule labels")
-        return Output(found, values)
+        return Output(columns, values)
 
     def status(self, health: RuleHealth, last_error: str, seconds: float, at_ms: int) -> RuleStatus:
         """The rule as others see it."""

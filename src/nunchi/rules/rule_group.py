@@ -19,6 +19,7 @@ from nunchi.query.errors import QueryError
 from nunchi.rules.alerting import AlertingRule
 from nunchi.rules.dependencies import may_read
 from nunchi.rules.errors import RuleError
+from nunchi.rules.evaluation import Evaluation
 from nunchi.rules.evaluator import Evaluator
 from nunchi.rules.files import RuleGroupSettings, RuleSettings
 from nunchi.rules.output import Output, SeriesColumns, SeriesRegister
@@ -144,7 +145,7 @@ class RuleGroup:
         clock, telemetry = self._connections.clock, self._connections.telemetry
         begun = clock.monotonic()
         try:
-            output = await self._ask(run, at_ms)
+            output = await run.rule.evaluate(self._evaluation(run, at_ms))
         except (QueryError, RuleError) as error:
             run.health, run.last_error = RuleHealth.ERROR, str(error)
             telemetry.rule_failed(self.key)
@@ -160,16 +161,18 @@ class RuleGroup:
             row.outputs.append(cells)
             row.names |= run.rule.writes
 
-    async def _ask(self, run: RuleRun, at_ms: int) -> Output:
-        evaluator = self._connections.evaluator
-        if isinstance(run.rule, RecordingRule):
-            return await run.rule.evaluate(evaluator, at_ms - self.query_offset_ms, self.settings.limit, run.columns)
-
+    def _evaluation(self, run: RuleRun, at_ms: int) -> Evaluation:
         def report(reason: str) -> None:
             self._connections.log.warning("template failed", rule_group=self.key, rule=run.rule.name, reason=reason)
 
-        return await run.rule.evaluate(
-            evaluator, at_ms, self.query_offset_ms, self.settings.limit, self.surroundings, run.columns, report
+        return Evaluation(
+            self._connections.evaluator,
+            at_ms,
+            self.query_offset_ms,
+            self.settings.limit,
+            self.surroundings,
+            run.columns,
+            report,
         )
 
     def _send(self, rule: Rule, at_ms: int) -> None:
