@@ -14,9 +14,12 @@ from nunchi.kit.errors import NunchiError
 from nunchi.kit.http_client import HttpClientSettings
 from nunchi.kit.http_client_settings import BasicAuthSettings, HeaderSettings
 from nunchi.kit.secrets import Secret, Url
+from nunchi.kit.telemetry import Telemetry
 from nunchi.kit.tls import TlsClientSettings
 from nunchi.model.relabel import Relabeller
 from nunchi.wire.exposition import ExpositionFormat
+
+COUNTER = Telemetry().counter("connections_total", "Of these tests.")
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ async def fetcher_of(target):
         own = {"__address__": address or target.address, **(labels or {})}
         found = make_target(discovered_labels(own, {}, defaults), Relabeller(), defaults)
         assert found is not None
-        job = JobConnections(FetchSettings(**options), FetchContext(SystemClock(), "nunchi/test"))
+        job = JobConnections(FetchSettings(**options), FetchContext(SystemClock(), "nunchi/test", COUNTER))
         fetcher = Fetcher(found, job)
         made.append((fetcher, job))
         return fetcher

@@ -70,14 +70,21 @@ class PushedSeries:
         """The column of each series of a payload's layout, negative where labels are refused."""
         columns = self._known.pop(layout, None)
         if columns is None:
-            columns = self._passage.judge(
-                identity_labels(dict(Labels.from_key(key).pairs), self._instance) for key in layout.keys
-            )
+            columns = self._judged(layout)
         self._known[layout] = columns
         while len(self._known) > LAYOUTS_REMEMBERED_MAX:
             del self._known[next(iter(self._known))]
         self._grow(len(self._passage.layout))
         return columns
+
+    def _judged(self, layout: PayloadLayout) -> NDArray[np.int32]:
+        """Layouts mostly grow at their end: only what the one before did not have is looked at."""
+        before: NDArray[np.int32] = np.empty(0, np.int32)
+        for known, columns in self._known.items():
+            if len(before) < len(known.keys) <= len(layout.keys) and layout.keys[: len(known.keys)] == known.keys:
+                before = columns
+        labels = (Labels.from_key(key) for key in layout.keys[len(before) :])
+        return np.concatenate((before, self._passage.judge(identity_labels(one, self._instance) for one in labels)))
 
     def live_row(self, row: Row, interval_ms: int, *, with_up: bool) -> Row:
         """A live row, completed with markers for what is gone by now, and with `up`."""

@@ -29,23 +29,28 @@ class ScrapeConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_body_bytes", "_body_bytes_max", "_head_bytes", "_header_bytes", "_headers", "_headers_done",
-        "_informational", "_parser", "_transport", "_waiter", "is_open",
+        "_informational", "_loop", "_parser", "_transport", "_waiter", "is_open",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.is_open = False
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Response] | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._reset(0)
 
-    async def exchange(self, request: bytes, body_bytes_max: int) -> Response:
-        """Send a request and wait for its whole answer; raises `ScrapeError`. Cancelling closes the connection."""
+    async def exchange(self, request: bytes, body_bytes_max: int, deadline: float) -> Response:
+        """Send a request and wait for its whole answer until `deadline` by the loop's time.
+
+        Raises `ScrapeError` and, after the deadline, TimeoutError. Cancelling closes the connection.
+        """
         assert self._waiter is None, "one exchange at a time"
         if self._transport is None or not self.is_open:
             raise ConnectionLostError("the target closed the connection", answered=False)
         self._reset(body_bytes_max)
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_at(deadline, self._fail, TimeoutError())
         self._transport.write(request)
         try:
             return await self._waiter
@@ -53,6 +58,7 @@ class ScrapeConnection(asyncio.Protocol):
             self.close()
             raise
         finally:
+            timer.cancel()
             self._waiter = None
 
     def close(self) -> None:
@@ -72,7 +78,7 @@ class ScrapeConnection(asyncio.Protocol):
         self._body_bytes = 0
         self._body_bytes_max = body_bytes_max
 
-    def _fail(self, error: ScrapeError) -> None:
+    def _fail(self, error: ScrapeError | TimeoutError) -> None:
         waiter = self._waiter
         self.close()
         if waiter is not None and not waiter.done():

@@ -21,7 +21,8 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.credentials import CredentialsUnreadable, configured_headers
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_client import HttpClient, HttpClientError, HttpClientSettings
-from nunchi.kit.http_errors import HttpBodyTooLargeError
+from nunchi.kit.http_errors import HttpBodyTooLargeError, HttpTimeoutError
+from nunchi.kit.telemetry import Counter
 from nunchi.kit.tls import certificate_files, client_context
 from nunchi.wire import compression
 from nunchi.wire.errors import BodyTooLarge
@@ -57,11 +58,17 @@ class Answer:
 class FetchContext:
     """What the fetchers of one process share: the connections kept between scrapes are counted here."""
 
-    def __init__(self, clock: Clock, user_agent: str, environment: Mapping[str, str] = NO_ENVIRONMENT) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        user_agent: str,
+        connections: Counter,
+        environment: Mapping[str, str] = NO_ENVIRONMENT,
+    ) -> None:
         self.clock = clock
+        self.connections = connections
         self.user_agent = user_agent
         self.environment = environment
-        self.opened = 0
         self._kept = 0
 
     def may_keep(self) -> bool:
@@ -127,14 +134,16 @@ class Fetcher:
         self._needs_client = job.needs_client
         self._timeout_seconds = target.timeout_ms / 1000
         self._request = b""
+        self._loop: asyncio.AbstractEventLoop | None = None
         bound = job.settings.body_bytes_max
         self._bytes_max = bound - 1 if bound else BODY_BYTES_MAX
 
     async def fetch(self) -> Answer:
         """One exposition; raises `ScrapeError` and other errors of input and world, all of them about this target."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                response = await self._response()
+            response = await self._response(self._loop, self._loop.time() + self._timeout_seconds)
         except TimeoutError:
             raise ScrapeError(f"no whole answer within the timeout of {self._timeout_seconds:g} s") from None
         if response.status != HTTPStatus.OK:
@@ -154,29 +163,29 @@ class Fetcher:
             connection.close()
             self._job.context.release()
 
-    async def _response(self) -> Response:
+    async def _response(self, loop: asyncio.AbstractEventLoop, deadline: float) -> Response:
         if not self._needs_client:
-            response = await self._exchange()
+            response = await self._exchange(loop, deadline)
             follows = self._job.settings.http.follow_redirects and "location" in response.headers
             if response.status not in REDIRECTS or not follows:
                 return response
             self._needs_client = True
-        return await self._ask_client()
+        return await self._ask_client(deadline - loop.time())
 
-    async def _exchange(self) -> Response:
+    async def _exchange(self, loop: asyncio.AbstractEventLoop, deadline: float) -> Response:
         """Over our own connection, kept or new."""
         request = self._request or self._new_request()
         connection, self._connection = self._connection, None
         if connection is not None:
             self._job.context.release()
             try:
-                response = await self._converse(connection, request)
+                return await self._converse(connection, request, deadline)
             except ConnectionLostError as error:
                 if error.answered:
                     raise
-            else:
-                return response
-        return await self._converse(await self._connect(), request)
+        async with asyncio.timeout_at(deadline):
+            connection = await self._connect(loop)
+        return await self._converse(connection, request, deadline)
 
     def _new_request(self) -> bytes:
         """The request's bytes, kept unless files of secrets are part of it: they are read every time."""
@@ -189,9 +198,9 @@ class Fetcher:
             raise ScrapeError(str(error)) from error
         return self._request_bytes(tuple(headers))
 
-    async def _converse(self, connection: ScrapeConnection, request: bytes) -> Response:
+    async def _converse(self, connection: ScrapeConnection, request: bytes, deadline: float) -> Response:
         try:
-            response = await connection.exchange(request, self._bytes_max)
+            response = await connection.exchange(request, self._bytes_max, deadline)
         except ScrapeLimitError as error:
             raise self._too_large() if error.is_body else error from None
         if connection.is_open:
@@ -201,19 +210,23 @@ class Fetcher:
                 connection.close()
         return response
 
-    async def _connect(self) -> ScrapeConnection:
-        target, loop = self._target, asyncio.get_running_loop()
-        self._job.context.opened += 1
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> ScrapeConnection:
+        target = self._target
+        self._job.context.connections.add()
+
+        def protocol() -> ScrapeConnection:
+            return ScrapeConnection(loop)
+
         try:
             if target.unix_socket:
-                _, connection = await loop.create_unix_connection(ScrapeConnection, target.unix_socket)
+                _, connection = await loop.create_unix_connection(protocol, target.unix_socket)
             elif target.scheme == "https":
                 name = self._job.settings.http.tls_config.server_name or target.host
                 _, connection = await loop.create_connection(
-                    ScrapeConnection, target.host, target.port, ssl=self._job.tls(), server_hostname=name
+                    protocol, target.host, target.port, ssl=self._job.tls(), server_hostname=name
                 )
             else:
-                _, connection = await loop.create_connection(ScrapeConnection, target.host, target.port)
+                _, connection = await loop.create_connection(protocol, target.host, target.port)
         except TimeoutError:
             raise
         except (OSError, UnicodeError) as error:
@@ -224,15 +237,17 @@ class Fetcher:
             raise ScrapeError(str(error)) from error
         return connection
 
-    async def _ask_client(self) -> Response:
+    async def _ask_client(self, timeout_seconds: float) -> Response:
         headers = dict(self._own_headers())
         try:
             answer = await self._job.client().request(
-                "GET", self._target.url, headers=headers, timeout_seconds=self._timeout_seconds + 1,
+                "GET", self._target.url, headers=headers, timeout_seconds=max(timeout_seconds, 0.0),
                 body_bytes_max=self._bytes_max,
             )  # fmt: skip
         except HttpBodyTooLargeError:
             raise self._too_large() from None
+        except HttpTimeoutError:
+            raise TimeoutError from None
         except HttpClientError as error:
             raise ScrapeError(error.reason) from error
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)

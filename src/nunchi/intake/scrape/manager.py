@@ -76,7 +76,7 @@ class ScrapeManager:
         self._telemetry = ScrapeTelemetry(telemetry)
         self._host_name = host_name
         self._external_host = external_host
-        self._fetch_context = FetchContext(clock, user_agent, environment)
+        self._fetch_context = FetchContext(clock, user_agent, self._telemetry.connections, environment)
         self._pools: dict[str, ScrapePool] = {}
         self._ended: list[ScrapePool] = []
         self._connections: dict[str, JobConnections] = {}

@@ -15,7 +15,7 @@ class ScrapeTelemetry:
         self.missed = telemetry.counter(
             "nunchi_scrapes_missed_total", "Scrapes left out because the one before took too long.", "job"
         )
-        self.connections = telemetry.counter("nunchi_scrape_connections_total", "Connections opened to targets.", "job")
+        self.connections = telemetry.counter("nunchi_scrape_connections_total", "Connections opened to targets.")
         self.syncs = telemetry.counter(
             "nunchi_scrape_pool_syncs_total", "Times a job's targets were worked out anew.", "job"
         )
