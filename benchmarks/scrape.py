@@ -92,7 +92,7 @@ class DiscardingAppender:
 
 async def scrape(config: Path, store_name: str) -> None:
     from nunchi.admission.door import Door
-    from nunchi.intake.scrape.manager import ScrapeManager
+    from nunchi.intake.scrape.scrape_manager import ScrapeManager
     from nunchi.kit.clock import SystemClock
     from nunchi.kit.logs import logger
     from nunchi.kit.telemetry import Telemetry

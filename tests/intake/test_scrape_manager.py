@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from nunchi.intake.mechanisms import UnsupportedSettingsError
-from nunchi.intake.scrape.manager import ScrapeManager, ScrapeSettings, spread_seed
+from nunchi.intake.scrape.scrape_manager import ScrapeManager, ScrapeSettings, spread_seed
 from nunchi.intake.scrape.settings import GlobalSettings, JobSettings
 from nunchi.intake.scrape.target import Health
 from nunchi.kit.errors import WorldError
