@@ -22,6 +22,13 @@ ARGUMENTS = (
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 WAIT_MS = 15_000
+PICTURES = frozenset(
+    {
+        *("overview-light", "overview-dark", "overview-phone", "overview-tooltip", "overview-young"),
+        *("query-light", "query-dark", "query-phone", "query-suggestions", "query-error"),
+        *("targets-light", "alerts-light", "alerts-dark", "rules-light", "status-light", "menu-phone"),
+    }
+)
 WATCH_VIOLATIONS = """
     window.violations = [];
     addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
@@ -104,7 +111,7 @@ async def tab(browser: Browser, origin: str, **options: Any) -> AsyncIterator[Ta
 
 
 async def screenshot(made: Tab, name: str, *, whole: bool = True) -> None:
-    """Keep a picture where NUNCHI_SCREENSHOTS names a folder; docs/screenshots is made so."""
+    """Keep a picture of the documentation where NUNCHI_SCREENSHOTS names a folder; docs/screenshots is made so."""
     folder = os.environ.get("NUNCHI_SCREENSHOTS")
-    if folder:
+    if folder and name in PICTURES:
         await made.page.screenshot(path=f"{folder}/{name}.png", full_page=whole)

@@ -70,11 +70,18 @@ class Site:
             await self.server.stop()
             self.server = None
 
-    def fill(self) -> None:
+    def fill(self, past_seconds: float) -> None:
         """The past of two hosts, with a gap."""
         now = self.clock.now()
         gap = (now - GAP[0], now - GAP[1])
-        fill(self.store, (INSTANCE, "db-1.example"), self.booted, (now - PAST_SECONDS, now - 1), 5.0, gap)
+        fill(
+            self.store,
+            (INSTANCE, "db-1.example"),
+            self.booted,
+            (now - past_seconds, now - 1),
+            1.0 if past_seconds < 60 else 5.0,
+            gap,
+        )
 
     def put_hostile(self) -> None:
         """Series whose labels attack whoever shows them."""
@@ -113,6 +120,7 @@ async def serving(
     sources: Callable[[int], tuple[object, object, object]] = healthy,
     *,
     filled: bool = True,
+    past_seconds: float = PAST_SECONDS,
     clock: Clock | None = None,
     policy: HttpPolicy | None = None,
 ) -> AsyncIterator[Site]:
@@ -120,7 +128,7 @@ async def serving(
     site = Site(clock or SystemClock(), sources)
     feeding = None
     if filled:
-        site.fill()
+        site.fill(past_seconds)
         if sources is hostile:
             site.put_hostile()
         feeding = asyncio.create_task(site.feed())

@@ -73,8 +73,8 @@ class Agents:
     def agents(self) -> Sequence[AgentView]:
         last, old = self._now_ms - 1400, self._now_ms - 95_000
         return [
-            AgentView("node", INSTANCE, True, last, 0.21, 10.0, 1204, "127.0.0.1", "0.1.0"),
-            AgentView("node", "db-1.example", False, old, 2.9, 10.0, 1177, "10.1.2.3", "0.1.0"),
+            AgentView("node", INSTANCE, True, last, 0.21, 10.0, 20_474, "127.0.0.1", "0.1.0"),
+            AgentView("node", "db-1.example", False, old, 2.9, 10.0, 1_177_200, "10.1.2.3", "0.1.0"),
         ]
 
 

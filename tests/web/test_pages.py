@@ -140,6 +140,23 @@ async def test_numbers_follow_new_samples_without_a_reload(desk: Tab, site: Site
     await expect(uptime).to_have_text("2 h")
 
 
+async def test_the_charts_of_a_young_machine_begin_with_its_first_samples(browser: Browser):
+    async with serving(past_seconds=10) as site, tab(browser, site.url) as page:
+        await page.open(f"/?instance={INSTANCE}")
+        await expect(page.page.locator(".panel canvas")).to_have_count(8)
+        await page.page.wait_for_load_state("networkidle")
+        starts = [float(start) for url in page.requests for start in re.findall(r"query_range.*&start=([\d.]+)", url)]
+        assert max(starts) > site.clock.now() - 150
+        busy = await page.text(".tile:has(h2:text-is('CPU')) .tile-value")
+        assert 15 < float(busy.removesuffix(" %")) < 45  # the rate of two samples is right at once
+        await screenshot(page, "overview-young")
+        await page.page.get_by_role("button", name="15m", exact=True).click()
+        await page.page.wait_for_load_state("networkidle")
+        assert "range=15m" in page.page.url
+        ranges = [float(start) for start in re.findall(r"&start=([\d.]+)", page.requests[-1])]
+        assert min(ranges) < site.clock.now() - 890
+
+
 async def test_a_panel_without_data_says_why(desk: Tab, site: Site):
     gauge = Labels.of("node_boot_time_seconds", job="node", instance="bare")
     put(site.store, site.clock.now(), [(gauge, 1.0)])

@@ -14,7 +14,10 @@ from nunchi.rules.status import RuleGroupStatus
 
 @dataclass(frozen=True, slots=True)
 class AgentView:
-    """One agent that pushes: its identity labels, its latest accepted round, and how far it was behind the clock then."""
+    """One agent that pushes: its identity labels, its latest accepted round, and how far it was behind the clock then.
+
+    samples  accepted from it since it was first heard of
+    """
 
     job: str
     instance: str

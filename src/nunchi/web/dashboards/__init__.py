@@ -1,6 +1,6 @@
 """The dashboards that ship: JSON files beside this module, panels as PromQL, and the structs that say what may stand in them.
 
-`$instance` and `$window` stand for the machine and the width of rates; whoever asks puts the values in.
+`$instance` stands for the machine, `$rate` for `rate` or `irate`, `$window` for its width; whoever asks puts the values in.
 """
 
 from importlib import resources
@@ -42,21 +42,29 @@ class Tile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
 
 class Dashboard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of tiles and panels; `instances` finds the machines it can show."""
+    """A page of tiles and panels; the series of `instances` carry the machines it can show in their label `instance`.
+
+    `first` is the time of the machine's first sample of late: a young machine's charts begin there.
+    """
 
     name: str
     title: str
-    instances: str
+    first: str
+    instances: tuple[str, ...]
     tiles: tuple[Tile, ...]
     panels: tuple[Panel, ...]
 
-    def expressions(self, instance: str, window: str) -> dict[str, str]:
+    def expressions(self, instance: str, window: str, rate: str = "rate") -> dict[str, str]:
         """Every expression of the dashboard by a name for it, with the variables put in."""
         escaped = instance.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        texts = {f"tile {tile.title}": tile.expression for tile in self.tiles}
+        texts = {"first": self.first}
+        texts |= {f"tile {tile.title}": tile.expression for tile in self.tiles}
         for panel in self.panels:
             texts |= {f"panel {panel.title}, {query.legend}": query.expression for query in panel.queries}
-        return {name: text.replace("$instance", escaped).replace("$window", window) for name, text in texts.items()}
+        variables = {"$instance": escaped, "$window": window, "$rate": rate}
+        for variable, value in variables.items():
+            texts = {name: text.replace(variable, value) for name, text in texts.items()}
+        return texts
 
 
 def load_dashboards() -> dict[str, Dashboard]:

@@ -5,7 +5,8 @@ import { useEffect, useState } from "./view.js";
 const CHANGED = "nunchi:address";
 
 function present() {
-  return { path: location.pathname.slice(base.length) || "/", parameters: new URLSearchParams(location.search) };
+  const { href, pathname, search } = location;
+  return { href, path: pathname.slice(base.length) || "/", parameters: new URLSearchParams(search) };
 }
 
 // Go to a path of ours with these parameters (empty ones are left out); `replace` leaves no step to go back to.
@@ -28,6 +29,7 @@ export function useAddress() {
     const update = () => setAddress(present());
     addEventListener(CHANGED, update);
     addEventListener("popstate", update);
+    if (location.href !== address.href) update(); // it changed between the first drawing and now
     return () => {
       removeEventListener(CHANGED, update);
       removeEventListener("popstate", update);

@@ -36,16 +36,17 @@ function queryLink(panel, variables, span) {
   return link("/query", parameters);
 }
 
-function Blank({ isLoading, error, panel }) {
+function Blank({ isLoading, error, reason }) {
   const height = `${PLOT_HEIGHT}px`;
   if (isLoading && !error) return html`<div class="blank" style=${{ height }} aria-busy="true"></div>`;
   return html`<div class="blank" style=${{ height }} role="note">
     <p class="empty-title">${error ? "This panel cannot be drawn" : "No data in this range"}</p>
-    <p>${error ? error.message : panel.absent}</p>
+    <p>${error ? error.message : reason}</p>
   </div>`;
 }
 
-export function PanelCard({ panel, variables, span, interval, onZoom }) {
+// `silence` says that the machine as a whole has sent nothing; else the panel knows why it alone may be empty.
+export function PanelCard({ panel, variables, span, interval, silence, onZoom }) {
   const { data, error, isLoading } = usePoll((signal) => load(panel, variables, span, signal), interval, [JSON.stringify(variables), span]);
   const isDrawn = data && data.chart.series.length > 0;
   return html`<article class="card panel">
@@ -57,6 +58,6 @@ export function PanelCard({ panel, variables, span, interval, onZoom }) {
     </header>
     ${isDrawn
       ? html`<${Chart} title=${panel.title} data=${data.chart} unit=${panel.unit} stacked=${panel.stacked} low=${panel.low} high=${panel.high} span=${data.range} onZoom=${onZoom} />`
-      : html`<${Blank} isLoading=${isLoading && !data} error=${error} panel=${panel} />`}
+      : html`<${Blank} isLoading=${isLoading && !data} error=${error} reason=${silence || panel.absent} />`}
   </article>`;
 }

@@ -63,7 +63,7 @@ export function Page() {
     <${Top} title="Labels with most values" rows=${tsdb.labelValueCountByLabelName} />
     <${Top} title="Label pairs in most series" rows=${tsdb.seriesCountByLabelValuePair} />
     <section class="card wide"><header class="card-head"><h2>Flags</h2></header><div class="table-frame">
-      <table class="table"><tbody>${Object.entries(flags).map(([name, value]) => html`<tr key=${name}><td><code>--${name}</code></td><td><bdi class="cut">${value}</bdi></td></tr>`)}</tbody></table></div></section>
+      <table class="table"><tbody>${Object.entries(flags).map(([name, value]) => html`<tr key=${name}><td><code>--${name}</code></td><td>${value ? html`<bdi class="cut">${value}</bdi>` : html`<span class="muted">not set</span>`}</td></tr>`)}</tbody></table></div></section>
     <${Configuration} yaml=${config.yaml} />
   </div>`;
 }

@@ -3,7 +3,7 @@ import { go, useAddress } from "../address.js";
 import { read, usePoll } from "../api.js";
 import { Choice, Empty, Failure, Filter, LabelSet, Pill } from "../components/controls.js";
 import { parseDuration, parseMoment } from "../time.js";
-import { ago, duration } from "../units.js";
+import { ago, duration, format } from "../units.js";
 import { html } from "../view.js";
 
 const REFRESH_SECONDS = 5;
@@ -59,7 +59,7 @@ function Agents({ agents }) {
     <div class="table-frame"><table class="table stacks fixed">
       <thead><tr><th>Agent</th><th class="state">State</th><th class="labels-column">Labels</th><th class="number">Last round</th><th class="number">Lag</th><th class="number">Every</th></tr></thead>
       <tbody>${agents.map((agent) => html`<tr key=${`${agent.job} ${agent.instance}`}>
-        <td data-title="Agent"><bdi>${agent.instance}</bdi>${html` <span class="muted">${[agent.version, `${agent.samples} samples a round`].filter(Boolean).join(", ")}</span>`}</td>
+        <td data-title="Agent"><bdi>${agent.instance}</bdi>${html` <span class="muted">${[agent.version, `${format(agent.samples, "count")} samples`].filter(Boolean).join(", ")}</span>`}</td>
         <td data-title="State"><${Pill} state=${agent.health} /></td>
         <td data-title="Labels"><${LabelSet} labels=${{ job: agent.job, instance: agent.instance }} /></td>
         <td data-title="Last round" class="number">${ago(parseMoment(agent.lastRound))}</td>
