@@ -34,7 +34,7 @@ from nunchi.kit.http_errors import (
 )
 from nunchi.kit.oauth2 import TokenSource
 from nunchi.kit.proxy import proxy_of
-from nunchi.kit.tls import TlsClientSettings, certificate_files, client_context
+from nunchi.kit.tls import ClientContext, TlsClientSettings
 
 __all__ = ["HttpClient", "HttpClientError", "HttpClientSettings", "Response"]
 
@@ -78,7 +78,7 @@ class HttpClient:
         self._connections_max = connections_max
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
-        self._tls = _ClientContext(settings.tls_config, folder)
+        self._tls = ClientContext(settings.tls_config, folder)
         self._tokens: TokenSource | None = None
         self._token_client: HttpClient | None = None
         if settings.oauth2 is not None:
@@ -164,7 +164,7 @@ class HttpClient:
                 headers=headers,
                 data=body if body is None or len(body) < _STREAMED_BYTES_MIN else io.BytesIO(body),
                 allow_redirects=False,
-                ssl=self._tls.context(),
+                ssl=self._tls_or_default(),
                 server_hostname=self._settings.tls_config.server_name or None,
                 proxy=proxy,
                 proxy_headers=self._proxy_headers() if proxy else None,
@@ -175,6 +175,10 @@ class HttpClient:
             if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 raise
             raise _client_error(method, url, error) from error
+
+    def _tls_or_default(self) -> ssl.SSLContext | bool:
+        """True stands for the library's own context, which knows the system's authorities."""
+        return True if self._settings.tls_config == TlsClientSettings() else self._tls.context()
 
     def _opened_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -199,28 +203,6 @@ class HttpClient:
         url = self._settings.oauth2.token_url.reveal()
         response = await self._token_client.request("POST", url, headers=headers, body=body, body_bytes_max=1 << 20)
         return response.status, response.body
-
-
-class _ClientContext:
-    """The TLS context of a client, made when first needed and again when a certificate file has changed."""
-
-    def __init__(self, settings: TlsClientSettings, folder: Path) -> None:
-        self._settings = settings
-        self._folder = folder
-        self._files = certificate_files(settings, folder)
-        if settings.ca_file:
-            self._files.append(folder / settings.ca_file)
-        self._stamps: list[int] = []
-        self._context: ssl.SSLContext | None = None
-
-    def context(self) -> ssl.SSLContext | bool:
-        """The context; True stands for the library's own, which knows the system's authorities."""
-        if self._settings == TlsClientSettings():
-            return True
-        stamps = [path.stat().st_mtime_ns for path in self._files if path.exists()]
-        if self._context is None or stamps != self._stamps:
-            self._context, self._stamps = client_context(self._settings, self._folder), stamps
-        return self._context
 
 
 async def _read(method: str, url: str, response: aiohttp.ClientResponse, bytes_max: int) -> bytes:

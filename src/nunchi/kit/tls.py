@@ -164,6 +164,26 @@ def client_context(settings: TlsClientSettings, folder: Path) -> ssl.SSLContext:
     return context
 
 
+class ClientContext:
+    """The TLS context of who connects again and again: made when first needed, and anew when a file of it has changed."""
+
+    def __init__(self, settings: TlsClientSettings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._files = certificate_files(settings, folder)
+        if settings.ca_file:
+            self._files.append(folder / settings.ca_file)
+        self._stamps: list[int] = []
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """The context; raises InputError for what cannot be loaded."""
+        stamps = [path.stat().st_mtime_ns for path in self._files if path.exists()]
+        if self._context is None or stamps != self._stamps:
+            self._context, self._stamps = client_context(self._settings, self._folder), stamps
+        return self._context
+
+
 def load_certificate(context: ssl.SSLContext, settings: TlsServerSettings | TlsClientSettings, folder: Path) -> None:
     """Give a context its certificate and key; connections made from then on use them."""
     with (

@@ -23,7 +23,7 @@ from nunchi.kit.errors import InputError
 from nunchi.kit.http_client import HttpClient, HttpClientError, HttpClientSettings
 from nunchi.kit.http_errors import HttpBodyTooLargeError, HttpTimeoutError
 from nunchi.kit.telemetry import Counter
-from nunchi.kit.tls import certificate_files, client_context
+from nunchi.kit.tls import ClientContext
 from nunchi.wire import compression
 from nunchi.wire.errors import BodyTooLarge
 from nunchi.wire.exposition import ExpositionFormat
@@ -93,8 +93,7 @@ class JobConnections:
         http = settings.http
         self.needs_client = bool(http.proxy_url or http.proxy_from_environment or http.oauth2)
         self._client: HttpClient | None = None
-        self._tls: ssl.SSLContext | None = None
-        self._tls_stamps: list[int] = []
+        self.tls = ClientContext(http.tls_config, settings.folder)
         if not _has_secret_files(http):
             self.headers = tuple(configured_headers(http, settings.folder))
 
@@ -106,17 +105,6 @@ class JobConnections:
                 environment=self.context.environment, user_agent=self.context.user_agent,
             )  # fmt: skip
         return self._client
-
-    def tls(self) -> ssl.SSLContext:
-        """The context for https targets; made again when a certificate file has changed."""
-        tls_settings, folder = self.settings.http.tls_config, self.settings.folder
-        files = certificate_files(tls_settings, folder)
-        if tls_settings.ca_file:
-            files.append(folder / tls_settings.ca_file)
-        stamps = [path.stat().st_mtime_ns for path in files if path.exists()]
-        if self._tls is None or stamps != self._tls_stamps:
-            self._tls, self._tls_stamps = client_context(tls_settings, folder), stamps
-        return self._tls
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -223,7 +211,7 @@ class Fetcher:
             elif target.scheme == "https":
                 name = self._job.settings.http.tls_config.server_name or target.host
                 _, connection = await loop.create_connection(
-                    protocol, target.host, target.port, ssl=self._job.tls(), server_hostname=name
+                    protocol, target.host, target.port, ssl=self._job.tls.context(), server_hostname=name
                 )
             else:
                 _, connection = await loop.create_connection(protocol, target.host, target.port)
