@@ -1,0 +1,64 @@
+"""`nunchi check`: whether files would be taken, and why not, with the place."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from nunchi.cli.server_flags import FILE
+from nunchi.kit.errors import InputError
+from nunchi.notify.settings import load_notify_settings
+from nunchi.rules.files import load_rule_file
+from nunchi.server.settings import load_configuration
+from nunchi.wire.openmetrics import validate
+
+FILES = click.argument("files", nargs=-1, required=True, type=FILE)
+
+
+@click.group(name="check")
+def command() -> None:
+    """Check configuration, rule files and expositions."""
+
+
+@command.command()
+@FILES
+def config(files: tuple[Path, ...]) -> None:
+    """Check Prometheus configuration files, with the rule files that they name."""
+    for path in files:
+        configuration = load_configuration(path, os.environ)
+        rules = sum(len(group.rules) for file in configuration.rule_files for group in file.groups)
+        click.echo(f"{path}: good; {len(configuration.jobs)} scrape jobs, {rules} rules")
+        try:
+            configuration.check_support()
+        except InputError as error:
+            click.echo(f"{path}: nunchi would not start with it: {error}", err=True)
+        for remark in configuration.remarks():
+            click.echo(f"{path}: {remark}")
+
+
+@command.command()
+@FILES
+def rules(files: tuple[Path, ...]) -> None:
+    """Check rule files."""
+    for path in files:
+        groups = load_rule_file(path).groups
+        click.echo(f"{path}: good; {len(groups)} rule groups, {sum(len(group.rules) for group in groups)} rules")
+
+
+@command.command()
+@FILES
+def routes(files: tuple[Path, ...]) -> None:
+    """Check Alertmanager configuration files."""
+    for path in files:
+        settings = load_notify_settings(path)
+        click.echo(f"{path}: good; {len(settings.receivers)} receivers")
+
+
+@command.command()
+@click.argument("file", type=FILE, required=False)
+def metrics(file: Path | None) -> None:
+    """Check an OpenMetrics exposition strictly; standard input by default."""
+    text = file.read_bytes() if file else sys.stdin.buffer.read()
+    summary = validate(text)
+    click.echo(f"{file or 'standard input'}: good; {summary.families} metric families, {summary.samples} samples")

@@ -1,0 +1,118 @@
+"""The flags that `nunchi server` and `nunchi up` share, with Prometheus's names, and how they become `ServerFlags`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nunchi.kit.durations import parse_duration
+
+
+class DurationType(click.ParamType[int]):
+    """A duration as Prometheus writes it (`15d`, `1h30m`), in milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Milliseconds of a text."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = DurationType()
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+# (flag, parameter, options of click); the help texts are the reference of docs/guides/flags.md.
+FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("--config.file", "config_file", {"type": FILE, "help": "Prometheus configuration file."}),
+    (
+        "--alertmanager.config.file",
+        "alertmanager_config_file",
+        {"type": FILE, "help": "Alertmanager configuration file: routes and receivers of nunchi's own notifications."},
+    ),
+    (
+        "--storage.tsdb.path",
+        "storage_tsdb_path",
+        {"type": click.Path(path_type=Path), "default": "data", "help": "Data folder."},
+    ),
+    (
+        "--storage.tsdb.retention.time",
+        "storage_tsdb_retention_time_ms",
+        {"type": DURATION, "default": "1d", "help": "How long samples are kept."},
+    ),
+    (
+        "--web.listen-address",
+        "web_listen_address",
+        {"default": "127.0.0.1:9190", "help": "Address to listen on; port 0 takes a free one."},
+    ),
+    (
+        "--web.external-url",
+        "web_external_url",
+        {"default": "", "help": "Address under which people reach this server."},
+    ),
+    ("--web.config.file", "web_config_file", {"type": FILE, "help": "TLS and users, as Prometheus's web.yml."}),
+    ("--web.enable-lifecycle", "web_enable_lifecycle", {"is_flag": True, "help": "Allow POST /-/reload."}),
+    (
+        "--web.insecure",
+        "web_insecure",
+        {"is_flag": True, "help": "Allow a listener beyond loopback without TLS and authentication."},
+    ),
+    (
+        "--query.lookback-delta",
+        "query_lookback_delta_ms",
+        {"type": DURATION, "default": "5m", "help": "How far back a selector looks for a sample."},
+    ),
+    ("--query.timeout", "query_timeout_ms", {"type": DURATION, "default": "2m", "help": "Longest run of a query."}),
+    (
+        "--query.max-concurrency",
+        "query_max_concurrency",
+        {"type": click.IntRange(1), "default": 20, "help": "Queries that run at once; more wait."},
+    ),
+    (
+        "--query.max-samples",
+        "query_max_samples",
+        {"type": click.IntRange(1), "default": 50_000_000, "help": "Samples that one query may hold."},
+    ),
+    (
+        "--rules.alert.for-grace-period",
+        "rules_alert_for_grace_period_ms",
+        {"type": DURATION, "default": "10m", "help": "Shortest wait between a restored pending alert and its firing."},
+    ),
+    (
+        "--rules.alert.for-outage-tolerance",
+        "rules_alert_for_outage_tolerance_ms",
+        {"type": DURATION, "default": "1h", "help": "Longest outage after which pending alerts are restored."},
+    ),
+    (
+        "--rules.alert.resend-delay",
+        "rules_alert_resend_delay_ms",
+        {"type": DURATION, "default": "1m", "help": "Shortest wait before an alert is sent to Alertmanagers again."},
+    ),
+)
+
+
+LOG_FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "--log.level",
+        "log_level",
+        {"type": click.Choice(["debug", "info", "warn", "error"]), "default": "info", "help": "Least level to log."},
+    ),
+    (
+        "--log.format",
+        "log_format",
+        {"type": click.Choice(["logfmt", "json"]), "default": "logfmt", "help": "Form of log lines."},
+    ),
+)
+
+
+def with_server_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all of `FLAGS`, and the two of logging."""
+    for flag, parameter, options in reversed((*FLAGS, *LOG_FLAGS)):
+        is_shown = options.get("default") not in (None, "")
+        command = click.option(flag, parameter, show_default=is_shown, **options)(command)
+    return command

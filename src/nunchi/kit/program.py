@@ -1,0 +1,68 @@
+"""The life of a process: start, wait for a signal, stop. SIGINT and SIGTERM stop, a second one at once; SIGHUP reloads.
+
+Invariant: what was started is stopped, whatever ends the wait.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from nunchi.kit.errors import InputError
+from nunchi.kit.logs import Logger
+
+EXIT_AT_ONCE = 130
+
+
+class Program(Protocol):
+    """What `run_until_signal` runs."""
+
+    async def start(self) -> None:
+        """Begin; raising ends the process, with nothing left to stop."""
+        ...
+
+    async def stop(self) -> None:
+        """End."""
+        ...
+
+
+async def run_until_signal(
+    program: Program,
+    log: Logger,
+    *,
+    announce: Callable[[], None] = lambda: None,
+    reload: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Start, announce, wait for a signal, stop. `reload` says itself what it did; its `InputError`s end here."""
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def end() -> None:
+        if ending.is_set():
+            os._exit(EXIT_AT_ONCE)
+        ending.set()
+
+    async def reload_once(action: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await action()
+        except InputError as error:
+            log.debug("reload refused", error=error)
+
+    def begin_reload(action: Callable[[], Awaitable[None]]) -> None:
+        task = loop.create_task(reload_once(action))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    await program.start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, begin_reload, reload)
+    announce()
+    try:
+        await ending.wait()
+        log.info("stopping")
+    finally:
+        await program.stop()

@@ -1,0 +1,69 @@
+"""What the command line decides for the life of a process; the configuration files say everything that a reload may change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from nunchi.kit.durations import format_duration
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFlags:
+    """Flags of `nunchi server` and `nunchi up`. The names follow Prometheus's: see `flag_name`.
+
+    config_file               None: no scraping, no rules but the shipped ones (`up` brings its own configuration)
+    alertmanager_config_file  None: nunchi notifies nobody itself
+    """
+
+    config_file: Path | None = None
+    alertmanager_config_file: Path | None = None
+    storage_tsdb_path: Path = Path("data")
+    storage_tsdb_retention_time_ms: int = DAY_MS
+    web_listen_address: str = "127.0.0.1:9190"
+    web_external_url: str = ""
+    web_config_file: Path | None = None
+    web_enable_lifecycle: bool = False
+    web_insecure: bool = False
+    query_lookback_delta_ms: int = 5 * 60 * 1000
+    query_timeout_ms: int = 2 * 60 * 1000
+    query_max_concurrency: int = 20
+    query_max_samples: int = 50_000_000
+    rules_alert_for_grace_period_ms: int = 10 * 60 * 1000
+    rules_alert_for_outage_tolerance_ms: int = 60 * 60 * 1000
+    rules_alert_resend_delay_ms: int = 60 * 1000
+
+    def shown(self) -> Mapping[str, str]:
+        """Every flag as it would be typed, by name without dashes."""
+        return {flag_name(field.name): _text(field.name, getattr(self, field.name)) for field in fields(self)}
+
+
+# Within these groups Prometheus joins words with dashes, between them with dots.
+_GROUPS = (
+    "storage_tsdb_retention",
+    "storage_tsdb",
+    "web_config",
+    "web",
+    "query",
+    "rules_alert",
+    "alertmanager_config",
+    "config",
+)
+
+
+def flag_name(field_name: str) -> str:
+    """`storage_tsdb_retention_time_ms` is typed `storage.tsdb.retention.time`."""
+    name = field_name.removesuffix("_ms")
+    for group in _GROUPS:
+        if name.startswith(f"{group}_"):
+            return f"{group.replace('_', '.')}.{name.removeprefix(f'{group}_').replace('_', '-')}"
+    raise AssertionError(field_name)
+
+
+def _text(field_name: str, value: object) -> str:
+    if field_name.endswith("_ms") and isinstance(value, int):
+        return format_duration(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

@@ -1,0 +1,161 @@
+"""Prometheus's configuration file as one struct: each package's part of it, put together, and what holds between the parts.
+
+Invariant: a `Configuration` that loaded can be applied, except for what `check_support` names.
+"""
+
+import glob
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from nunchi.intake.mechanisms import UnsupportedSettingsError
+from nunchi.intake.scrape.scrape_manager import ScrapeSettings
+from nunchi.intake.scrape.settings import (
+    GlobalSettings,
+    JobSettings,
+    ScrapeConfigFile,
+    check_jobs,
+    resolve_job,
+    unacted,
+)
+from nunchi.intake.sections import (
+    OtlpSettings,
+    RemoteReadSettings,
+    RemoteWriteSettings,
+    check_distinct_names,
+    refuse_unsupported_sections,
+)
+from nunchi.kit.settings import FieldError, SettingsError, load, load_file
+from nunchi.kit.settings.loading import read_text
+from nunchi.model.labels import Labels
+from nunchi.notify.alertmanager_settings import AlertingSettings
+from nunchi.rules.files import RuleFile, load_rule_files
+from nunchi.server.storage_settings import StorageSettings
+from nunchi.server.tracing_settings import TracingSettings
+
+FILES_MAX = 10_000
+_ONE_STAR_AT_THE_END = re.compile(r"[^*]*(\*[^/]*)?")
+
+
+class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`runtime`: speaks of Go's garbage collector; accepted, without effect here."""
+
+    gogc: int = 75
+
+
+class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    common: GlobalSettings = msgspec.field(name="global", default_factory=GlobalSettings)
+    runtime: RuntimeSettings = RuntimeSettings()
+    alerting: AlertingSettings = AlertingSettings()
+    rule_files: tuple[str, ...] = ()
+    scrape_config_files: tuple[str, ...] = ()
+    scrape_configs: tuple[JobSettings, ...] = ()
+    storage: StorageSettings = StorageSettings()
+    tracing: TracingSettings | None = None
+    remote_write: tuple[RemoteWriteSettings, ...] = ()
+    remote_read: tuple[RemoteReadSettings, ...] = ()
+    otlp: OtlpSettings = OtlpSettings()
+
+    def __post_init__(self) -> None:
+        check_jobs(self.common, self.scrape_configs)
+        check_distinct_names("remote_write", self.remote_write)
+        check_distinct_names("remote_read", self.remote_read)
+        self.otlp.check_scheme(self.common.metric_name_validation_scheme)
+        for key in ("rule_files", "scrape_config_files"):
+            for position, pattern in enumerate(getattr(self, key)):
+                if not _ONE_STAR_AT_THE_END.fullmatch(pattern):
+                    raise FieldError(f"{pattern}: a star may stand only in the last part of a path", key, position)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration file with the files that it names, loaded and checked.
+
+    Relative names are below `folder`; those of jobs from other files below `job_folders`, by job name.
+    """
+
+    settings: PrometheusSettings
+    jobs: tuple[JobSettings, ...] = ()
+    rule_files: tuple[RuleFile, ...] = ()
+    folder: Path = Path()
+    job_folders: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def scrape(self) -> ScrapeSettings:
+        """What scraping takes."""
+        return ScrapeSettings(self.settings.common, self.jobs, self.folder, self.job_folders)
+
+    @property
+    def external_labels(self) -> Labels:
+        """Labels added to all that leaves."""
+        return Labels(self.settings.common.external_labels)
+
+    def check_support(self) -> None:
+        """Raise an `InputError` naming what is well-formed and not done by this version."""
+        for job in self.jobs:
+            resolve_job(self.settings.common, job, self.scrape.folder_of(job))
+        refuse_unsupported_sections(self.settings.remote_write, self.settings.remote_read)
+        for one in self.settings.alerting.alertmanagers:
+            if one.unavailable():
+                keys = ", ".join(one.unavailable())
+                raise UnsupportedSettingsError(
+                    f"alerting.alertmanagers: {keys} not run by this version; use static_configs"
+                )
+
+    def remarks(self) -> list[str]:
+        """Sentences about settings that are accepted and change nothing here."""
+        remarks = unacted(self.settings.common, self.jobs)
+        if self.settings.tracing is not None:
+            remarks.append("tracing is accepted but no traces are sent by this version")
+        retention = self.settings.storage.tsdb.retention
+        if retention.size or retention.percentage:
+            remarks.append("storage.tsdb.retention.size and percentage have no effect on a store in memory")
+        return remarks
+
+    def with_rules(self, files: tuple[RuleFile, ...]) -> "Configuration":
+        """The same with more rule files."""
+        return replace(self, rule_files=(*self.rule_files, *files))
+
+
+def parse_configuration(text: str, path: Path, environment: Mapping[str, str]) -> Configuration:
+    """The configuration in a text that stands, or would stand, at `path`; raises `SettingsError`."""
+    folder = path.resolve().parent
+    settings = load(PrometheusSettings, text, str(path), environment)
+    jobs = [*settings.scrape_configs]
+    owners = {job.job_name: str(path) for job in jobs}
+    job_folders: dict[str, Path] = {}
+    for file in _files(settings.scrape_config_files, folder):
+        included = load_file(ScrapeConfigFile, file, environment).scrape_configs
+        try:
+            check_jobs(settings.common, included)
+        except FieldError as error:
+            raise SettingsError(str(file), None, str(error)) from None
+        for job in included:
+            if job.job_name in owners:
+                owner = owners[job.job_name]
+                raise SettingsError(str(file), None, f'job "{job.job_name}" stands in {owner} already: rename one')
+            owners[job.job_name] = str(file)
+            job_folders[job.job_name] = file.parent
+        jobs += included
+    return Configuration(settings, tuple(jobs), load_rule_files(settings.rule_files, folder), folder, job_folders)
+
+
+def load_configuration(path: Path, environment: Mapping[str, str]) -> Configuration:
+    """The configuration in a file; raises `SettingsError`."""
+    return parse_configuration(read_text(path), path, environment)
+
+
+def _files(patterns: tuple[str, ...], folder: Path) -> list[Path]:
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        absolute = str(folder / pattern)
+        names = sorted(glob.glob(absolute)) if glob.has_magic(absolute) else [absolute]  # noqa: PTH207 (absolute)
+        found.update(dict.fromkeys(map(Path, names)))
+    if len(found) > FILES_MAX:
+        raise SettingsError(str(folder), None, f"more than {FILES_MAX} scrape_config_files: narrow the patterns")
+    return list(found)

@@ -1,0 +1,138 @@
+"""What the process says of itself on pages and API: build, runtime, flags, configuration, readiness, telemetry."""
+
+import asyncio
+import os
+import platform
+import threading
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import nunchi
+from nunchi.kit.clock import Clock
+from nunchi.kit.durations import format_duration
+from nunchi.kit.settings import dump
+from nunchi.kit.telemetry import Telemetry
+from nunchi.server.flags import ServerFlags
+from nunchi.server.settings import Configuration
+from nunchi.web.contracts import BuildView, RuntimeView
+from nunchi.wire.exposition_text import format_telemetry
+
+
+class ServerStatus:
+    """Implements `web.contracts.StatusSource`. The server tells it of reloads and readiness."""
+
+    def __init__(self, flags: ServerFlags, clock: Clock, telemetry: Telemetry, host_name: str) -> None:
+        self._flags = flags
+        self._clock = clock
+        self._telemetry = telemetry
+        self._host_name = host_name
+        self._started_ms = clock.now_ms()
+        self._configuration: Configuration | None = None
+        self._configuration_ms = 0
+        self._is_reload_successful = True
+        self._not_ready_reason = "starting"
+        self._reload_successful = telemetry.gauge(
+            "prometheus_config_last_reload_successful", "Whether the latest reload of the configuration succeeded."
+        )
+        self._reload_time = telemetry.gauge(
+            "prometheus_config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."
+        )
+        telemetry.gauge("process_start_time_seconds", "When this process started.").set(self._started_ms / 1000)
+        telemetry.gauge("process_resident_memory_bytes", "Memory of this process.").observe_with(resident_bytes)
+        telemetry.gauge("process_cpu_seconds", "Processor time of this process.").observe_with(_cpu_seconds)
+        telemetry.gauge("process_open_fds", "Open files of this process.").observe_with(_open_files)
+        build = telemetry.gauge("nunchi_build_info", "Which program this is.", "version", "python_version")
+        build.set(1, nunchi.__version__, platform.python_version())
+
+    # What the server tells.
+
+    def become_ready(self) -> None:
+        """From now on queries are answered."""
+        self._not_ready_reason = ""
+
+    def begin_stop(self) -> None:
+        """From now on nobody should ask any more."""
+        self._not_ready_reason = "stopping"
+
+    def take_configuration(self, configuration: Configuration) -> None:
+        """Remember the configuration that is in force from now on."""
+        self._configuration = configuration
+        self._configuration_ms = self._clock.now_ms()
+        self._is_reload_successful = True
+        self._reload_successful.set(1)
+        self._reload_time.set(self._configuration_ms / 1000)
+
+    def refuse_configuration(self) -> None:
+        """A reload failed; what was in force stays."""
+        self._is_reload_successful = False
+        self._reload_successful.set(0)
+
+    # What the web asks.
+
+    def build(self) -> BuildView:
+        """See `StatusSource.build`."""
+        return BuildView(
+            version=nunchi.__version__,
+            revision=_revision(),
+            branch="",
+            build_user="",
+            build_date="",
+            python_version=platform.python_version(),
+        )
+
+    def runtime(self) -> RuntimeView:
+        """See `StatusSource.runtime`."""
+        return RuntimeView(
+            started_ms=self._started_ms,
+            working_directory=str(Path.cwd()),
+            hostname=self._host_name,
+            cores=os.cpu_count() or 1,
+            threads=threading.active_count(),
+            tasks=len(asyncio.all_tasks()),
+            memory_bytes=int(resident_bytes()),
+            is_reload_successful=self._is_reload_successful,
+            configuration_ms=self._configuration_ms,
+            storage_retention=format_duration(self._flags.storage_tsdb_retention_time_ms),
+        )
+
+    def flags(self) -> Mapping[str, str]:
+        """See `StatusSource.flags`."""
+        return self._flags.shown()
+
+    def configuration(self) -> str:
+        """See `StatusSource.configuration`."""
+        return dump(self._configuration.settings) if self._configuration else ""
+
+    def not_ready_reason(self) -> str:
+        """See `StatusSource.not_ready_reason`."""
+        return self._not_ready_reason
+
+    def metrics(self) -> bytes:
+        """See `StatusSource.metrics`."""
+        return format_telemetry(self._telemetry)
+
+
+def resident_bytes() -> float:
+    """Memory of this process that is in use and not a file's."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def _open_files() -> float:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (names alone are counted)
+
+
+def _revision() -> str:
+    """The commit that was installed, where the installation knows it."""
+    try:
+        text = distribution("nunchi").read_text("direct_url.json") or ""
+    except PackageNotFoundError:
+        return ""
+    _, found, rest = text.partition('"commit_id": "')
+    return rest.partition('"')[0] if found else ""

@@ -1,0 +1,90 @@
+"""`nunchi up`: a server that watches its own machine.
+
+The agent is an ordinary one that delivers over loopback; for its first minute it measures every second. The server scrapes
+itself. Both are added to whatever configuration there is.
+Invariant: the agent starts after the server answers, and stops before it.
+"""
+
+from dataclasses import replace
+from importlib import resources
+from urllib.parse import urlsplit
+
+from nunchi.agent.program import AgentProgram
+from nunchi.agent.settings import AgentSettings, ServerSettings
+from nunchi.agent.wiring import build_agent
+from nunchi.intake.discovery.static import StaticSettings
+from nunchi.intake.scrape.settings import JobSettings
+from nunchi.kit.durations import Duration
+from nunchi.kit.logs import logger
+from nunchi.kit.telemetry import Telemetry
+from nunchi.rules.files import parse_rule_file
+from nunchi.server.configuration import ConfigurationLoader
+from nunchi.server.flags import ServerFlags
+from nunchi.server.server import Server
+from nunchi.server.settings import Configuration
+from nunchi.server.wiring import build_server
+from nunchi.server.world import World
+
+OWN_JOB = "nunchi"
+OWN_INTERVAL = Duration(5_000)
+BURST = Duration(60_000)
+AGENT_FOLDER = "agent"
+
+
+class UpProgram:
+    """Implements `kit.program.Program`, and reloads."""
+
+    def __init__(self, flags: ServerFlags, world: World) -> None:
+        self._world = world
+        self._flags = flags
+        loader = ConfigurationLoader(flags.config_file, flags.alertmanager_config_file, world.environment)
+        self.server: Server = build_server(flags, loader, world, adjust=with_own_parts, own_instance=world.host_name)
+        self._agent: AgentProgram | None = None
+
+    async def start(self) -> None:
+        """Start the server, then the agent."""
+        await self.server.start()
+        try:
+            self._agent = self._build_agent(self.server.url)
+            await self._agent.start()
+        except BaseException:
+            await self.server.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop the agent, then the server."""
+        if self._agent is not None:
+            await self._agent.stop()
+        await self.server.stop()
+
+    async def reload(self) -> None:
+        """See `Server.reload`."""
+        await self.server.reload()
+
+    def _build_agent(self, url: str) -> AgentProgram:
+        world, log = self._world, logger("agent")
+        folder = (self._flags.storage_tsdb_path / AGENT_FOLDER).resolve()
+        settings = AgentSettings(
+            name=world.host_name, burst=BURST, server=ServerSettings(url=url), state_folder=str(folder)
+        )
+        agent = build_agent(
+            settings, world.clock, world.random, world.disk, Telemetry(), log, folder, world.environment
+        )
+        return AgentProgram(agent, world.clock, world.random, log)
+
+
+def with_own_parts(configuration: Configuration, url: str) -> Configuration:
+    """A configuration with the rules that ship, and with a job for this server itself where none has its name."""
+    text = (resources.files("nunchi.rules") / "defaults" / "host.yml").read_text(encoding="utf-8")
+    configuration = configuration.with_rules((parse_rule_file(text, "nunchi/host.yml"),))
+    if any(job.job_name == OWN_JOB for job in configuration.jobs):
+        return configuration
+    parts = urlsplit(url)
+    own = JobSettings(
+        job_name=OWN_JOB,
+        scrape_interval=OWN_INTERVAL,
+        scrape_timeout=OWN_INTERVAL,
+        metrics_path=f"{parts.path.rstrip('/')}/metrics",
+        static_configs=(StaticSettings(targets=(parts.netloc,)),),
+    )
+    return replace(configuration, jobs=(*configuration.jobs, own))
