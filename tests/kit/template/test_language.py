@@ -135,6 +135,11 @@ def test_fails_with_its_place(text, reason):
         '{{ $x := "0123456789abcdef" }}{{ range 40 }}{{ $x = print $x $x }}{{ end }}',
         '{{ $x := "0123456789abcdef" }}{{ range 15 }}{{ $x = print $x $x }}{{ end }}{{ printf "%[1]s%[1]s%[1]s" $x }}',
         '{{ $x := "0123456789abcdef" }}{{ range 14 }}{{ $x = print $x $x }}{{ end }}{{ reReplaceAll "." $x $x }}',
+        '{{ define "a" }}'
+        + "{{ if true }}" * 60
+        + '{{ template "a" }}'
+        + "{{ end }}" * 60
+        + '{{ end }}{{ template "a" }}',
         "{{ range 100000 }}0123456789abcdef0123456789abcdef{{ end }}",
     ],
 )

@@ -30,10 +30,6 @@ class _LoopEnd(Exception):  # noqa: N818 (a signal between statements, not an er
         self.is_break = is_break
 
 
-_BREAK = _LoopEnd(is_break=True)
-_CONTINUE = _LoopEnd(is_break=False)
-
-
 def render(
     templates: Mapping[str, nodes.Template],
     name: str,
@@ -93,7 +89,10 @@ class _Evaluator:
         self._template: nodes.Template
 
     def run(self, template: nodes.Template, data: object) -> str:
-        self._execute(template, data)
+        try:
+            self._execute(template, data)
+        except RecursionError:
+            raise self._error(template.body[0], "blocks and templates are nested too deep") from None
         return "".join(self._pieces)
 
     def _execute(self, template: nodes.Template, data: object) -> None:
@@ -130,9 +129,9 @@ class _Evaluator:
             case nodes.TemplateCall():
                 self._call_template(statement, dot, scope)
             case nodes.Break():
-                raise _BREAK
+                raise _LoopEnd(is_break=True)
             case nodes.Continue():
-                raise _CONTINUE
+                raise _LoopEnd(is_break=False)
 
     def _choose(self, branch: nodes.If | nodes.With, dot: object, scope: _Scope) -> None:
         mark = len(scope.names)
