@@ -87,6 +87,18 @@ def vectors() -> st.SearchStrategy[str]:
                 ranges(),
                 scalars(),
             ),
+            st.builds(
+                lambda name, selector, window, extension: f"{name}({_windowed(selector, window)} {extension})",
+                st.sampled_from(["rate", "increase", "delta"]),
+                selectors(),
+                ranges(),
+                st.sampled_from(["anchored", "smoothed"]),
+            ),
+            st.builds(
+                lambda name, window: f"{name}(b[{window}] anchored)", st.sampled_from(["changes", "resets"]), ranges()
+            ),
+            st.builds(lambda selector: f"{selector} smoothed", selectors()),
+            st.builds(lambda vector: f"info({vector}, {{__name__='b', y=~'.*'}})", inner),
             st.builds(lambda vector, window: f"predict_linear({_windowed(vector, window)}, 60)", inner, ranges()),
             st.builds(lambda name, by, vector: f"{name} {by}({vector})", st.sampled_from(FOLDS), _grouping(), inner),
             st.builds(

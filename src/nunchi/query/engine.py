@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nunchi.kit.telemetry import Telemetry
 from nunchi.query.errors import ExecutionError
-from nunchi.query.kernels import windows
+from nunchi.query.kernels import instant
 from nunchi.query.limits import Budget, Limits
 from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
@@ -226,7 +226,7 @@ def _samples(window: plan.RangeSelect | plan.Subquery, scope: Scope) -> Samples:
     counts = np.zeros(len(labels), np.int64)
     pieces: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
     for tile, _ in source.tiles():
-        held, times, values = windows.gather(
+        held, times, values = instant.gather(
             tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets,
             end_ms - source.range_ms, end_ms,
         )  # fmt: skip

@@ -3,19 +3,6 @@ from numpy.typing import NDArray
 
 FUNCTIONS: dict[str, int]
 
-def select_instant(
-    vector_of: NDArray[int32],
-    vectors: NDArray[int64],
-    vector_offsets: NDArray[int64],
-    cells: NDArray[float64],
-    offsets: NDArray[int64],
-    rows: NDArray[int64],
-    references: NDArray[int64],
-    lookback_ms: int,
-    want_times: bool,
-    values: NDArray[float64],
-    present: NDArray[uint8],
-) -> int: ...
 def evaluate(
     code: int,
     vector_of: NDArray[int32],
@@ -32,12 +19,3 @@ def evaluate(
     values: NDArray[float64],
     present: NDArray[uint8],
 ) -> int: ...
-def gather(
-    vector_of: NDArray[int32],
-    vectors: NDArray[int64],
-    vector_offsets: NDArray[int64],
-    cells: NDArray[float64],
-    offsets: NDArray[int64],
-    start_ms: int,
-    end_ms: int,
-) -> tuple[NDArray[int64], NDArray[int64], NDArray[float64]]: ...

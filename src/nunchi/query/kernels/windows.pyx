@@ -1,4 +1,4 @@
-"""Windows over tiles: instant selection with lookback, and every function of a range that needs only its floats.
+"""Windows over tiles: every function of a range that needs only its floats.
 
 One call evaluates some rows of a tile at all steps. The borders of the windows are computed once per timestamp vector. A
 window is left-open: (reference - width, reference]. Cells without a
@@ -6,22 +6,13 @@ value and staleness markers are told by their bits and are no samples. Formulas 
 Prometheus's, so that results are equal to the bit.
 """
 
-from libc.math cimport fabs, floor, isinf, isnan, sqrt, NAN, INFINITY
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.math cimport fabs, isinf, isnan, sqrt, NAN
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 from libcpp.vector cimport vector
 
-import numpy as np
-
+from nunchi.query.kernels.borders cimport BorderCache, Samples
 from nunchi.query.kernels.exact cimport add, quantile_of
-
-cdef uint64_t STALE_BITS = 0x7FF0000000000002
-cdef uint64_t ABSENT_BITS = 0x7FF80000AB5E2701
-
-
-# Up to here the borders of all vectors of a tile are kept (steps x vectors).
-cdef Py_ssize_t BORDERS_MAX = 1 << 20
-
 
 cdef struct Window:
     const int64_t* times
@@ -40,17 +31,6 @@ cdef struct Window:
 
 
 ctypedef bint (*Function)(Window* window, double* result) noexcept nogil
-
-
-cdef inline uint64_t bits_of(const double* value) noexcept nogil:
-    cdef uint64_t bits
-    memcpy(&bits, value, 8)
-    return bits
-
-
-cdef inline bint is_sample(const double* value) noexcept nogil:
-    cdef uint64_t bits = bits_of(value)
-    return bits != STALE_BITS and bits != ABSENT_BITS
 
 
 # --- counters and gauges -------------------------------------------------------------------------------------------
@@ -360,81 +340,25 @@ FUNCTIONS = {
 }
 
 
-cdef struct Borders:
-    const int64_t* times   # of the vector at hand
-    const int32_t* low     # per step the first sample after reference - width
-    const int32_t* high    # per step the first sample after reference
+cdef void count_falls(Samples* samples, vector[int32_t]& falls) noexcept nogil:
+    """How often the value fell up to each sample."""
+    cdef int64_t i
+    falls.resize(samples.count + 1)
+    falls[0] = 0
+    for i in range(1, samples.count):
+        falls[i] = falls[i - 1] + (samples.values[i] < samples.values[i - 1])
 
 
-cdef cppclass BorderCache:
-    """The borders of every vector that was asked for, or of the last one where all would take too much room."""
-
-    vector[int32_t] low, high
-    vector[int32_t] owner
-
-    void open(Py_ssize_t vectors, Py_ssize_t steps) noexcept nogil:
-        cdef Py_ssize_t slots = vectors if vectors * steps <= BORDERS_MAX else 1
-        this.low.resize(slots * steps + 1)
-        this.high.resize(slots * steps + 1)
-        this.owner.assign(slots, -1)
-
-    void find(
-        int32_t wanted, const int64_t[::1] vectors, const int64_t[::1] vector_offsets, const int64_t[::1] references,
-        int64_t width_ms, Borders* found,
-    ) noexcept nogil:
-        """References ascend, so one walk over the timestamps finds all."""
-        cdef Py_ssize_t slot = wanted if this.owner.size() > 1 else 0
-        cdef Py_ssize_t steps = references.shape[0], step, i = 0, j = 0
-        cdef Py_ssize_t count = vector_offsets[wanted + 1] - vector_offsets[wanted]
-        cdef const int64_t* times = &vectors[0] + vector_offsets[wanted]
-        found.times = times
-        found.low = this.low.data() + slot * steps
-        found.high = this.high.data() + slot * steps
-        if this.owner[slot] == wanted:
-            return
-        this.owner[slot] = wanted
-        for step in range(steps):
-            while j < count and times[j] <= references[step]:
-                j += 1
-            while i < j and times[i] <= references[step] - width_ms:
-                i += 1
-            this.low[slot * steps + step] = i
-            this.high[slot * steps + step] = j
-
-
-def select_instant(
-    const int32_t[::1] vector_of, const int64_t[::1] vectors, const int64_t[::1] vector_offsets,
-    const double[::1] cells, const int64_t[::1] offsets, const int64_t[::1] rows,
-    const int64_t[::1] references, int64_t lookback_ms, bint want_times,
-    double[:, ::1] values, uint8_t[:, ::1] present,
-):
-    """Per row and step the newest sample in (reference - lookback, reference], or nothing where that is a staleness marker.
-
-    Fills `values` (the sample, or with `want_times` its time in seconds) and `present`; returns samples found.
-    """
-    cdef Py_ssize_t steps = references.shape[0], r, s, i, row
-    cdef int64_t found = 0
-    cdef BorderCache cache
-    cdef Borders at
-    cdef const double* data
-    with nogil:
-        cache.open(vector_offsets.shape[0] - 1, steps)
-        for r in range(rows.shape[0]):
-            row = rows[r]
-            cache.find(vector_of[row], vectors, vector_offsets, references, lookback_ms, &at)
-            data = &cells[0] + offsets[row]
-            for s in range(steps):
-                i = at.high[s] - 1
-                while i >= at.low[s] and bits_of(data + i) == ABSENT_BITS:
-                    i -= 1
-                if i < at.low[s] or bits_of(data + i) == STALE_BITS:
-                    values[r, s] = 0
-                    present[r, s] = 0
-                    continue
-                values[r, s] = <double>at.times[i] / 1000 if want_times else data[i]
-                present[r, s] = 1
-                found += 1
-    return found
+cdef void count_turns(Samples* samples, vector[int32_t]& turns) noexcept nogil:
+    """How often the value changed up to each sample; NaN after NaN is no change."""
+    cdef int64_t i
+    turns.resize(samples.count + 1)
+    turns[0] = 0
+    for i in range(1, samples.count):
+        turns[i] = turns[i - 1] + (
+            samples.values[i] != samples.values[i - 1]
+            and not (isnan(samples.values[i]) and isnan(samples.values[i - 1]))
+        )
 
 
 def evaluate(
@@ -449,68 +373,36 @@ def evaluate(
     `first` and `second` are the function's scalar parameters per step, `now` the times of evaluation. Fills `values` and
     `present`; returns the number of samples that the windows held.
     """
-    cdef Py_ssize_t steps = references.shape[0], r, s, i, row, count, kept
+    cdef Py_ssize_t steps = references.shape[0], r, s, i, row
     cdef int64_t held = 0
-    cdef BorderCache cache
-    cdef Borders at
-    cdef vector[int64_t] times_kept
-    cdef vector[double] values_kept, scratch
-    cdef vector[int32_t] before, falls, turns
-    cdef const double* data
+    cdef BorderCache borders
+    cdef Samples samples
+    cdef vector[double] scratch
+    cdef vector[int32_t] falls, turns
     cdef Function function = functions[code]
     cdef Window window
-    cdef bint is_dense, needs_falls = code <= 1 or code == 6, needs_turns = code == 5
+    cdef bint needs_falls = code <= 1 or code == 6, needs_turns = code == 5
     with nogil:
-        cache.open(vector_offsets.shape[0] - 1, steps)
+        borders.open(&vectors[0], &vector_offsets[0], vector_offsets.shape[0] - 1, &references[0], steps, range_ms)
         window.range_seconds = <double>range_ms / 1000
         for r in range(rows.shape[0]):
             row = rows[r]
-            cache.find(vector_of[row], vectors, vector_offsets, references, range_ms, &at)
-            data = &cells[0] + offsets[row]
-            count = offsets[row + 1] - offsets[row]
-            if <Py_ssize_t>scratch.size() < count + 1:
-                scratch.resize(count + 1)
+            borders.find(vector_of[row])
+            samples.load(borders.times, &cells[0] + offsets[row], offsets[row + 1] - offsets[row])
+            window.times = samples.times
+            window.values = samples.values
+            if <int64_t>scratch.size() <= samples.count:
+                scratch.resize(samples.count + 1)
                 window.scratch = scratch.data()
-            is_dense = True
-            for i in range(count):
-                if not is_sample(data + i):
-                    is_dense = False
-                    break
-            window.times = at.times
-            window.values = data
-            if not is_dense:
-                times_kept.resize(count)
-                values_kept.resize(count)
-                before.resize(count + 1)
-                kept = 0
-                for i in range(count):
-                    before[i] = kept
-                    if is_sample(data + i):
-                        times_kept[kept] = at.times[i]
-                        values_kept[kept] = data[i]
-                        kept += 1
-                before[count] = kept
-                window.times = times_kept.data()
-                window.values = values_kept.data()
-                count = kept
             if needs_falls:
-                falls.resize(count + 1)
-                falls[0] = 0
-                for i in range(1, count):
-                    falls[i] = falls[i - 1] + (window.values[i] < window.values[i - 1])
+                count_falls(&samples, falls)
                 window.falls = falls.data()
             if needs_turns:
-                turns.resize(count + 1)
-                turns[0] = 0
-                for i in range(1, count):
-                    turns[i] = turns[i - 1] + (
-                        window.values[i] != window.values[i - 1]
-                        and not (isnan(window.values[i]) and isnan(window.values[i - 1]))
-                    )
+                count_turns(&samples, turns)
                 window.turns = turns.data()
             for s in range(steps):
-                window.begin = at.low[s] if is_dense else before[at.low[s]]
-                window.end = at.high[s] if is_dense else before[at.high[s]]
+                window.begin = samples.place(borders.low[s])
+                window.end = samples.place(borders.high[s])
                 values[r, s] = 0
                 if window.begin >= window.end:
                     present[r, s] = 0
@@ -523,29 +415,3 @@ def evaluate(
                 present[r, s] = function(&window, &values[r, s])
                 held += window.end - window.begin
     return held
-
-
-def gather(
-    const int32_t[::1] vector_of, const int64_t[::1] vectors, const int64_t[::1] vector_offsets,
-    const double[::1] cells, const int64_t[::1] offsets, int64_t start_ms, int64_t end_ms,
-):
-    """The samples of every row of a tile in (start, end]: counts int64[rows], times int64[...], values float64[...]."""
-    cdef Py_ssize_t n = vector_of.shape[0], r, i, begin
-    cdef int64_t at = 0, before
-    counts = np.zeros(n, np.int64)
-    times_out = np.empty(cells.shape[0], np.int64)
-    values_out = np.empty(cells.shape[0], np.float64)
-    cdef int64_t[::1] counts_view = counts
-    cdef int64_t[::1] times_view = times_out
-    cdef double[::1] values_view = values_out
-    with nogil:
-        for r in range(n):
-            before = at
-            begin = vector_offsets[vector_of[r]]
-            for i in range(offsets[r + 1] - offsets[r]):
-                if start_ms < vectors[begin + i] <= end_ms and is_sample(&cells[offsets[r] + i]):
-                    times_view[at] = vectors[begin + i]
-                    values_view[at] = cells[offsets[r] + i]
-                    at += 1
-            counts_view[r] = at - before
-    return counts, times_out[:at].copy(), values_out[:at].copy()

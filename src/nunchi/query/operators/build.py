@@ -6,6 +6,7 @@ from nunchi.query.operators.aggregate import Fold
 from nunchi.query.operators.classic_histograms import BucketFunction
 from nunchi.query.operators.duplicates import Unique
 from nunchi.query.operators.elementwise import Elementwise, VectorOf, VectorScalar
+from nunchi.query.operators.info import Info
 from nunchi.query.operators.join import Join
 from nunchi.query.operators.label_functions import LabelJoin, LabelReplace
 from nunchi.query.operators.once import Invariant, Nothing, Shared
@@ -75,6 +76,8 @@ def build(node: plan.PlanNode, scope: Scope) -> VectorOperator:
         case plan.BucketFunction():
             parameters = [evaluate_scalar(parameter, scope, build) for parameter in node.parameters]
             return Unique(scope, BucketFunction(scope, node, build(node.child, scope), parameters))
+        case plan.Info():
+            return Unique(scope, Info(scope, node, build(node.child, scope), build(node.select, scope)))
         case plan.Invariant():
             if scope.steps == 1:
                 return build(node.child, scope)

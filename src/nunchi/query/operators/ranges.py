@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable
-from nunchi.query.kernels import windows
+from nunchi.query.kernels import extended, windows
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_drops, series_slices
 from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
 from nunchi.query.operators.select import Reader, reference_times
 from nunchi.query.plan import nodes as plan
+from nunchi.query.syntax.nodes import Extension
 from nunchi.storage.contracts import SelectHints, Tile
 
 KEEPS_NAME = frozenset(("last_over_time", "first_over_time", "absent_over_time"))
@@ -43,8 +44,10 @@ class StoredWindows:
     """The windows of a range selector."""
 
     def __init__(self, scope: Scope, node: plan.RangeSelect, function: str) -> None:
-        hints = SelectHints(function, scope.context.step_ms, node.range_ms)
-        self._reader = Reader(scope, node, node.range_ms, hints)
+        lookback_ms = scope.context.lookback_ms if node.extension else 0
+        ahead_ms = lookback_ms if node.extension is Extension.SMOOTHED else 0
+        hints = SelectHints("" if node.extension else function, scope.context.step_ms, node.range_ms)
+        self._reader = Reader(scope, node, node.range_ms + lookback_ms, hints, ahead_ms)
         self.references = self._reader.references
         self.range_ms = node.range_ms
 
@@ -127,18 +130,13 @@ class RangeFunction:
         """See `VectorOperator.batches`."""
         scope, source = self._scope, self._source
         context, steps = scope.context, scope.steps
-        code = windows.FUNCTIONS[self._node.name]
         suspects = self._suspect_names()
         for tile, drop_name in source.tiles():
             for rows in series_slices(len(tile.series), scope.rows_per_batch()):
                 values = np.empty((len(rows), steps))
                 present = np.empty((len(rows), steps), np.bool_)
                 with context.budget.give_way():
-                    held = windows.evaluate(
-                        code, tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets, rows,
-                        source.references, scope.times, source.range_ms, self._first, self._second,
-                        values, present.view(np.uint8),
-                    )  # fmt: skip
+                    held = self._evaluate(tile, rows, values, present.view(np.uint8))
                 context.budget.tick(held)
                 series = tile.series[rows]
                 if suspects is not None:
@@ -149,6 +147,22 @@ class RangeFunction:
                 if self._drops_name and context.delays_names:
                     drops = np.ones(len(rows), np.bool_)
                 yield Batch(series, values, present, any_drops(drops))
+
+    def _evaluate(
+        self, tile: Tile, rows: NDArray[np.int64], values: NDArray[np.float64], present: NDArray[np.uint8]
+    ) -> int:
+        name, window, source = self._node.name, self._node.window, self._source
+        cells = (tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets, rows)
+        if isinstance(window, plan.RangeSelect) and window.extension is not None:
+            code, is_smoothed = extended.FUNCTIONS[name], window.extension is Extension.SMOOTHED
+            lookback_ms = self._scope.context.lookback_ms
+            return extended.evaluate(
+                code, is_smoothed, *cells, source.references, source.range_ms, lookback_ms, values, present
+            )
+        return windows.evaluate(
+            windows.FUNCTIONS[name], *cells, source.references, self._scope.times, source.range_ms,
+            self._first, self._second, values, present,
+        )  # fmt: skip
 
     def _suspect_names(self) -> NDArray[np.int32] | None:
         """int32[series]: the metric name where it is no counter's, else 0; None where there is no such series."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.kernels import windows
+from nunchi.query.kernels import extended, instant
 from nunchi.query.operators.operator import Batch, Scope, series_slices
 from nunchi.query.plan import nodes as plan
 from nunchi.query.syntax.nodes import At, Edge
@@ -26,12 +26,18 @@ class Reader:
     """Opens a selection when its series are first asked for, and reads it tile by tile."""
 
     def __init__(
-        self, scope: Scope, select: plan.InstantSelect | plan.RangeSelect, width_ms: int, hints: SelectHints
+        self,
+        scope: Scope,
+        select: plan.InstantSelect | plan.RangeSelect,
+        width_ms: int,
+        hints: SelectHints,
+        ahead_ms: int = 0,
     ) -> None:
         self.references = reference_times(scope, select.at, select.offset_ms)
         self._scope = scope
         self._select = select
         self._width_ms = width_ms
+        self._ahead_ms = ahead_ms
         self._hints = hints
         self._selection: Selection | None = None
         self._labels: LabelTable | None = None
@@ -39,7 +45,7 @@ class Reader:
     def _opened(self) -> Selection:
         if self._selection is None:
             context = self._scope.context
-            start_ms, end_ms = int(self.references[0]) - self._width_ms + 1, int(self.references[-1])
+            start_ms, end_ms = int(self.references[0]) - self._width_ms + 1, int(self.references[-1]) + self._ahead_ms
             self._selection = context.querier.select(self._select.matchers, start_ms, end_ms, self._hints)
             context.budget.check_series(len(self._selection.labels))
         return self._selection
@@ -61,13 +67,14 @@ class Reader:
 
 
 class InstantSelect:
-    """An instant selector, or the times of what it finds."""
+    """An instant selector: its values, the times of what it finds, or `smoothed` values between samples."""
 
     def __init__(self, scope: Scope, node: plan.InstantSelect) -> None:
         self._scope = scope
         self._node = node
+        lookback_ms = scope.context.lookback_ms
         hints = SelectHints("timestamp" if node.wants_times else "", scope.context.step_ms)
-        self._reader = Reader(scope, node, scope.context.lookback_ms, hints)
+        self._reader = Reader(scope, node, lookback_ms, hints, lookback_ms if node.extension else 0)
 
     def series(self) -> LabelTable:
         """See `VectorOperator.series`."""
@@ -75,17 +82,21 @@ class InstantSelect:
 
     def batches(self) -> Iterator[Batch]:
         """See `VectorOperator.batches`."""
-        scope = self._scope
-        context, steps = scope.context, scope.steps
-        references = self._reader.references
+        scope, budget = self._scope, self._scope.context.budget
         for tile in self._reader.tiles():
             for rows in series_slices(len(tile.series), scope.rows_per_batch()):
-                values = np.empty((len(rows), steps))
-                present = np.empty((len(rows), steps), np.bool_)
-                with context.budget.give_way():
-                    found = windows.select_instant(
-                        tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets, rows,
-                        references, context.lookback_ms, self._node.wants_times, values, present.view(np.uint8),
-                    )  # fmt: skip
-                context.budget.tick(found)
+                values = np.empty((len(rows), scope.steps))
+                present = np.empty((len(rows), scope.steps), np.bool_)
+                with budget.give_way():
+                    found = self._select(tile, rows, values, present.view(np.uint8))
+                budget.tick(found)
                 yield Batch(tile.series[rows], values, present)
+
+    def _select(
+        self, tile: Tile, rows: NDArray[np.int64], values: NDArray[np.float64], present: NDArray[np.uint8]
+    ) -> int:
+        cells = (tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets, rows)
+        references, lookback_ms = self._reader.references, self._scope.context.lookback_ms
+        if self._node.extension is not None:
+            return extended.select_smoothed(*cells, references, lookback_ms, values, present)
+        return instant.select_instant(*cells, references, lookback_ms, self._node.wants_times, values, present)

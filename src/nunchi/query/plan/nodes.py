@@ -224,6 +224,17 @@ class BucketFunction:
     position: int = field(default=NOWHERE, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Info:
+    """`info(child, {matchers})`; `select` finds the info series."""
+
+    child: "VectorNode"
+    select: InstantSelect
+    name_matchers: tuple[Matcher, ...]
+    data_matchers: tuple[Matcher, ...]
+    position: int = field(default=NOWHERE, compare=False)
+
+
 # --- what rewrites add -----------------------------------------------------------------------------------------------
 
 
@@ -258,6 +269,7 @@ VectorNode: TypeAlias = (
     | Sort
     | Absent
     | BucketFunction
+    | Info
     | Invariant
     | Shared
 )
@@ -281,6 +293,7 @@ NODES: tuple[type, ...] = (
     Sort,
     Absent,
     BucketFunction,
+    Info,
     Invariant,
     Shared,
 )

@@ -1,7 +1,7 @@
 """Syntax to plan: brackets go, defaults come, and what this engine does not evaluate is refused, before anything is read."""
 
 from nunchi.model.labels import METRIC_NAME
-from nunchi.model.matchers import MatchOperator, RegexError, compile_regex
+from nunchi.model.matchers import Matcher, MatchOperator, RegexError, compile_regex
 from nunchi.query.errors import ExecutionError, Unsupported
 from nunchi.query.plan import nodes as plan
 from nunchi.query.syntax import nodes as syntax
@@ -14,7 +14,6 @@ QUERY_TIMES = frozenset(("time", "start", "end", "range", "step"))
 PI = 3.141592653589793
 
 UNSUPPORTED = {
-    "info": "joining labels of info series",
     "start_timestamp": "start timestamps are not stored",
     **{f"histogram_{name}": "native histograms are not stored" for name in ("avg", "count", "stddev", "stdvar", "sum")},
 }
@@ -26,7 +25,10 @@ def translate(node: syntax.Node) -> plan.PlanNode | syntax.StringLiteral:
     if isinstance(node, syntax.StringLiteral):
         return node
     if isinstance(node, syntax.MatrixSelector | syntax.Subquery):
-        return _window(node)
+        window = _window(node)
+        if isinstance(window, plan.RangeSelect) and window.extension is not None:
+            raise Unsupported(f"{window.extension.value} on a range without a function")
+        return window
     return _scalar(node) if node.value_type is ValueType.SCALAR else _vector(node)
 
 
@@ -80,8 +82,8 @@ def _vector(node: syntax.Node) -> plan.VectorNode:
         case syntax.Parenthesis():
             return _vector(node.expression)
         case syntax.VectorSelector():
-            if node.extension is not None:
-                raise Unsupported(f"{node.extension.value} on an instant selector")
+            if node.extension is syntax.Extension.ANCHORED:
+                raise Unsupported("anchored on an instant selector", "use it on a range")
             return plan.InstantSelect(node.matchers, node.offset_ms, node.at, node.extension, position=position)
         case syntax.Unary():
             inner = _vector(node.expression)
@@ -128,6 +130,8 @@ def _call(node: syntax.Call) -> plan.VectorNode:
     name, arguments, position = node.function.name, node.arguments, node.span.start
     if name in UNSUPPORTED:
         raise Unsupported(f"the function {name}", UNSUPPORTED[name])
+    if name == "info":
+        return _info(arguments, position)
     if name == "vector":
         return plan.VectorOf(_scalar(arguments[0]), position)
     if name == "timestamp":
@@ -158,8 +162,6 @@ def _call(node: syntax.Call) -> plan.VectorNode:
 
 def _range_function(name: str, arguments: tuple[syntax.Node, ...], at: int, position: int) -> plan.VectorNode:
     window = _window(arguments[at])
-    if isinstance(window, plan.RangeSelect) and window.extension is not None:
-        raise Unsupported(f"the {window.extension.value} modifier")
     scalars = tuple(_scalar(argument) for i, argument in enumerate(arguments) if i != at)
     return plan.RangeFunction(name, window, scalars, position)
 
@@ -180,6 +182,34 @@ def _absent(name: str, argument: syntax.Node, position: int) -> plan.VectorNode:
                 labels.pop(matcher.name, None)
     child = _vector(node) if name == "absent" else _range_function("absent_over_time", (node,), 0, position)
     return plan.Absent(child, tuple(sorted((k, v) for k, v in labels.items() if v)), position)
+
+
+def _info(arguments: tuple[syntax.Node, ...], position: int) -> plan.VectorNode:
+    refinement = syntax.unwrap(arguments[1]) if len(arguments) > 1 else None
+    matchers = refinement.matchers if isinstance(refinement, syntax.VectorSelector) else ()
+    names = tuple(filter(syntax.is_name_matcher, matchers)) or (
+        Matcher(METRIC_NAME, MatchOperator.EQUAL, "target_info"),
+    )
+    data = tuple(matcher for matcher in matchers if not syntax.is_name_matcher(matcher))
+    selected = (*names, *data)
+    if all(matcher.is_negative for matcher in names):
+        selected = (*selected, Matcher(METRIC_NAME, MatchOperator.REGEX, ".+_info"))
+    at, offset_ms = _first_selected_time(arguments[0]) or (None, 0)
+    select = plan.InstantSelect(selected, offset_ms, at, wants_times=True, position=position)
+    return plan.Info(_vector(arguments[0]), select, names, data, position)
+
+
+def _first_selected_time(node: syntax.Node) -> tuple[syntax.At | None, int] | None:
+    """When the first selector below a node reads: pinned time and offset, those of subqueries around it included."""
+    if isinstance(node, syntax.VectorSelector):
+        return node.at, node.offset_ms
+    for child in syntax.children(node):
+        found = _first_selected_time(child)
+        if found is not None and isinstance(node, syntax.Subquery) and found[0] is None:
+            return node.at, node.offset_ms + found[1]
+        if found is not None:
+            return found
+    return None
 
 
 def _label_function(name: str, arguments: tuple[syntax.Node, ...], position: int) -> plan.VectorNode:
