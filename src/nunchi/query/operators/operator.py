@@ -131,6 +131,8 @@ class Block:
 
 def collect(operator: VectorOperator, scope: Scope) -> Block:
     """All batches of an operator, dense. What it takes is asked of the budget first."""
+    if isinstance(operator, Kept):
+        return operator.block()
     labels = operator.series()
     count, steps = len(labels), scope.steps
     scope.context.budget.hold(count, steps)
