@@ -40,7 +40,7 @@ def extensions() -> list[Extension]:
         "initializedcheck": False,
         "freethreading_compatible": False,
     }
-    return cythonize(kernels(), compiler_directives=directives, nthreads=0, build_dir="build/cython")
+    return cythonize(kernels(), compiler_directives=directives, nthreads=CORES, build_dir="build/cython")
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": ParallelBuild})
