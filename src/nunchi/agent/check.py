@@ -28,6 +28,7 @@ class Check(ABC):
     name: ClassVar[str]
     job: ClassVar[str] = "node"
     settings_type: ClassVar[type[CheckSettings]] = CheckSettings
+    is_default: ClassVar[bool] = True  # whether it runs without being mentioned in the settings
 
     def __init__(self, settings: CheckSettings) -> None:
         self.settings = settings

@@ -4,6 +4,7 @@ Invariant: an emission belongs to the one thread that runs the check until the r
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from nunchi.model.metadata import MetricType
 
@@ -11,14 +12,17 @@ LabelPairs = tuple[tuple[str, str], ...]
 Sample = tuple[str, LabelPairs, float]
 
 SAMPLES_MAX = 20_000
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Emission:
     """Takes samples from a check. More than `samples_max` are dropped and counted in `dropped`."""
 
-    __slots__ = ("dropped", "samples", "samples_max", "types")
+    __slots__ = ("_labels", "dropped", "samples", "samples_max", "types")
 
-    def __init__(self, samples_max: int = SAMPLES_MAX) -> None:
+    def __init__(self, samples_max: int = SAMPLES_MAX, labels: Mapping[str, str] = NO_LABELS) -> None:
+        """`labels` are added to every sample that has none of the name."""
+        self._labels = labels
         self.samples: list[Sample] = []
         self.types: dict[str, MetricType] = {}
         self.samples_max = samples_max
@@ -38,8 +42,14 @@ class Emission:
 
     def add(self, type_: MetricType, name: str, value: float, labels: Mapping[str, str]) -> None:
         """One sample, its type by parameter."""
+        self.types[name] = type_
+        self.sample(name, value, labels)
+
+    def sample(self, name: str, value: float, labels: Mapping[str, str] = NO_LABELS) -> None:
+        """One sample of a family whose type stands under another name in `types`: a histogram's bucket, a summary's sum."""
         if len(self.samples) >= self.samples_max:
             self.dropped += 1
             return
-        self.types[name] = type_
+        if self._labels:
+            labels = {**self._labels, **labels}
         self.samples.append((name, tuple(labels.items()), float(value)))

@@ -175,7 +175,7 @@ class Schedule:
                 return outstanding
             self._telemetry.overruns.add(1, instance.name)
             return None
-        emission, now = Emission(), self._clock.monotonic()
+        emission, now = Emission(labels=instance.check.settings.labels), self._clock.monotonic()
         context = Context(emission, self._clock, self._root, self._log, instance.deadline_seconds)
         run = Run(emission, now, now + instance.deadline_seconds)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     ChecksSettings = msgspec.defstruct(
         "ChecksSettings",
-        [(check.name, check.settings_type, check.settings_type()) for check in CHECKS],
+        [(check.name, check.settings_type, check.settings_type(enabled=check.is_default)) for check in CHECKS],
         frozen=True,
         forbid_unknown_fields=True,
         kw_only=True,
