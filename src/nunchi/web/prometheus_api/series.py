@@ -13,7 +13,7 @@ from nunchi.web.prometheus_api.reading import Reading
 from nunchi.web.prometheus_api.selectors import read_selectors
 
 TRUNCATED = "results truncated due to limit"
-NamesOf = Callable[[Querier, tuple[Matcher, ...], int, int], list[str]]
+NamesOf = Callable[[Querier, tuple[Matcher, ...], int, int, int], list[str]]
 
 
 class SeriesEndpoints:
@@ -37,7 +37,7 @@ class SeriesEndpoints:
         limit = parameters.count("limit")
         start_ms, end_ms = _range(parameters)
         selectors = read_selectors(parameters, needed=True)
-        labels = await self._reading.read(lambda querier: _series(querier, selectors, start_ms, end_ms))
+        labels = await self._reading.read(lambda querier: _series(querier, selectors, start_ms, end_ms, _enough(limit)))
         return _limited([dict(each) for each in labels], limit)
 
     async def label_names(self, parameters: Parameters) -> Answer:
@@ -48,8 +48,8 @@ class SeriesEndpoints:
         """Values of the label that the path names; `U__` begins a name in escaped form."""
         name = unescape_name(parameters.path["name"])
 
-        def values(querier: Querier, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> list[str]:
-            return querier.label_values(name, matchers, start_ms, end_ms)
+        def values(querier: Querier, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int, most: int) -> list[str]:
+            return querier.label_values(name, matchers, start_ms, end_ms, most)
 
         return await self._names(parameters, values)
 
@@ -72,9 +72,10 @@ class SeriesEndpoints:
         limit = parameters.count("limit")
         start_ms, end_ms = _range(parameters)
         selectors = read_selectors(parameters, needed=False) or [()]
+        most = _enough(limit)
 
         def read(querier: Querier) -> list[str]:
-            found = {name for matchers in selectors for name in names_of(querier, matchers, start_ms, end_ms)}
+            found = {name for matchers in selectors for name in names_of(querier, matchers, start_ms, end_ms, most)}
             return sorted(found)
 
         return _limited(await self._reading.read(read), limit)
@@ -84,16 +85,25 @@ def _range(parameters: Parameters) -> tuple[int, int]:
     return parameters.time_ms("start", TIME_MS_MIN), parameters.time_ms("end", TIME_MS_MAX)
 
 
-def _label_names(querier: Querier, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> list[str]:
-    return querier.label_names(matchers, start_ms, end_ms)
+def _enough(limit: int) -> int:
+    """How many must be read to know the first `limit` and whether there are more; 0 is all."""
+    return limit + 1 if limit else 0
 
 
-def _series(querier: Querier, selectors: Iterable[tuple[Matcher, ...]], start_ms: int, end_ms: int) -> list[Labels]:
+def _label_names(querier: Querier, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int, most: int) -> list[str]:
+    return querier.label_names(matchers, start_ms, end_ms, most)
+
+
+def _series(
+    querier: Querier, selectors: Iterable[tuple[Matcher, ...]], start_ms: int, end_ms: int, most: int
+) -> list[Labels]:
+    """The first `most` label sets of the union; selections are sorted, so the first of each hold the first of all."""
     found: set[Labels] = set()
     for matchers in selectors:
         selection = querier.select(matchers, start_ms, end_ms)
         try:
-            found.update(selection.labels.labels(series) for series in range(len(selection.labels)))
+            count = min(len(selection.labels), most) if most else len(selection.labels)
+            found.update(selection.labels.labels(series) for series in range(count))
         finally:
             selection.close()
     return sorted(found)

@@ -63,13 +63,10 @@ export function Editor({ value, onChange, onRun, isInvalid }) {
     const start = caret - list.word.length;
     const rest = input.current.value.slice(caret);
     const inserted = text + (rest.startsWith(after) ? "" : after);
-    const next = input.current.value.slice(0, start) + inserted + rest;
+    input.current.setRangeText(inserted, start, caret, "end"); // at once: the next key may come before the next drawing
     close();
-    onChange(next);
-    requestAnimationFrame(() => {
-      input.current.focus();
-      input.current.setSelectionRange(start + inserted.length, start + inserted.length);
-    });
+    onChange(input.current.value);
+    input.current.focus();
   }
 
   function recall(direction) {

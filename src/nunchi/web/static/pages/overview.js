@@ -11,7 +11,7 @@ import { html, memory, useMemo, useState } from "../view.js";
 const REFRESH_SECONDS = 5;
 const WINDOW_SECONDS_MIN = 60;
 const IRATE_STEP_MAX = 10;
-const YOUNG_SECONDS = [120, 300, 600];
+const YOUNG_SECONDS = [60, 120, 300, 600];
 const ALERTS_SHOWN_MAX = 6;
 
 const plural = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
