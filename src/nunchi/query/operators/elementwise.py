@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nunchi.model.symbols import LabelTable
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator
-from nunchi.query.plan.arithmetic import ARITHMETIC, COMPARISONS
+from nunchi.query.plan.arithmetic import ARITHMETIC, COMPARISONS, greater_of, lesser_of
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -51,11 +51,21 @@ def _round(values: Floats, to_nearest: Floats) -> Floats:
     return rounded
 
 
+def _greater(left: Floats, right: Floats) -> Floats:
+    """The greater of two; NaN where either is, but that infinity is greater than NaN too, as Go has it."""
+    return np.where((left == np.inf) | (right == np.inf), np.inf, np.maximum(left, right))
+
+
+def _lesser(left: Floats, right: Floats) -> Floats:
+    """The lesser of two; NaN where either is, but that minus infinity is less than NaN too, as Go has it."""
+    return np.where((left == -np.inf) | (right == -np.inf), -np.inf, np.minimum(left, right))
+
+
 WITH_PARAMETERS: Final[dict[str, Callable[..., Floats]]] = {
     "round": _round,
-    "clamp": lambda x, low, high: np.maximum(low, np.minimum(high, x)),
-    "clamp_min": np.maximum,
-    "clamp_max": np.minimum,
+    "clamp": lambda x, low, high: greater_of(low, lesser_of(high, x)),
+    "clamp_min": greater_of,
+    "clamp_max": lesser_of,
 }
 
 

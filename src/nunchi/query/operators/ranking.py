@@ -134,19 +134,25 @@ class CountValues(KeptAggregate):
         block = collect(self.child, self.scope)
         grouping = Grouping(block.labels, self.node)
         drops = group_drops(block, grouping)
-        rows, steps = np.nonzero(block.present)
+        steps, rows = np.nonzero(block.present.T)
         cells = block.values[rows, steps]
         cells = np.where(np.isnan(cells), np.nan, cells)
         distinct, value_of = np.unique(cells.view(np.int64), return_inverse=True)
-        pairs, pair_of = np.unique(grouping.ids[rows] * max(1, len(distinct)) + value_of, return_inverse=True)
+        size = max(1, len(distinct))
+        pairs, firsts, pair_of = np.unique(grouping.ids[rows] * size + value_of, return_index=True, return_inverse=True)
+        # What was seen first comes first: among equals, whoever ranks the counts takes that.
+        order = np.argsort(firsts)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        pairs, pair_of = pairs[order], place[pair_of]
         self.scope.context.budget.hold(len(pairs), self.scope.steps)
         counts = np.zeros((len(pairs), self.scope.steps))
         np.add.at(counts, (pair_of, steps), 1.0)
         words = [format_plain(value) for value in distinct.view(np.float64).tolist()]
         symbols = self.scope.context.symbols
         named = symbols.intern_all(words)
-        groups = pairs // max(1, len(distinct))
-        labels = tables.set_label(grouping.labels.take(groups), self.node.label, named[pairs % max(1, len(distinct))])
+        groups = pairs // size
+        labels = tables.set_label(grouping.labels.take(groups), self.node.label, named[pairs % size])
         counted = Block(labels, counts, counts > 0, None if drops is None else drops[groups])
         return merge_block(counted)
 

@@ -30,18 +30,19 @@ COMPARISONS: Final[dict[str, Operation]] = {
 }
 
 
-def _max_of(left: Any, right: Any) -> Any:
-    """The greater; NaN where either is."""
-    return np.maximum(left, right)
+def greater_of(left: Any, right: Any) -> Any:
+    """The greater of two numbers: +Inf if either is that, else NaN if either is that."""
+    result = np.where(np.isposinf(left) | np.isposinf(right), np.inf, np.maximum(left, right))
+    return np.where((result == 0) & ~(np.signbit(left) & np.signbit(right)), 0.0, result)
 
 
-def _min_of(left: Any, right: Any) -> Any:
-    """The lesser; NaN where either is."""
-    return np.minimum(left, right)
+def lesser_of(left: Any, right: Any) -> Any:
+    """The lesser of two numbers: -Inf if either is that, else NaN if either is that."""
+    return np.negative(greater_of(np.negative(left), np.negative(right)))
 
 
 # Functions of scalars with two arguments.
-SCALAR_FUNCTIONS: Final[dict[str, Operation]] = {"max_of": _max_of, "min_of": _min_of}
+SCALAR_FUNCTIONS: Final[dict[str, Operation]] = {"max_of": greater_of, "min_of": lesser_of}
 
 
 def scalar_operation(name: str) -> Operation:
