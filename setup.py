@@ -19,7 +19,15 @@ class ParallelBuild(build_ext):
 
 
 def kernels() -> list[Extension]:
-    flags = ["-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-g0", "-Wno-unused-function"]
+    flags = [
+        "-std=c++20",
+        "-O3",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-ffp-contract=off",
+        "-g0",
+        "-Wno-unused-function",
+    ]
     return [
         Extension(
             ".".join(path.relative_to("src").with_suffix("").parts),
