@@ -51,16 +51,6 @@ def _round(values: Floats, to_nearest: Floats) -> Floats:
     return rounded
 
 
-def _greater(left: Floats, right: Floats) -> Floats:
-    """The greater of two; NaN where either is, but that infinity is greater than NaN too, as Go has it."""
-    return np.where((left == np.inf) | (right == np.inf), np.inf, np.maximum(left, right))
-
-
-def _lesser(left: Floats, right: Floats) -> Floats:
-    """The lesser of two; NaN where either is, but that minus infinity is less than NaN too, as Go has it."""
-    return np.where((left == -np.inf) | (right == -np.inf), -np.inf, np.minimum(left, right))
-
-
 WITH_PARAMETERS: Final[dict[str, Callable[..., Floats]]] = {
     "round": _round,
     "clamp": lambda x, low, high: greater_of(low, lesser_of(high, x)),

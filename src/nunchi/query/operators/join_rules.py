@@ -34,16 +34,6 @@ class JoinRules:
         """What stands in for a missing element of the one side."""
         return self.matching.fill_right
 
-    @property
-    def is_filter(self) -> bool:
-        """Whether only pairs for which a comparison holds have a result."""
-        return self.node.operator in COMPARISONS and not self.node.returns_bool
-
-    def holds(self, many: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Where a comparison holds."""
-        left, right = (one, many) if self.is_swapped else (many, one)
-        return COMPARISONS[self.node.operator](left, right)
-
     def labels(self, many: LabelTable, one: LabelTable, one_rows: NDArray[np.int64]) -> LabelTable:
         """The labels of results: `many` has a row for each, `one_rows` its partner's row of `one`, -1 where filled."""
         node, matching, table = self.node, self.matching, many
@@ -72,7 +62,7 @@ class JoinRules:
         node = self.node
         if node.operator in ARITHMETIC:
             return Batch(series, ARITHMETIC[node.operator](left, right), present, drops)
-        holds = self.holds(many, one)
+        holds = COMPARISONS[node.operator](left, right)
         if not node.returns_bool:
             return Batch(series, left, present & holds, drops)
         named = np.ones(len(series), np.bool_) if self._delays_names else None

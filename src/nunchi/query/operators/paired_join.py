@@ -91,10 +91,13 @@ class PairedJoin:
         return values, present
 
     def _check(self, many: Block, one: Block) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Refuse ambiguous matches; which match groups have an element of each side at each step."""
+        """Refuse ambiguous matches; which match groups have an element of each side at each step.
+
+        What a comparison will filter out counts as a match all the same: so has Prometheus 3, unlike 2.
+        """
         keys = self._keys
         relevant = many.present.any(axis=0).reshape(1, -1)
-        one_seen, one_values, conflict = self._merge(one, keys.right, relevant)
+        one_seen, conflict = self._merge(one, keys.right, relevant)
         if conflict >= 0:
             side = "left" if self._rules.is_swapped else "right"
             raise ExecutionError(
@@ -104,32 +107,18 @@ class PairedJoin:
         ambiguous = one_seen if self._rules.is_one_to_one else np.zeros((1, self._scope.steps), np.bool_)
         if self._rules.is_one_to_one and self._rules.fill_one is not None:
             ambiguous = np.ones((1, self._scope.steps), np.bool_)
-        if self._rules.is_filter:
-            # What a comparison filters out stands in nobody's way.
-            holds = self._rules.holds(many.values, one_values[keys.left])
-            kept = Block(many.labels, many.values, many.present & (holds | ~one_seen[keys.left]))
-            many_seen, _, conflict = self._merge(kept, keys.left, ambiguous)
-            many_seen = many_seen | self._seen(many)
-        else:
-            many_seen, _, conflict = self._merge(many, keys.left, ambiguous)
+        many_seen, conflict = self._merge(many, keys.left, ambiguous)
         if conflict >= 0:
             raise ExecutionError(MUST_BE_EXPLICIT)
         return many_seen, one_seen
 
-    def _seen(self, many: Block) -> NDArray[np.bool_]:
-        """Which match groups have an element of the many side at each step."""
-        seen = np.zeros((self._keys.count, self._scope.steps), np.bool_)
-        np.logical_or.at(seen, self._keys.left, many.present)
-        return seen
-
     def _merge(
         self, block: Block, groups: NDArray[np.int64], relevant: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float64], int]:
-        """Where a group has an element, its value, and the first row that has one beside another where that is `relevant`."""
+    ) -> tuple[NDArray[np.bool_], int]:
         shape = (self._keys.count, self._scope.steps)
-        seen, values = np.zeros(shape, np.bool_), np.zeros(shape)
+        seen = np.zeros(shape, np.bool_)
         conflict = reduce.merge(
             np.ascontiguousarray(block.values), block.present.view(np.uint8), groups,
-            np.ascontiguousarray(relevant).view(np.uint8), values, seen.view(np.uint8),
+            np.ascontiguousarray(relevant).view(np.uint8), np.empty(shape), seen.view(np.uint8),
         )  # fmt: skip
-        return seen, values, conflict
+        return seen, conflict
