@@ -119,11 +119,19 @@ def _clamp(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     if high < low:
         evaluation.vector(node.arguments[0], at_ms)  # its errors and remarks count all the same
         return []
-    if any(math.isnan(bound) for bound in bounds):
-        return _per_number(evaluation, node, at_ms, lambda _: math.nan)
-    return _per_number(
-        evaluation, node, at_ms, lambda value: value if math.isnan(value) else max(low, min(high, value))
-    )
+    return _per_number(evaluation, node, at_ms, lambda value: _greater(low, _lesser(high, value)))
+
+
+def _greater(left: float, right: float) -> float:
+    """The greater of two; NaN where either is, but that infinity is greater than NaN too."""
+    if math.inf in (left, right):
+        return math.inf
+    return math.nan if math.isnan(left) or math.isnan(right) else max(left, right)
+
+
+def _lesser(left: float, right: float) -> float:
+    """The lesser of two; NaN where either is, but that minus infinity is less than NaN too."""
+    return -_greater(-left, -right)
 
 
 def _round(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
