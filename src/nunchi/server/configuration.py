@@ -42,4 +42,4 @@ class ConfigurationLoader:
         routes = self._alertmanager_config_file
         if routes is None:
             return LoadedConfiguration(configuration)
-        return LoadedConfiguration(configuration, load_notify_settings(routes), routes.resolve().parent)
+        return LoadedConfiguration(configuration, load_notify_settings(routes), routes.absolute().parent)

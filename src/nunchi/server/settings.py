@@ -124,7 +124,7 @@ class Configuration:
 
 def parse_configuration(text: str, path: Path, environment: Mapping[str, str]) -> Configuration:
     """The configuration in a text that stands, or would stand, at `path`; raises `SettingsError`."""
-    folder = path.resolve().parent
+    folder = path.absolute().parent
     settings = load(PrometheusSettings, text, str(path), environment)
     jobs = [*settings.scrape_configs]
     owners = {job.job_name: str(path) for job in jobs}
