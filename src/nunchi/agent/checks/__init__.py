@@ -2,9 +2,11 @@
 
 from nunchi.agent.check import Check
 from nunchi.agent.checks.arp import ArpCheck
+from nunchi.agent.checks.cgroup import CgroupCheck
 from nunchi.agent.checks.conntrack import ConntrackCheck
 from nunchi.agent.checks.cpu import CpuCheck
 from nunchi.agent.checks.disk import DiskCheck
+from nunchi.agent.checks.docker import DockerCheck
 from nunchi.agent.checks.entropy import EntropyCheck
 from nunchi.agent.checks.filefd import FilefdCheck
 from nunchi.agent.checks.filesystem import FilesystemCheck
@@ -26,9 +28,11 @@ from nunchi.agent.checks.vmstat import VmstatCheck
 
 CHECKS: tuple[type[Check], ...] = (
     ArpCheck,
+    CgroupCheck,
     ConntrackCheck,
     CpuCheck,
     DiskCheck,
+    DockerCheck,
     EntropyCheck,
     FilefdCheck,
     FilesystemCheck,
