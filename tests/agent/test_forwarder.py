@@ -1,51 +1,47 @@
 """Delivery to a server that loses answers, refuses, resets and hangs: nothing lost, nothing stored twice, numbers equal."""
 
 import asyncio
-import json
 import random
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.kit.faulty_disk import FaultyDisk
 
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.emission import Emission
 from nunchi.agent.forwarder.delivery import Delivery, Fate, acknowledgement, retry_after_seconds
+from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
-from nunchi.agent.forwarder.spool import MemorySpool, Payload
+from nunchi.agent.forwarder.spool import RoundSpool
+from nunchi.agent.identity import Identity
 from nunchi.agent.rounds import Aggregation, Round
 from nunchi.agent.schedule import Outcome
+from nunchi.agent.server_link import HttpLink
+from nunchi.agent.settings import ServerSettings
 from nunchi.kit.clock import SystemClock
-from nunchi.kit.http_client import HttpClient
+from nunchi.kit.disk import Disk
+from nunchi.kit.durations import Duration
 from nunchi.kit.logs import logger
+from nunchi.kit.spool import Spool, SpoolLimits
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.testing.clock import VirtualClock
-
-
-class JsonEncoder:
-    """A payload's samples with their numbers, in the open."""
-
-    content_type = "application/json"
-
-    def encode(self, payload: Payload) -> bytes:
-        cells = [
-            (one.timestamp_ms, column, value)
-            for one in payload.rounds
-            for column, value in zip(one.columns, one.values, strict=True)
-        ]
-        return json.dumps({"first": payload.first_sequence, "cells": cells}).encode()
+from nunchi.wire.payload import Payload, PayloadReader, decode_payload
 
 
 class Server:
     """Takes payloads as a server must: each number once. `faults` says what goes wrong with the next requests."""
 
     def __init__(self) -> None:
-        self.stored: dict[int, tuple[int, int, float]] = {}
+        self.cells: dict[tuple[int, int], tuple[int, bytes, float]] = {}
+        self.reader = PayloadReader()
         self.order: list[int] = []
         self.duplicates = 0
         self.faults: list[str] = []
@@ -54,7 +50,7 @@ class Server:
         self.url = ""
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        body = json.loads(await request.read())
+        payload = self.reader.read(await request.read())
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "reset":
             assert request.transport is not None
@@ -64,11 +60,11 @@ class Server:
             await asyncio.sleep(30)
         if fault == "503":
             return web.Response(status=503, text="not now")
-        if len(body["cells"]) > self.cells_max:
+        if payload.samples > self.cells_max:
             return web.Response(status=413, text="too large")
-        if any(value in self.poison_values for _, _, value in body["cells"]):
+        if any(value in self.poison_values for one in payload.rounds for value in one.values.tolist()):
             return web.Response(status=400, text="cannot read this")
-        duplicate = self.store(body)
+        duplicate = self.store(payload)
         if fault == "lost answer":
             assert request.transport is not None
             request.transport.abort()
@@ -77,16 +73,27 @@ class Server:
             await asyncio.sleep(30)
         return web.json_response({"duplicate": duplicate})
 
-    def store(self, body: dict[str, list[tuple[int, int, float]]]) -> int:
+    def store(self, payload: Payload) -> int:
         duplicate = 0
-        self.order.append(body["first"])  # type: ignore[arg-type]
-        for number, cell in enumerate(body["cells"], body["first"]):  # type: ignore[call-overload]
-            if number in self.stored:
-                assert self.stored[number] == cell
+        self.order.append(payload.first_sequence)
+        cells = [
+            (one.timestamp_ms, one.layout.keys[column], value)
+            for one in payload.rounds
+            for column, value in zip(one.columns.tolist(), one.values.tolist(), strict=True)
+        ]
+        for number, cell in enumerate(cells, payload.first_sequence):
+            place = payload.sender.epoch, number
+            if place in self.cells:
+                assert self.cells[place] == cell
                 duplicate += 1
-            self.stored[number] = cell
+            self.cells[place] = cell
         self.duplicates += duplicate
         return duplicate
+
+    @property
+    def stored(self) -> list[int]:
+        """Numbers of the samples, of all epochs."""
+        return sorted(number for _, number in self.cells)
 
 
 @asynccontextmanager
@@ -104,14 +111,23 @@ async def serving(server: Server, port: int = 0) -> AsyncIterator[str]:
 
 
 class Sender:
-    """A forwarder with everything around it."""
+    """A forwarder with everything around it. `disk` outlives it, and another sender finds what this one leaves."""
 
-    def __init__(self, url: str, bytes_max: int = 1 << 20) -> None:
+    def __init__(self, url: str, disk: Disk | None = None, bytes_max: int = 1 << 20, epoch: int = 1) -> None:
         telemetry, clock = Telemetry(), SystemClock()
         self.accounting = Accounting(telemetry)
-        self.spool = MemorySpool(bytes_max, 3600, clock, self.accounting)
-        client = HttpClient(clock, connections_max=1)
-        self.delivery = Delivery(url, client, JsonEncoder(), 1.0, clock, telemetry)
+        spool = Spool(
+            Path("/spool"),
+            SpoolLimits(bytes_max, 3600),
+            disk or FaultyDisk(),
+            clock,
+            logger("test"),
+            on_drop=self.accounting.drop,
+        )
+        encoder = PushEncoder(Identity("a" * 32, "web-1", (), "0", 0, epoch), 1000)
+        self.spool = RoundSpool(spool, encoder, self.accounting, clock)
+        link = HttpLink(ServerSettings(url=url, timeout=Duration(1000)), clock, Path(), {}, "test")
+        self.delivery = Delivery(link, self.accounting, clock, telemetry)
         self.forwarder = Forwarder(
             Aggregation({}, self.accounting),
             self.spool,
@@ -122,6 +138,7 @@ class Sender:
             random.Random(7),
             logger("test"),
         )
+        self.spool.open()
         self.rounds = 0
 
     def collect(self, samples: int, value: float = 0.0) -> None:
@@ -150,24 +167,33 @@ class Hurried(SystemClock):
         await asyncio.sleep(seconds / 50)
 
 
-def test_backlog_is_merged_within_bounds_and_not_across_gaps() -> None:
-    accounting = Accounting(Telemetry())
-    spool = MemorySpool(1 << 20, 3600, VirtualClock(), accounting)
+def round_spool(limits: SpoolLimits = SpoolLimits(1 << 20, 3600), disk: Disk | None = None) -> RoundSpool:  # noqa: B008 (frozen)
+    clock, accounting = VirtualClock(), Accounting(Telemetry())
+    spool = Spool(Path("/spool"), limits, disk or FaultyDisk(), clock, logger("test"), on_drop=accounting.drop)
+    found = RoundSpool(spool, PushEncoder(Identity("a" * 32, "web-1", (), "0", 0, 1), 1000), accounting, clock)
+    found.open()
+    return found
+
+
+def test_backlog_is_joined_within_bounds_and_not_across_gaps() -> None:
+    spool = round_spool()
     for number in range(150):
         spool.put(payload_round(10, number))
     newest = spool.take()
     assert newest is not None
     spool.accept(newest)
     sizes = []
-    while (payload := spool.take()) is not None:
+    while (shipment := spool.take()) is not None:
+        payload = decode_payload(shipment.body)
         assert [one.timestamp_ms for one in payload.rounds] == sorted(one.timestamp_ms for one in payload.rounds)
+        assert all(one.values.tolist() == list(range(10)) for one in payload.rounds)
         sizes.append((payload.first_sequence, len(payload.rounds)))
         if len(sizes) == 1:
-            spool.keep(payload)  # and taken again, whole
+            spool.keep(shipment)  # and taken again, whole
         else:
-            spool.accept(payload)
+            spool.accept(shipment)
     assert sizes == [(0, 60), (0, 60), (600, 60), (1200, 29)]
-    assert spool.bytes == 0
+    assert len(spool) == 0
 
 
 async def test_every_round_arrives_once() -> None:
@@ -299,87 +325,206 @@ async def test_rounds_that_wait_when_the_agent_stops_are_offered_once_more() -> 
     assert sender.accounting.is_balanced()
 
 
+async def test_what_a_stopped_agent_could_not_deliver_is_delivered_by_the_next() -> None:
+    server, disk = Server(), FaultyDisk()
+    async with serving(server) as url:
+        server.faults = ["503"] * 3
+        first = Sender(url, disk)
+        first.collect(10)
+        task = asyncio.create_task(first.forwarder.run())
+        while server.faults:  # noqa: ASYNC110 (the server tells nobody)
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        first.collect(5)
+        await first.forwarder.stop()
+        second = Sender(url, disk, epoch=2)
+        assert second.accounting.recovered.total() == 15
+        second.collect(7)
+        await second.run_until_idle()
+    assert set(server.cells) == {(1, number) for number in range(15)} | {(2, number) for number in range(7)}
+    assert server.duplicates == 0
+
+
+async def test_after_a_kill_the_same_numbers_are_sent_again_and_the_server_knows_them() -> None:
+    server, disk = Server(), FaultyDisk()
+    async with serving(server) as url:
+        server.faults = ["", "lost answer"]
+        first = Sender(url, disk)
+        first.collect(10)
+        first.collect(20)
+        task = asyncio.create_task(first.forwarder.run())
+        while len(server.cells) < 30:  # noqa: ASYNC110 (the server tells nobody)
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        acknowledged = first.accounting.acknowledged.total()
+        disk.kill()  # nothing of the first is asked any more
+        await first.delivery.close()
+        second = Sender(url, disk, epoch=2)
+        await second.run_until_idle()
+    assert acknowledged == 20
+    assert set(server.cells) == {(1, number) for number in range(30)}
+    assert server.duplicates == second.accounting.duplicates.total() == 10
+    assert second.accounting.recovered.total() == second.accounting.acknowledged.total() == 10
+
+
+async def test_kills_at_any_moment_lose_nothing_and_both_sides_count_the_same() -> None:
+    server, disk, chance = Server(), FaultyDisk(), random.Random(5)
+    collected = 0
+    async with serving(server) as url:
+        for epoch in range(1, 30):
+            server.faults = chance.choices(["", "503", "reset", "lost answer"], k=6)
+            sender = Sender(url, disk, epoch=epoch)
+            task = asyncio.create_task(sender.forwarder.run())
+            for _ in range(chance.randint(0, 6)):
+                sender.collect(chance.randint(1, 20))
+                await asyncio.sleep(chance.random() / 100)
+            assert sender.accounting.is_balanced()
+            collected += int(sender.accounting.collected.total())
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            disk.kill()
+            await sender.delivery.close()
+        server.faults = []
+        await Sender(url, disk, epoch=100).run_until_idle()
+    assert len(server.cells) == collected
+    for epoch in range(1, 30):
+        numbers = sorted(number for own, number in server.cells if own == epoch)
+        assert numbers == list(range(len(numbers)))
+
+
+LAYOUT = Layout.of(*(Labels.of("m", n=str(number)) for number in range(100)))
+
+
 def payload_round(samples: int, timestamp_ms: int = 0) -> Round:
-    return Round(timestamp_ms, Layout(), array("i", range(samples)), array("d", range(samples)))
+    return Round(timestamp_ms, LAYOUT, array("i", range(samples)), array("d", range(samples)))
 
 
 def test_full_spool_drops_the_oldest_and_says_so() -> None:
-    accounting = Accounting(Telemetry())
-    spool = MemorySpool(2000, 3600, VirtualClock(), accounting)
-    for number in range(20):
+    spool = round_spool(SpoolLimits(5000, 3600))
+    accounting = spool._accounting
+    for number in range(60):
         accounting.collected.add(50)
         spool.put(payload_round(50, number))
         assert accounting.is_balanced()
-        assert spool.bytes <= 2000
-    assert accounting.dropped.value("spool_full") == 18 * 50
-    payload = spool.take()
-    assert payload is not None
-    assert payload.rounds[0].timestamp_ms == 19
+        assert spool.spool.statistics().bytes <= 5000
+    kept = len(spool)
+    assert 5 < kept < 30
+    assert accounting.dropped.value("spool_full") == (60 - kept) * 50
+    shipment = spool.take()
+    assert shipment is not None
+    assert decode_payload(shipment.body).rounds[0].timestamp_ms == 59
+
+
+async def test_the_time_that_an_outage_may_last_is_told() -> None:
+    spool = round_spool(SpoolLimits(100_000, 3600))
+    assert spool.outage_seconds_left() == 3600
+    for _ in range(20):
+        spool.put(payload_round(50))
+        await spool._clock.advance(10)  # type: ignore[attr-defined]
+    statistics = spool.spool.statistics()
+    a_second = statistics.bytes / 200
+    assert spool.outage_seconds_left() == pytest.approx((100_000 - statistics.bytes) / a_second, rel=0.2)
+    for _ in range(1000):
+        spool.put(payload_round(50))
+        await spool._clock.advance(10)  # type: ignore[attr-defined]
+    assert spool.outage_seconds_left() < 600  # segments are dropped whole
 
 
 async def test_old_rounds_are_dropped_and_say_so() -> None:
-    accounting, clock = Accounting(Telemetry()), VirtualClock()
-    spool = MemorySpool(1 << 20, 60, clock, accounting)
+    spool = round_spool(SpoolLimits(1 << 20, 60))
+    accounting = spool._accounting
     accounting.collected.add(20)
     spool.put(payload_round(10))
-    await clock.advance(50)
+    await spool._clock.advance(50)  # type: ignore[attr-defined]
     spool.put(payload_round(10, 50))
-    await clock.advance(15)
-    payload = spool.take()
-    assert payload is not None
-    assert payload.first_sequence == 10
+    await spool._clock.advance(15)  # type: ignore[attr-defined]
+    shipment = spool.take()
+    assert shipment is not None
+    assert decode_payload(shipment.body).first_sequence == 10
     assert accounting.dropped.value("too_old") == 10
     assert accounting.is_balanced()
 
 
-@given(sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6), first=st.integers(0, 1000))
-def test_halves_of_a_payload_are_the_payload(sizes: Sequence[int], first: int) -> None:
-    def cells(payload: Payload) -> list[tuple[int, int, float]]:
+def test_a_spooled_payload_that_is_none_is_dropped_and_the_next_is_taken() -> None:
+    spool = round_spool()
+    spool.spool.put(b"no payload", 4)
+    spool._accounting.queued += 4
+    spool.put(payload_round(3))
+    newest = spool.take()
+    assert newest is not None
+    spool.keep(newest)
+    shipment = spool.take()
+    assert shipment is not None
+    assert shipment.samples == 3
+    assert spool._accounting.dropped.value("spool_damaged") == 4
+
+
+@given(sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6))
+def test_halves_of_a_shipment_are_the_shipment(sizes: Sequence[int]) -> None:
+    def cells(payload: Payload) -> list[tuple[int, bytes, float]]:
         return [
-            (one.timestamp_ms, column, value)
+            (one.timestamp_ms, one.layout.keys[column], value)
             for one in payload.rounds
-            for column, value in zip(one.columns, one.values, strict=True)
+            for column, value in zip(one.columns.tolist(), one.values.tolist(), strict=True)
         ]
 
-    payload = Payload(first, tuple(payload_round(size, number) for number, size in enumerate(sizes)), 0.0)
-    halves = payload.split()
-    if payload.samples < 2:
-        assert halves is None
-        return
-    assert halves is not None
+    spool = round_spool()
+    spool.put(payload_round(1, 99))
+    for number, size in enumerate(sizes):
+        spool.put(payload_round(size, number))
+    newest = spool.take()
+    assert newest is not None
+    spool.keep(newest)
+    whole = spool.take()
+    assert whole is not None
+    payload = decode_payload(whole.body)
+    assert spool.split(whole)
+    halves = []
+    while (half := spool.take()) is not None:
+        assert half.is_part
+        halves.append(decode_payload(half.body))
+        spool.accept(half)
+    assert len(halves) == 2
     assert cells(halves[0]) + cells(halves[1]) == cells(payload)
-    assert halves[0].first_sequence == first
-    assert halves[1].first_sequence == first + halves[0].samples
+    assert [half.first_sequence for half in halves] == [0, halves[0].samples]
     assert abs(halves[0].samples - halves[1].samples) <= 1
-    assert all(len(one) for half in halves for one in half.rounds)
+    assert len(spool) == 0
 
 
 @settings(max_examples=200)
-@given(steps=st.lists(st.sampled_from(["put", "accept", "keep", "reject", "split"]), max_size=60))
+@given(steps=st.lists(st.sampled_from(["put", "accept", "keep", "reject", "split", "restart"]), max_size=60))
 def test_spool_keeps_the_books_whatever_happens(steps: Sequence[str]) -> None:
-    accounting = Accounting(Telemetry())
-    spool = MemorySpool(3000, 3600, VirtualClock(), accounting)
+    disk = FaultyDisk()
+    spool = round_spool(SpoolLimits(3000, 3600), disk)
     for step in steps:
+        accounting = spool._accounting
         if step == "put":
             accounting.collected.add(40)
             spool.put(payload_round(40))
+        elif step == "restart":
+            waiting = spool.spool.statistics().weight
+            spool.close()
+            spool = round_spool(SpoolLimits(3000, 3600), disk)
+            accounting = spool._accounting
+            assert accounting.recovered.total() == waiting
         else:
-            payload = spool.take()
-            if payload is None:
+            shipment = spool.take()
+            if shipment is None:
                 continue
             if step == "accept":
-                spool.accept(payload)
+                spool.accept(shipment)
             elif step == "reject":
-                spool.reject(payload, "refused")
-            elif step == "keep" or not spool.split(payload):
-                spool.keep(payload)
+                spool.reject(shipment, "refused")
+            elif step == "keep" or not spool.split(shipment):
+                spool.keep(shipment)
         assert accounting.is_balanced()
         assert accounting.queued >= 0
-        assert spool.bytes >= 0
-    while (payload := spool.take()) is not None:
-        spool.accept(payload)
-    assert (accounting.queued, spool.bytes, len(spool)) == (0, 0, 0)
-    assert accounting.is_balanced()
+    while (shipment := spool.take()) is not None:
+        spool.accept(shipment)
+    assert (spool._accounting.queued, len(spool)) == (0, 0)
+    assert spool._accounting.is_balanced()
 
 
 def test_acknowledgement_that_cannot_be_read_acknowledges() -> None:

@@ -26,6 +26,7 @@ from nunchi.wire.payload import (
     open_envelope,
 )
 from nunchi.wire.payload_encoder import PayloadEncoder, Round, Sender, encode_payload, seal
+from nunchi.wire.payload_rounds import PayloadRounds
 
 SENDER = Sender("0123456789abcdef", "host-17", "0.1.0", 1_700_000_000_000)
 GOLDEN = Path(__file__).parent / "golden" / "payload-1.bin"
@@ -309,3 +310,34 @@ def test_the_senders_side_loads_no_numpy() -> None:
 
 def test_the_modules_share_their_constants() -> None:
     assert payload_module.CONTENT_TYPE == PayloadEncoder.content_type == "application/vnd.nunchi.payload"
+
+
+def test_who_wrote_a_payload_reads_it_back_and_writes_the_same_bytes() -> None:
+    reader = PayloadRounds()
+    for body in (golden_payload(), encode_payload(SENDER, 0, 1, [])):
+        written = reader.read(body)
+        again = PayloadEncoder(written.sender)
+        assert again.encode(written.first_sequence, written.interval_ms, written.rounds, written.metadata) == body
+    assert written.samples == 0
+    assert cells(decode_payload(golden_payload()))[0][0] == reader.read(golden_payload()).rounds[0].timestamp_ms
+
+
+def test_equal_layouts_of_several_payloads_are_read_as_one() -> None:
+    reader = PayloadRounds()
+    first, second = reader.read(golden_payload()), reader.read(golden_payload())
+    assert first.rounds[0].layout is second.rounds[0].layout
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_payload_that_rotted_is_not_read_back(position: int, change: int) -> None:
+    body = bytearray(golden_payload())
+    body[position % len(body)] ^= change
+    with pytest.raises(WireError):
+        PayloadRounds().read(bytes(body))
+
+
+def test_a_payload_that_is_cut_off_is_not_read_back() -> None:
+    body = golden_payload()
+    for length in range(len(body)):
+        with pytest.raises(WireError):
+            PayloadRounds().read(body[:length])

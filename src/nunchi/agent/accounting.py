@@ -1,13 +1,20 @@
-"""Where every sample is: collected = acknowledged + queued + dropped, at any moment. Loss is a number, not a guess."""
+"""Where every sample is: collected + recovered = acknowledged + queued + dropped, at any moment. Loss is a number, not a
+guess.
+"""
 
 from nunchi.kit.telemetry import Counter, Telemetry
 
 
 class Accounting:
-    """Samples by fate. Reasons of drops: duplicate, spool_full, too_old, refused."""
+    """Samples by fate. Reasons of drops: duplicate, spool_full, too_old, spool_damaged, refused."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self.collected: Counter = telemetry.counter("agent_samples_collected_total", "Samples that checks emitted.")
+        self.recovered = telemetry.counter(
+            "agent_samples_recovered_total",
+            "Samples that an earlier start of this agent had collected and not delivered.",
+        )
+        self.sent = telemetry.counter("agent_samples_sent_total", "Samples sent, those sent again among them.")
         self.acknowledged = telemetry.counter(
             "agent_samples_acknowledged_total", "Samples that the server has taken over; those it rejected among them."
         )
@@ -25,6 +32,12 @@ class Accounting:
         self.queued = 0
         self._queued.observe_with(lambda: self.queued)
 
+    def drop(self, reason: str, samples: int) -> None:
+        """Samples that waited are given up."""
+        self.queued -= samples
+        self.dropped.add(samples, reason)
+
     def is_balanced(self) -> bool:
         """The invariant."""
-        return self.collected.total() == self.acknowledged.total() + self.queued + self.dropped.total()
+        came = self.collected.total() + self.recovered.total()
+        return came == self.acknowledged.total() + self.queued + self.dropped.total()

@@ -49,12 +49,12 @@ class ServerSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What waits while the server cannot be reached; beyond these bounds the oldest is dropped and counted."""
 
-    bytes_max: int = 16 << 20
-    age_max: Duration = Duration(6 * 3_600_000)
+    bytes_max: int = 64 << 20
+    age_max: Duration = Duration(24 * 3_600_000)
 
     def __post_init__(self) -> None:
         if self.bytes_max < SPOOL_BYTES_MIN:
-            raise FieldError(f"{SPOOL_BYTES_MIN} is the least: below it not one round fits", "bytes_max")
+            raise FieldError(f"{SPOOL_BYTES_MIN} is the least: below it not many rounds fit", "bytes_max")
 
 
 class ExporterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -17,24 +17,27 @@ from nunchi.agent.exporter import Exporter
 from nunchi.agent.forwarder.delivery import Delivery
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
-from nunchi.agent.forwarder.spool import MemorySpool
+from nunchi.agent.forwarder.spool import RoundSpool
 from nunchi.agent.identity import Identity, load_identity
 from nunchi.agent.root import Root
 from nunchi.agent.rounds import Aggregation
 from nunchi.agent.schedule import Burst, CheckInstance, Schedule
-from nunchi.agent.settings import AgentSettings, ServerSettings
+from nunchi.agent.server_link import HttpLink, ServerLink
+from nunchi.agent.settings import AgentSettings, SpoolSettings
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk
-from nunchi.kit.http_client import HttpClient
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
 from nunchi.kit.logs import Logger
+from nunchi.kit.spool import Spool, SpoolLimits
 from nunchi.kit.supervision import Part
 from nunchi.kit.telemetry import Telemetry
 
 THREADS_MAX = 32
 BURST_INTERVAL_SECONDS = 1.0
+SPOOL_FOLDER = "spool"
+SPOOL_MEMORY_BYTES_MAX = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,12 @@ def build_agent(
     log: Logger,
     folder: Path = Path(),
     environment: Mapping[str, str] = os.environ,
+    link: ServerLink | None = None,
 ) -> Agent:
-    """An agent of these settings. Relative files in them are below `folder`; nothing is opened but the agent's id."""
+    """An agent of these settings. Relative files in them are below `folder`; nothing is opened but the agent's id.
+
+    `link` is the way to a server in the same process; without one it is the settings' `server`.
+    """
     root = Root(**{name: getattr(settings.paths, name) for name in ("proc", "sys", "rootfs", "udev")})
     state_folder = folder / settings.state_folder
     identity = load_identity(settings.name, state_folder, nunchi.__version__, root, disk, clock, random, log)
@@ -67,13 +74,17 @@ def build_agent(
     forwarder = None
     if settings.server.enabled:
         interval_ms = round(1000 * min((one.interval_seconds for one in instances), default=settings.interval.seconds))
-        delivery = build_delivery(settings.server, identity, interval_ms, clock, telemetry, folder, environment)
-        spool_settings = settings.spool
-        spool = MemorySpool(spool_settings.bytes_max, spool_settings.age_max.seconds, clock, accounting)
-        telemetry.gauge("agent_spool_bytes", "Memory of the rounds that wait.").observe_with(lambda: spool.bytes)
-        telemetry.gauge("agent_spool_payloads", "Payloads that wait.").observe_with(lambda: len(spool))
+        user_agent = f"nunchi-agent/{identity.version}"
+        link = link or HttpLink(settings.server, clock, folder, environment, user_agent)
+        encoder = PushEncoder(identity, interval_ms)
+        spool = Spool(
+            state_folder / SPOOL_FOLDER, spool_limits(settings.spool), disk, clock, log, on_drop=accounting.drop
+        )
+        rounds = RoundSpool(spool, encoder, accounting, clock)
+        observe_spool(rounds, telemetry)
+        delivery = Delivery(link, accounting, clock, telemetry)
         aggregation = Aggregation(settings.labels, accounting)
-        forwarder = Forwarder(aggregation, spool, delivery, accounting, telemetry, clock, random, log)
+        forwarder = Forwarder(aggregation, rounds, delivery, accounting, telemetry, clock, random, log)
     schedule = Schedule(
         instances,
         forwarder,
@@ -100,27 +111,27 @@ def build_instances(settings: AgentSettings) -> list[CheckInstance]:
     ]
 
 
-def build_delivery(
-    settings: ServerSettings,
-    identity: Identity,
-    interval_ms: int,
-    clock: Clock,
-    telemetry: Telemetry,
-    folder: Path,
-    environment: Mapping[str, str],
-) -> Delivery:
-    """The way to the server."""
-    client = HttpClient(
-        clock,
-        settings,
-        folder=folder,
-        environment=environment,
-        connections_max=1,
-        user_agent=f"nunchi-agent/{identity.version}",
-    )
-    return Delivery(
-        settings.url, client, PushEncoder(identity, interval_ms), settings.timeout.seconds, clock, telemetry
-    )
+def spool_limits(settings: SpoolSettings) -> SpoolLimits:
+    """The bounds of the spool; what is held in memory while the disk fails is never more than the disk would hold."""
+    return SpoolLimits(settings.bytes_max, settings.age_max.seconds, min(settings.bytes_max, SPOOL_MEMORY_BYTES_MAX))
+
+
+def observe_spool(rounds: RoundSpool, telemetry: Telemetry) -> None:
+    """Metrics of what waits."""
+    spool = rounds.spool
+    for name, help_text, observe in (
+        ("agent_spool_bytes", "Bytes of the payloads that wait.", lambda: spool.statistics().bytes),
+        ("agent_spool_disk_bytes", "Bytes of the spool's files.", lambda: spool.statistics().disk_bytes),
+        ("agent_spool_memory_bytes", "Bytes that the disk does not take now.", lambda: spool.statistics().memory_bytes),
+        ("agent_spool_payloads", "Payloads that wait.", lambda: len(spool)),
+        ("agent_spool_oldest_seconds", "Age of the oldest that waits.", lambda: spool.statistics().oldest_seconds),
+        (
+            "agent_spool_outage_seconds_left",
+            "How long the server may be away before samples are dropped.",
+            rounds.outage_seconds_left,
+        ),
+    ):
+        telemetry.gauge(name, help_text).observe_with(observe)
 
 
 def build_exporter(

@@ -54,13 +54,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class SpoolStatistics:
-    """What waits or is outstanding. `memory_bytes` of it would not outlive the process; `disk_error` says why."""
+    """What waits or is outstanding. `memory_bytes` of it would not outlive the process; `disk_error` says why.
+
+    `oldest_seconds` is the age of the oldest record that waits.
+    """
 
     records: int
     weight: int
     bytes: int
     disk_bytes: int
     memory_bytes: int
+    oldest_seconds: float
     disk_error: str
 
 
@@ -201,9 +205,15 @@ class Spool:
 
     def statistics(self) -> SpoolStatistics:
         """What it holds now."""
-        disk_bytes = sum(segment.size for segment in self._segments)
+        oldest_at = self._records[self._waiting[0]].put_at if self._waiting else self._clock.monotonic()
         return SpoolStatistics(
-            len(self._records), self._weight, self._bytes, disk_bytes, self._memory_bytes, self._disk_error
+            records=len(self._records),
+            weight=self._weight,
+            bytes=self._bytes,
+            disk_bytes=sum(segment.size for segment in self._segments),
+            memory_bytes=self._memory_bytes,
+            oldest_seconds=self._clock.monotonic() - oldest_at,
+            disk_error=self._disk_error,
         )
 
     # Records.

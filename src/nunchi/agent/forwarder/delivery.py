@@ -7,14 +7,16 @@ connection keep it; what the server can never take is told from what it cannot t
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 
-from nunchi.agent.forwarder.spool import Payload
+from nunchi.agent.accounting import Accounting
+from nunchi.agent.forwarder.spool import Shipment
+from nunchi.agent.server_link import ServerLink
 from nunchi.kit.clock import Clock
-from nunchi.kit.http_client import HttpClient, HttpClientError, Response
+from nunchi.kit.http_client import HttpClientError, Response
 from nunchi.kit.telemetry import Telemetry
+from nunchi.wire.payload_encoder import CONTENT_TYPE
 
 PUSH_PATH = "/api/v1/push"
 ANSWER_BYTES_MAX = 64 << 10
@@ -50,63 +52,37 @@ class Verdict:
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
-class Encoder(Protocol):
-    """Makes a payload's bytes; see `encoding`."""
-
-    content_type: str
-
-    def encode(self, payload: Payload) -> bytes:
-        """The same bytes for the same payload, always."""
-        ...
-
-
 class Delivery:
     """Sends one payload at a time to one server."""
 
-    def __init__(
-        self,
-        url: str,
-        client: HttpClient,
-        encoder: Encoder,
-        timeout_seconds: float,
-        clock: Clock,
-        telemetry: Telemetry,
-    ) -> None:
-        self.url = url.rstrip("/") + PUSH_PATH
-        self._client = client
-        self._encoder = encoder
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, link: ServerLink, accounting: Accounting, clock: Clock, telemetry: Telemetry) -> None:
+        self.link = link
+        self._accounting = accounting
         self._clock = clock
         self._pushes = telemetry.counter("agent_pushes_total", "Payloads sent, by what became of them.", "outcome")
         self._bytes = telemetry.counter("agent_push_bytes_total", "Bytes of payloads sent, compressed.")
         self._duration = telemetry.histogram("agent_push_duration_seconds", "From sending a payload to its answer.")
 
-    async def push(self, payload: Payload) -> Verdict:
+    async def push(self, shipment: Shipment) -> Verdict:
         """Send a payload and judge the answer."""
-        body = self._encoder.encode(payload)
         began = self._clock.monotonic()
-        headers = {"Content-Type": self._encoder.content_type}
+        self._accounting.sent.add(shipment.samples)
         try:
-            response = await self._client.request(
-                "POST",
-                self.url,
-                headers=headers,
-                body=body,
-                timeout_seconds=self._timeout_seconds,
-                body_bytes_max=ANSWER_BYTES_MAX,
+            response = await self.link.request(
+                "POST", PUSH_PATH, shipment.body, CONTENT_TYPE, body_bytes_max=ANSWER_BYTES_MAX
             )
         except HttpClientError as error:
             verdict = Verdict(Fate.KEPT, str(error))
         else:
             verdict = judge(response)
-        self._bytes.add(len(body))
+        self._bytes.add(len(shipment.body))
         self._duration.observe(self._clock.monotonic() - began)
         self._pushes.add(1, verdict.fate.value)
         return verdict
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self.link.close()
 
 
 def judge(response: Response) -> Verdict:

@@ -1,9 +1,13 @@
-"""From payloads of the spool to bytes on the wire: our push payload, which `wire.payload_encoder` writes."""
+"""From rounds to the bytes that are spooled and sent, and back where payloads are joined or halved."""
 
-from nunchi.agent.forwarder.spool import Payload
+from collections.abc import Sequence
+
 from nunchi.agent.identity import Identity
+from nunchi.agent.rounds import Round
 from nunchi.model.metadata import Metadata
-from nunchi.wire.payload_encoder import CONTENT_TYPE, PayloadEncoder, Round, Sender
+from nunchi.wire.payload_encoder import CONTENT_TYPE, PayloadEncoder, Sender
+from nunchi.wire.payload_encoder import Round as WrittenRound
+from nunchi.wire.payload_rounds import PayloadRounds, WrittenPayload
 
 
 class PushEncoder:
@@ -12,13 +16,44 @@ class PushEncoder:
     content_type = CONTENT_TYPE
 
     def __init__(self, identity: Identity, interval_ms: int) -> None:
+        self.interval_ms = interval_ms
         self._encoder = PayloadEncoder(Sender(identity.id, identity.name, identity.version, identity.epoch))
-        self._interval_ms = interval_ms
+        self._reader = PayloadRounds()
 
-    def encode(self, payload: Payload) -> bytes:
-        """See `delivery.Encoder`."""
+    def encode(self, first_sequence: int, one: Round) -> bytes:
+        """A payload of one round, whose samples are numbered from `first_sequence`."""
+        written = WrittenRound(one.timestamp_ms, one.layout, one.columns, one.values)
+        return self._encoder.encode(first_sequence, self.interval_ms, [written], one.metadata)
+
+    def read(self, body: bytes) -> WrittenPayload:
+        """What a payload says. Raises WireError."""
+        return self._reader.read(body)
+
+    @staticmethod
+    def join(payloads: Sequence[WrittenPayload]) -> bytes:
+        """One payload of several that follow each other."""
         metadata: dict[str, Metadata] = {}
-        for one in payload.rounds:
+        for one in payloads:
             metadata.update(one.metadata)
-        rounds = [Round(one.timestamp_ms, one.layout, one.columns, one.values) for one in payload.rounds]
-        return self._encoder.encode(payload.first_sequence, self._interval_ms, rounds, metadata)
+        rounds = [one for payload in payloads for one in payload.rounds]
+        first, last = payloads[0], payloads[-1]
+        return PayloadEncoder(first.sender).encode(first.first_sequence, last.interval_ms, rounds, metadata)
+
+    @staticmethod
+    def halve(payload: WrittenPayload) -> tuple[bytes, bytes]:
+        """Two payloads of one of two samples or more; every sample keeps its number."""
+        middle = payload.samples // 2
+        first, second = [], []
+        begin = 0
+        for one in payload.rounds:
+            cut = min(max(middle - begin, 0), len(one.values))
+            begin += len(one.values)
+            if cut:
+                first.append(WrittenRound(one.timestamp_ms, one.layout, one.columns[:cut], one.values[:cut]))
+            if cut < len(one.values):
+                second.append(WrittenRound(one.timestamp_ms, one.layout, one.columns[cut:], one.values[cut:]))
+        encoder = PayloadEncoder(payload.sender)
+        return (
+            encoder.encode(payload.first_sequence, payload.interval_ms, first, payload.metadata),
+            encoder.encode(payload.first_sequence + middle, payload.interval_ms, second),
+        )

@@ -9,7 +9,7 @@ from random import Random
 
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.forwarder.delivery import Delivery, Fate, Verdict
-from nunchi.agent.forwarder.spool import MemorySpool, Payload
+from nunchi.agent.forwarder.spool import RoundSpool, Shipment
 from nunchi.agent.own_metrics import own_outcome
 from nunchi.agent.rounds import Aggregation
 from nunchi.agent.schedule import Outcome
@@ -31,7 +31,7 @@ class Forwarder:
     def __init__(
         self,
         aggregation: Aggregation,
-        spool: MemorySpool,
+        spool: RoundSpool,
         delivery: Delivery,
         accounting: Accounting,
         telemetry: Telemetry,
@@ -56,17 +56,20 @@ class Forwarder:
         self._has_rounds.set()
 
     async def start(self) -> None:
-        """Nothing to take: the first connection is made when there is something to send."""
+        """Open the spool; the first connection is made when there is something to send. Raises DiskLocked."""
+        self._spool.open()
+        if len(self._spool):
+            self._log.info("samples of earlier starts wait for the server", samples=self._accounting.queued)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:
-            payload = self._spool.take()
-            if payload is None:
+            shipment = self._spool.take()
+            if shipment is None:
                 self._has_rounds.clear()
                 await self._has_rounds.wait()
                 continue
-            verdict = await self._send(payload)
+            verdict = await self._send(shipment)
             if verdict.fate is Fate.KEPT:
                 await self._clock.sleep(max(self._backoff.next(), verdict.retry_after_seconds))
             else:
@@ -77,48 +80,51 @@ class Forwarder:
         try:
             async with asyncio.timeout(FAREWELL_SECONDS_MAX):
                 while not self._is_server_lost:
-                    payload = self._spool.take()
-                    if payload is None:
+                    shipment = self._spool.take()
+                    if shipment is None:
                         break
-                    await self._send(payload)
+                    await self._send(shipment)
         except TimeoutError:
             self._log.info("the server did not take the last rounds in time")
+        self._spool.close()
         if self._accounting.queued:
-            self._log.warning("samples were not delivered", samples=self._accounting.queued)
+            self._log.warning("samples wait in the spool for the next start", samples=self._accounting.queued)
         await self._delivery.close()
 
-    async def _send(self, payload: Payload) -> Verdict:
+    async def _send(self, shipment: Shipment) -> Verdict:
         try:
-            verdict = await self._delivery.push(payload)
+            verdict = await self._delivery.push(shipment)
         except BaseException:
-            self._spool.keep(payload)
+            self._spool.keep(shipment)
             raise
         match verdict.fate:
             case Fate.ACCEPTED:
-                self._accept(payload, verdict)
+                self._accept(shipment, verdict)
             case Fate.REFUSED:
-                self._refuse(payload, verdict)
+                self._refuse(shipment, verdict)
             case Fate.KEPT:
-                self._keep(payload, verdict)
+                self._keep(shipment, verdict)
         return verdict
 
-    def _accept(self, payload: Payload, verdict: Verdict) -> None:
-        self._spool.accept(payload)
-        self._accounting.duplicates.add(min(verdict.duplicate, payload.samples))
+    def _accept(self, shipment: Shipment, verdict: Verdict) -> None:
+        self._spool.accept(shipment)
+        self._accounting.duplicates.add(min(verdict.duplicate, shipment.samples))
         for reason, samples in verdict.rejected.items():
             self._accounting.rejected.add(max(0, samples), reason)
         if self._is_server_lost:
             self._is_server_lost = False
-            self._log.info("the server takes rounds again", url=self._delivery.url, queued=self._accounting.queued)
+            self._log.info("the server takes rounds again", url=self._delivery.link.url, queued=self._accounting.queued)
 
-    def _refuse(self, payload: Payload, verdict: Verdict) -> None:
+    def _refuse(self, shipment: Shipment, verdict: Verdict) -> None:
         self._is_server_lost = False
-        if not self._spool.split(payload):
-            self._log.error("samples refused by the server are dropped", samples=payload.samples, reason=verdict.reason)
-            self._spool.reject(payload, "refused")
+        if not self._spool.split(shipment):
+            self._log.error(
+                "samples refused by the server are dropped", samples=shipment.samples, reason=verdict.reason
+            )
+            self._spool.reject(shipment, "refused")
 
-    def _keep(self, payload: Payload, verdict: Verdict) -> None:
-        self._spool.keep(payload)
+    def _keep(self, shipment: Shipment, verdict: Verdict) -> None:
+        self._spool.keep(shipment)
         if not self._is_server_lost:
             self._is_server_lost = True
             self._log.warning("the server does not take rounds: they are kept", reason=verdict.reason)

@@ -1,179 +1,213 @@
-"""Payloads that wait for the server. Here in memory; verbs and rules are those of any spool.
+"""Payloads that wait for the server, on disk: `kit.spool` with the numbers, the order and the sizes that delivery wants.
 
-put: a round comes in. take: the next payload to send, which is then outstanding. accept: the server has it. reject: it is
-given up. keep: it goes back and waits for its turn.
-Fresh payloads go first, the newest at their head; those that failed once are the backlog and follow, oldest first, many rounds
-to a payload: alike rounds together take a fraction of their bytes apart.
-Invariant: a sample is in exactly one place: fresh, backlog or outstanding. Its number never changes, however often and in
-whatever company it is sent; that is how the server knows what it has.
+A round is encoded once, under its numbers, and put on disk before it is sent for the first time; whatever is sent
+again, also by the next process, says the same of the same numbers, and that is how the server knows what it has. The
+newest payload goes first where one is new; those that failed once are the backlog and follow, oldest first, many rounds
+to a shipment: alike rounds together take a fraction of their bytes apart. A shipment that the server cannot take is
+halved in memory; its records are settled when all its parts are.
+Invariant: a sample is in exactly one place: waiting in the spool, or in one shipment or one part of one.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nunchi.agent.accounting import Accounting
+from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.rounds import Round
 from nunchi.kit.clock import Clock
+from nunchi.kit.spool import DAMAGED, Record, Spool
+from nunchi.wire.errors import WireError
+from nunchi.wire.payload_rounds import WrittenPayload
 
 SPLITS_MAX = 64
-MERGED_ROUNDS_MAX = 60
-MERGED_SAMPLES_MAX = 50_000
-CELL_BYTES = 8
-PAYLOAD_BYTES = 200  # of objects around the cells
-COLUMN_BYTES = 4
+JOINED_ROUNDS_MAX = 60
+JOINED_SAMPLES_MAX = 50_000
+RATE_WEIGHT = 0.1  # of the newest round in the running mean of bytes a second
+
+
+@dataclass(slots=True, eq=False)
+class Lot:
+    """The records of a shipment, and how many parts of it have no fate yet."""
+
+    records: tuple[int, ...]
+    open_parts: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Payload:
-    """What is sent at once: rounds, and the number of their first sample among all that this agent has collected since start.
+class Shipment:
+    """What is sent at once. `splits_left` bounds how often it may still be halved to find what the server cannot take."""
 
-    `splits_left` bounds how often it may still be halved to find out which part the server cannot take.
-    """
-
-    first_sequence: int
-    rounds: tuple[Round, ...]
-    created_at: float
+    body: bytes
+    samples: int
+    lot: Lot
     splits_left: int = SPLITS_MAX
 
     @property
-    def samples(self) -> int:
-        """How many samples it carries."""
-        return sum(map(len, self.rounds))
-
-    @property
-    def bytes(self) -> int:
-        """About how much memory it takes."""
-        return PAYLOAD_BYTES + (CELL_BYTES + COLUMN_BYTES) * self.samples
-
-    def merge(self, following: "Payload") -> "Payload | None":
-        """One payload of two; None where they do not follow each other, or would be too much together."""
-        if (
-            self.first_sequence + self.samples != following.first_sequence
-            or min(self.splits_left, following.splits_left) < SPLITS_MAX
-            or len(self.rounds) + len(following.rounds) > MERGED_ROUNDS_MAX
-            or self.samples + following.samples > MERGED_SAMPLES_MAX
-        ):
-            return None
-        return Payload(self.first_sequence, self.rounds + following.rounds, self.created_at)
-
-    def split(self) -> "tuple[Payload, Payload] | None":
-        """Two halves with the same numbers; None where that makes no sense any more."""
-        if self.samples < 2 or self.splits_left < 1:
-            return None
-        middle = self.samples // 2
-        first, second = [], []
-        begin = 0
-        for one in self.rounds:
-            cut = min(max(middle - begin, 0), len(one))
-            first.append(one.slice(0, cut))
-            second.append(one.slice(cut, len(one)))
-            begin += len(one)
-        splits_left = (self.splits_left - 1) // 2
-        return (
-            Payload(self.first_sequence, _filled(first), self.created_at, splits_left),
-            Payload(self.first_sequence + middle, _filled(second), self.created_at, splits_left),
-        )
+    def is_part(self) -> bool:
+        """Whether it was made by halving: the spool does not have it as it is."""
+        return self.splits_left < SPLITS_MAX
 
 
-def _filled(rounds: Sequence[Round]) -> tuple[Round, ...]:
-    return tuple(one for one in rounds if len(one))
+class RoundSpool:
+    """Rounds in, shipments out. One shipment is outstanding at a time."""
 
-
-class MemorySpool:
-    """A spool that ends with the process, bounded by bytes and age; the oldest are dropped first."""
-
-    def __init__(self, bytes_max: int, age_seconds_max: float, clock: Clock, accounting: Accounting) -> None:
-        self._bytes_max = bytes_max
-        self._age_seconds_max = age_seconds_max
-        self._clock = clock
+    def __init__(self, spool: Spool, encoder: PushEncoder, accounting: Accounting, clock: Clock) -> None:
+        self.spool = spool
+        self._encoder = encoder
         self._accounting = accounting
-        self._fresh: deque[Payload] = deque()
-        self._backlog: deque[Payload] = deque()
-        self._outstanding: Payload | None = None
+        self._clock = clock
+        self._parts: deque[Shipment] = deque()
+        self._outstanding: Shipment | None = None
         self._next_sequence = 0
-        self.bytes = 0
+        self._has_news = False
+        self._bytes_a_second = 0.0
+        self._put_at: float | None = None
+
+    def open(self) -> None:
+        """Find what earlier starts left. Raises DiskLocked."""
+        accounting = self._accounting
+        queued_before = accounting.queued
+        self.spool.open()
+        dropped = queued_before - accounting.queued
+        found = self.spool.statistics().weight
+        accounting.recovered.add(found + dropped)
+        accounting.queued += found + dropped
+
+    def close(self) -> None:
+        """Leave what waits to the next start."""
+        self.spool.close()
 
     def __len__(self) -> int:
-        return len(self._fresh) + len(self._backlog) + (self._outstanding is not None)
+        return len(self.spool)
 
     def put(self, one: Round) -> None:
-        """Number a round and queue it, dropping the oldest where there is no room."""
+        """Number a round and spool it."""
         if not len(one):
             return
-        payload = Payload(self._next_sequence, (one,), self._clock.monotonic())
-        self._next_sequence += payload.samples
-        self._accounting.queued += payload.samples
-        self.bytes += payload.bytes
-        self._fresh.append(payload)
-        self._drop_excess()
+        body = self._encoder.encode(self._next_sequence, one)
+        self._next_sequence += len(one)
+        self._accounting.queued += len(one)
+        self._note_rate(len(body))
+        self.spool.put(body, len(one))
+        self._has_news = True
 
-    def take(self) -> Payload | None:
-        """The next payload; it is outstanding until accepted, rejected or kept. None where nothing waits."""
+    def take(self) -> Shipment | None:
+        """The next shipment; it is outstanding until accepted, rejected, kept or split. None where nothing waits."""
         assert self._outstanding is None
-        self._drop_excess()
-        if self._fresh:
-            self._outstanding = self._fresh.pop()
-            while self._fresh:  # what came before it waits no longer as news
-                self._backlog.append(self._fresh.popleft())
-        elif self._backlog:
+        if self._has_news:
+            self._has_news = False
+            record = self.spool.take(newest=True)
+            if record is not None:
+                self._outstanding = Shipment(record.content, record.weight, Lot((record.id,)))
+        elif self._parts:
+            self._outstanding = self._parts.popleft()
+        else:
             self._outstanding = self._take_backlog()
         return self._outstanding
 
-    def accept(self, payload: Payload) -> None:
+    def accept(self, shipment: Shipment) -> None:
         """The server has taken it over."""
-        self._forget(payload)
-        self._accounting.acknowledged.add(payload.samples)
+        self._settle(shipment)
+        self._accounting.queued -= shipment.samples
+        self._accounting.acknowledged.add(shipment.samples)
 
-    def reject(self, payload: Payload, reason: str) -> None:
+    def reject(self, shipment: Shipment, reason: str) -> None:
         """It is given up."""
-        self._forget(payload)
-        self._accounting.dropped.add(payload.samples, reason)
+        self._settle(shipment)
+        self._accounting.drop(reason, shipment.samples)
 
-    def keep(self, payload: Payload) -> None:
+    def keep(self, shipment: Shipment) -> None:
         """It was not delivered, or nobody knows: it waits for its turn among the backlog."""
-        assert payload is self._outstanding
-        self._outstanding = None
-        position = len(self._backlog)
-        while position and self._backlog[position - 1].first_sequence > payload.first_sequence:
-            position -= 1
-        self._backlog.insert(position, payload)
+        self._end(shipment)
+        if shipment.is_part:
+            self._parts.appendleft(shipment)
+            return
+        for record in shipment.lot.records:
+            self.spool.keep(record)
 
-    def split(self, payload: Payload) -> bool:
-        """Put both halves of it in its place, next to be taken; False where it cannot be halved."""
-        halves = payload.split()
-        if halves is None:
+    def split(self, shipment: Shipment) -> bool:
+        """Put both halves of it in its place, next to be taken; False where it cannot be halved any more."""
+        if shipment.samples < 2 or shipment.splits_left < 1:
             return False
-        assert payload is self._outstanding
-        self._outstanding = None
-        self.bytes += sum(half.bytes for half in halves) - payload.bytes
-        self._backlog.extendleft(reversed(halves))
+        self._end(shipment)
+        halves = self._encoder.halve(self._encoder.read(shipment.body))
+        shipment.lot.open_parts += 1
+        middle, splits_left = shipment.samples // 2, (shipment.splits_left - 1) // 2
+        sizes = (middle, shipment.samples - middle)
+        self._parts.extendleft(
+            Shipment(body, samples, shipment.lot, splits_left)
+            for body, samples in reversed(list(zip(halves, sizes, strict=True)))
+        )
         return True
 
-    def _take_backlog(self) -> Payload:
-        payload = self._backlog.popleft()
-        while self._backlog:
-            merged = payload.merge(self._backlog[0])
-            if merged is None:
+    def outage_seconds_left(self) -> float:
+        """How long the server may be away before something is dropped, at the present rate."""
+        limits, statistics = self.spool.limits, self.spool.statistics()
+        if not self._bytes_a_second:
+            return limits.age_seconds_max
+        room = max(0, limits.bytes_max - max(statistics.bytes, statistics.disk_bytes))
+        return min(room / self._bytes_a_second, max(0.0, limits.age_seconds_max - statistics.oldest_seconds))
+
+    def _take_backlog(self) -> Shipment | None:
+        """The oldest payload with those that follow it, one shipment."""
+        found: list[tuple[Record, WrittenPayload]] = []
+        while (record := self.spool.take()) is not None:
+            written = self._read(record)
+            if written is None:
+                continue
+            if found and not _is_continued(found, written):
+                self.spool.keep(record.id)
                 break
-            self.bytes += merged.bytes - payload.bytes - self._backlog.popleft().bytes
-            payload = merged
-        return payload
+            found.append((record, written))
+        if not found:
+            return None
+        lot = Lot(tuple(record.id for record, _ in found))
+        if len(found) == 1:
+            record = found[0][0]
+            return Shipment(record.content, record.weight, lot)
+        payloads = [written for _, written in found]
+        return Shipment(self._encoder.join(payloads), sum(one.samples for one in payloads), lot)
 
-    def _forget(self, payload: Payload) -> None:
-        assert payload is self._outstanding
+    def _read(self, record: Record) -> WrittenPayload | None:
+        try:
+            written = self._encoder.read(record.content)
+        except WireError:
+            written = None
+        if written is None or written.samples != record.weight:
+            self.spool.reject(record.id)
+            self._accounting.drop(DAMAGED, record.weight)
+            return None
+        return written
+
+    def _settle(self, shipment: Shipment) -> None:
+        self._end(shipment)
+        lot = shipment.lot
+        lot.open_parts -= 1
+        if not lot.open_parts:
+            for record in lot.records:
+                self.spool.accept(record)
+
+    def _end(self, shipment: Shipment) -> None:
+        assert shipment is self._outstanding
         self._outstanding = None
-        self._discount(payload)
 
-    def _discount(self, payload: Payload) -> None:
-        self._accounting.queued -= payload.samples
-        self.bytes -= payload.bytes
+    def _note_rate(self, size: int) -> None:
+        now = self._clock.monotonic()
+        if self._put_at is not None and now > self._put_at:
+            rate = size / (now - self._put_at)
+            known = self._bytes_a_second or rate
+            self._bytes_a_second = known + RATE_WEIGHT * (rate - known)
+        self._put_at = now
 
-    def _drop_excess(self) -> None:
-        oldest_allowed = self._clock.monotonic() - self._age_seconds_max
-        for queue in (self._backlog, self._fresh):
-            while queue and (self.bytes > self._bytes_max or queue[0].created_at < oldest_allowed):
-                reason = "spool_full" if self.bytes > self._bytes_max else "too_old"
-                payload = queue.popleft()
-                self._discount(payload)
-                self._accounting.dropped.add(payload.samples, reason)
+
+def _is_continued(found: list[tuple[Record, WrittenPayload]], written: WrittenPayload) -> bool:
+    """Whether a payload goes on where those found end, and there is room for it."""
+    last = found[-1][1]
+    samples = sum(record.weight for record, _ in found)
+    rounds = sum(len(payload.rounds) for _, payload in found)
+    return (
+        written.sender == last.sender
+        and written.first_sequence == last.first_sequence + last.samples
+        and rounds + len(written.rounds) <= JOINED_ROUNDS_MAX
+        and samples + written.samples <= JOINED_SAMPLES_MAX
+    )

@@ -1,0 +1,173 @@
+"""Our push payload, read back by who wrote it: spooled payloads are joined and halved without numpy
+(docs/formats/payload.md).
+
+The server's reader is `payload`; this one trusts bytes whose checksum holds, for they were written by this program, and
+any that do not fit are one `WireError`. Invariant: what is read and encoded again says the same of the same numbers.
+"""
+
+import struct
+import sys
+import zlib
+from array import array
+from dataclasses import dataclass
+
+from nunchi.model.labels import SEPARATOR
+from nunchi.model.metadata import Metadata
+from nunchi.model.series_group import Layout
+from nunchi.wire.compression import Encoding, decode
+from nunchi.wire.errors import WireError
+from nunchi.wire.payload_encoder import (
+    CHECKED_BYTES,
+    COLUMNS_ALL,
+    COLUMNS_AS_BEFORE,
+    COLUMNS_LISTED,
+    ENVELOPE,
+    HEAD,
+    LAYOUT_HEAD,
+    LENGTH,
+    METRIC_TYPES,
+    ROUND_HEAD,
+    TEXT_LENGTH,
+    VERSION,
+    Round,
+    Sender,
+)
+
+LAYOUTS_REMEMBERED_MAX = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenPayload:
+    """What one payload says."""
+
+    sender: Sender
+    first_sequence: int
+    interval_ms: int
+    rounds: tuple[Round, ...]
+    metadata: dict[str, Metadata]
+
+    @property
+    def samples(self) -> int:
+        """How many samples it carries."""
+        return sum(len(one.values) for one in self.rounds)
+
+
+class PayloadRounds:
+    """Reads payloads; equal layouts are one object, so that rounds of several payloads can be encoded as differences."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[bytes, Layout] = {}
+
+    def read(self, payload: bytes) -> WrittenPayload:
+        """Raises `WireError`."""
+        try:
+            return self._read(_Source(_open(payload)))
+        except (struct.error, IndexError, KeyError, ValueError) as error:
+            raise WireError(f"payload: it cannot be read back: {error}") from error
+
+    def _read(self, source: "_Source") -> WrittenPayload:
+        agent_id, name, version = source.text(), source.text(), source.text()
+        epoch, first_sequence, interval_ms, layouts, entries, count = source.unpack(HEAD)
+        found = [self._layout(source.take(*source.unpack(LENGTH))) for _ in range(layouts)]
+        metadata = {}
+        for _ in range(entries):
+            family, kind = source.text(), source.take(1)[0]
+            metadata[family] = Metadata(METRIC_TYPES[kind], source.text(), source.text())
+        rounds = _read_rounds(source, found, count)
+        return WrittenPayload(Sender(agent_id, name, version, epoch), first_sequence, interval_ms, rounds, metadata)
+
+    def _layout(self, block: bytes) -> Layout:
+        layout = self._layouts.pop(block, None) or _read_layout(_Source(block))
+        self._layouts[block] = layout
+        while len(self._layouts) > LAYOUTS_REMEMBERED_MAX:
+            del self._layouts[next(iter(self._layouts))]
+        return layout
+
+
+class _Source:
+    """Bytes that are taken from the front."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, length: int) -> bytes:
+        begin, self._at = self._at, self._at + length
+        if self._at > len(self._data):
+            raise WireError("payload: it ends before what it announces")
+        return self._data[begin : self._at]
+
+    def unpack(self, shape: struct.Struct) -> tuple[int, ...]:
+        return shape.unpack(self.take(shape.size))
+
+    def text(self) -> str:
+        return self.take(*self.unpack(TEXT_LENGTH)).decode()
+
+    def planes(self, count: int, width: int) -> bytes:
+        data, joined = self.take(count * width), bytearray(count * width)
+        for plane in range(width):
+            joined[plane::width] = data[plane * count : (plane + 1) * count]
+        return bytes(joined)
+
+    def integers(self, count: int, typecode: str = "I") -> "array[int]":
+        numbers: array[int] = array(typecode, self.planes(count, 4))
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers
+
+
+def _open(payload: bytes) -> bytes:
+    version, length, checksum = ENVELOPE.unpack_from(payload)
+    if version != VERSION:
+        raise WireError(f"payload: its version is {version}, not {VERSION}")
+    body = decode(Encoding.ZSTD, payload[ENVELOPE.size :], length)
+    if zlib.crc32(body, zlib.crc32(payload[:CHECKED_BYTES])) != checksum:
+        raise WireError("payload: its checksum is wrong")
+    return body
+
+
+def _read_layout(source: _Source) -> Layout:
+    series, symbol_count, symbol_bytes, pairs = source.unpack(LAYOUT_HEAD)
+    lengths = source.integers(symbol_count)
+    blob = source.take(symbol_bytes)
+    counts, names, values = source.integers(series), source.integers(pairs), source.integers(pairs)
+    symbols, at = [], 0
+    for length in lengths:
+        symbols.append(blob[at : at + length])
+        at += length
+    layout, at = Layout(), 0
+    for count in counts:
+        words = [
+            symbols[word] for pair in zip(names[at : at + count], values[at : at + count], strict=True) for word in pair
+        ]
+        layout.append(SEPARATOR.join(words) + SEPARATOR)
+        at += count
+    return layout
+
+
+def _read_rounds(source: _Source, layouts: list[Layout], count: int) -> tuple[Round, ...]:
+    heads = [source.unpack(ROUND_HEAD) for _ in range(count)]
+    listed = source.integers(sum(cells for _, _, cells, how in heads if how == COLUMNS_LISTED), "i")
+    bits = source.planes(sum(cells for _, _, cells, _ in heads), 8)
+    rounds: list[Round] = []
+    before: dict[int, tuple[array[int], bytes]] = {}
+    at = listed_at = 0
+    for timestamp_ms, number, cells, how in heads:
+        own = bits[8 * at : 8 * (at + cells)]
+        at += cells
+        if how == COLUMNS_LISTED:
+            columns = listed[listed_at : listed_at + cells]
+            listed_at += cells
+        elif how == COLUMNS_ALL:
+            columns = array("i", range(cells))
+        elif how == COLUMNS_AS_BEFORE:
+            columns, bits_before = before[number]
+            own = (int.from_bytes(own, "little") ^ int.from_bytes(bits_before, "little")).to_bytes(len(own), "little")
+        else:
+            raise WireError(f"payload: columns given as {how} are not known")
+        before[number] = columns, own
+        values: array[float] = array("d", own)
+        if sys.byteorder == "big":
+            values.byteswap()
+        rounds.append(Round(timestamp_ms, layouts[number], columns, values))
+    return tuple(rounds)
