@@ -25,7 +25,7 @@ WAIT_MS = 15_000
 PICTURES = frozenset(
     {
         *("overview-light", "overview-dark", "overview-phone", "overview-tooltip", "overview-young"),
-        *("query-light", "query-dark", "query-phone", "query-suggestions", "query-error"),
+        *("query-light", "query-dark", "query-phone", "query-suggestions", "query-error", "query-plan"),
         *("targets-light", "alerts-light", "alerts-dark", "rules-light", "status-light", "menu-phone"),
     }
 )

@@ -251,6 +251,19 @@ async def test_what_was_run_is_recalled_with_the_arrows(desk: Tab):
     await expect(editor).to_have_value("vector(2)")
 
 
+async def test_the_plan_of_a_query_shows_what_each_step_cost(desk: Tab):
+    await desk.open("/query?g0.expr=sum+by+(mode)+(rate(node_cpu_seconds_total[1m]))&g0.tab=2&g0.range_input=15m")
+    steps = desk.page.locator(".plan tbody tr")
+    await expect(steps).to_have_count(3)
+    await expect(steps.nth(0)).to_contain_text("sum by (mode)")
+    await expect(steps.nth(1)).to_contain_text("rate()")
+    await expect(steps.nth(2)).to_contain_text("node_cpu_seconds_total[1m]")
+    await expect(desk.page.locator(".taken")).to_contain_text("series out of")
+    await screenshot(desk, "query-plan", whole=False)
+    await desk.page.get_by_role("button", name="Table").click()
+    await expect(desk.page.locator(".result tbody tr")).to_have_count(8)
+
+
 async def test_an_error_is_shown_at_its_place(browser: Browser, site: Site):
     async with tab(browser, site.url) as page:
         await page.open("/query?g0.expr=sum(node_load1))%2B1")

@@ -6,7 +6,7 @@ Invariant: a query reads through one querier, and closes it.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,13 @@ from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
 from nunchi.query.operators.build import build, window_source
 from nunchi.query.operators.duplicates import merge_block
-from nunchi.query.operators.operator import Block, QueryContext, Scope, collect
+from nunchi.query.operators.measured import Measurements
+from nunchi.query.operators.operator import Block, Measure, QueryContext, Scope, collect
 from nunchi.query.operators.scalars import evaluate_scalar
 from nunchi.query.plan import nodes as plan
 from nunchi.query.plan.rewrite import rewrite
 from nunchi.query.plan.translate import translate
+from nunchi.query.plan_report import Estimates, PlanReport, report_plan
 from nunchi.query.syntax import STABLE, ParserSettings, parse, resolve_durations
 from nunchi.query.syntax.nodes import StringLiteral
 from nunchi.query.values import Matrix, QueryResult, Samples, Scalar, Statistics, String, Value, Vector
@@ -130,6 +132,42 @@ class Engine:
             self._plans.popitem(last=False)
         return made
 
+    def explain(
+        self,
+        open_querier: OpenQuerier,
+        expression: str,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        options: QueryOptions = DEFAULT_OPTIONS,
+    ) -> PlanReport:
+        """The plan of a query, with what its selectors would read as the index tells; nothing is evaluated."""
+        planned = self.plan(expression, step_ms, end_ms - start_ms)
+        querier = open_querier()
+        try:
+            lookback_ms = options.lookback_ms or self.settings.lookback_ms
+            return report_plan(planned, estimate=Estimates(querier, start_ms, end_ms, lookback_ms).of)
+        finally:
+            querier.close()
+
+    def profile(
+        self,
+        open_querier: OpenQuerier,
+        expression: str,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        options: QueryOptions = DEFAULT_OPTIONS,
+    ) -> tuple[QueryResult, PlanReport]:
+        """A query's result, and its plan with what each node cost. A step of 0: an instant query at the end."""
+        planned = self.plan(expression, step_ms, end_ms - start_ms)
+        budget = options.budget or Budget(self.settings.limits, self._monotonic)
+        measurements = Measurements(budget, self._monotonic)
+        times = (start_ms, end_ms, step_ms) if step_ms else (end_ms, end_ms, 0)
+        options = replace(options, budget=budget)
+        result = self._run(open_querier, expression, *times, options, measurements.measure)
+        return result, report_plan(planned, measured=measurements.find)
+
     def _run(
         self,
         open_querier: OpenQuerier,
@@ -138,8 +176,11 @@ class Engine:
         end_ms: int,
         step_ms: int,
         options: QueryOptions,
+        measure: Measure | None = None,
     ) -> QueryResult:
+        began = self._monotonic()
         planned = self.plan(expression, step_ms, end_ms - start_ms)
+        prepared = self._monotonic()
         budget = options.budget or Budget(self.settings.limits, self._monotonic)
         notices = Notices()
         querier = open_querier()
@@ -155,6 +196,7 @@ class Engine:
                 lookback_ms=options.lookback_ms or self.settings.lookback_ms,
                 subquery_step_ms=self.settings.subquery_step_ms,
                 delays_names=self.settings.delays_names,
+                measure=measure,
             )
             times = np.arange(start_ms, end_ms + 1, step_ms or 1, dtype=np.int64)
             with np.errstate(all="ignore"):
@@ -166,7 +208,13 @@ class Engine:
             value,
             notices.warnings(expression, options.notices_max),
             notices.infos(expression, options.notices_max),
-            Statistics(budget.samples, budget.peak_cells),
+            Statistics(
+                budget.samples,
+                budget.peak_cells,
+                budget.queued_seconds,
+                prepared - began,
+                self._monotonic() - prepared,
+            ),
         )
 
 

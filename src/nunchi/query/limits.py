@@ -53,10 +53,17 @@ class Budget:
         self.samples = 0
         self.cells = 0
         self.peak_cells = 0
+        self.queued_seconds = 0.0
         self._monotonic = monotonic
         self._is_canceled = is_canceled
         self.timeout_seconds = min(timeout_seconds or limits.timeout_seconds, limits.timeout_seconds)
-        self._deadline = monotonic() + self.timeout_seconds
+        self._began = monotonic()
+        self._deadline = self._began + self.timeout_seconds
+
+    def begin(self) -> None:
+        """The query has its slot: what has passed since it was asked was spent waiting."""
+        self.queued_seconds = self._monotonic() - self._began
+        self.tick()
 
     def tick(self, samples: int = 0) -> None:
         """Count samples read; called between tiles. Raises `QueryTimeout` or `QueryCanceled`."""

@@ -90,7 +90,7 @@ class QueryRunner:
 
         def run_in_turn() -> ResultT:
             with self._turns.taken():
-                budget.tick()
+                budget.begin()
                 return work(budget)
 
         self._count_running(1)

@@ -74,10 +74,20 @@ Value: TypeAlias = Scalar | String | Vector | Matrix | Samples
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a query cost: samples that windows and look-backs held, and the most cells that were in memory at once."""
+    """What a query cost.
+
+    samples           that windows and look-backs held
+    peak_cells        the most that were in memory at once
+    queued_seconds    waited for a slot
+    prepared_seconds  to read the text and plan
+    executed_seconds  to compute
+    """
 
     samples: int
     peak_cells: int
+    queued_seconds: float = 0.0
+    prepared_seconds: float = 0.0
+    executed_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from nunchi.storage.contracts import Store
 from nunchi.web.contracts import AgentSource, AlertmanagerUrls, Reload, RuleSource, StatusSource, TargetSource
 from nunchi.web.dashboards import load_dashboards
 from nunchi.web.nunchi_api.overview import OverviewEndpoints
+from nunchi.web.nunchi_api.query_plan import QueryPlanEndpoints
 from nunchi.web.pages import Pages
 from nunchi.web.prometheus_api.envelope import Envelope
 from nunchi.web.prometheus_api.lifecycle import LifecycleEndpoints
@@ -53,6 +54,7 @@ def web_routes(parts: WebParts) -> list[Route]:
         *RuleEndpoints(parts.rules, parts.alertmanager_urls).routes(envelope),
         *StatusEndpoints(parts.status, parts.store, reading, parts.clock.now_ms).routes(envelope),
         *overview.routes(envelope),
+        *QueryPlanEndpoints(reading, parts.clock.now_ms).routes(envelope),
         *LifecycleEndpoints(parts.status, parts.reload).routes(),
         *Pages(parts.prefix).routes(),
     ]

@@ -33,7 +33,13 @@ RANKINGS = {"topk": Rank, "bottomk": Rank, "limitk": LimitK, "limit_ratio": Limi
 
 
 def build(node: plan.PlanNode, scope: Scope) -> VectorOperator:
-    """The operator of a vector plan node."""
+    """The operator of a vector plan node, measured where the query is profiled."""
+    operator = _operator(node, scope)
+    measure = scope.context.measure
+    return operator if measure is None else measure(node, operator)
+
+
+def _operator(node: plan.PlanNode, scope: Scope) -> VectorOperator:
     match node:
         case plan.InstantSelect():
             return InstantSelect(scope, node)

@@ -4,9 +4,9 @@ An operator announces its series first, then yields batches, each with all steps
 most one batch; what does not come has no values. Batches are read-only for whoever gets them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from nunchi.model.symbols import LabelTable
 from nunchi.query.limits import Budget
 from nunchi.query.notices import Notices
 from nunchi.query.operators.tables import QuerySymbols
+from nunchi.query.plan.nodes import PlanNode
 from nunchi.storage.contracts import Querier
 
 # Rows of a batch are chosen so that its values stay about this many, which the second-level cache holds.
@@ -49,9 +50,15 @@ class VectorOperator(Protocol):
         ...
 
 
+Measure: TypeAlias = Callable[[PlanNode, VectorOperator], VectorOperator]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryContext:
-    """What is the same for all operators of one query."""
+    """What is the same for all operators of one query.
+
+    measure  puts an operator that counts around a node's operator; None: the query is not profiled
+    """
 
     querier: Querier
     symbols: QuerySymbols
@@ -64,6 +71,7 @@ class QueryContext:
     subquery_step_ms: int
     delays_names: bool
     batch_cells: int = BATCH_CELLS
+    measure: Measure | None = None
 
     @property
     def is_range(self) -> bool:

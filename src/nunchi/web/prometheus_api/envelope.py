@@ -12,16 +12,22 @@ from aiohttp import web
 from nunchi.kit.errors import WorldError
 from nunchi.kit.http_route import Access, Handler, Route
 from nunchi.web.prometheus_api.errors import ApiError
+from nunchi.web.prometheus_api.negotiation import JSON
 from nunchi.web.prometheus_api.parameters import Parameters, read_parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler found. `data` is JSON already where it is bytes, else something msgspec encodes."""
+    """What a handler found.
+
+    data          JSON already where it is bytes, else something msgspec encodes
+    content_type  of an answer that is no JSON: `data` is then the whole body
+    """
 
     data: object
     warnings: Sequence[str] = ()
     infos: Sequence[str] = ()
+    content_type: str = JSON
 
 
 ApiHandler = Callable[[Parameters], Awaitable[Answer]]
@@ -48,6 +54,9 @@ class Envelope:
             except WorldError as error:
                 failure = ApiError("internal", str(error))
                 return _json(encode_error(failure), failure.status)
+            if answer.content_type != JSON:
+                assert isinstance(answer.data, bytes), answer.content_type
+                return web.Response(body=answer.data, content_type=answer.content_type)
             return _json(encode_answer(answer), 200)
 
         return respond
@@ -74,4 +83,4 @@ def encode_error(error: ApiError) -> bytes:
 
 
 def _json(body: bytes, status: int) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json")
+    return web.Response(body=body, status=status, content_type=JSON)

@@ -30,11 +30,16 @@ _OPEN_ENDS = {"-292273086-05-16T16:47:06Z": TIME_MS_MIN, "292277025-08-18T07:12:
 
 
 class Parameters:
-    """Name/value pairs of one request; the body's come before the URL's, the first of a name wins. `path` is the path's."""
+    """Name/value pairs of one request; the body's come before the URL's, the first of a name wins. `path` is the path's,
+    `accept` the request's Accept header.
+    """
 
-    def __init__(self, pairs: Sequence[tuple[str, str]] = (), path: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, pairs: Sequence[tuple[str, str]] = (), path: Mapping[str, str] | None = None, accept: str = ""
+    ) -> None:
         self._pairs = pairs
         self.path = path or {}
+        self.accept = accept
 
     def text(self, name: str, default: str = "") -> str:
         """The first value of a name."""
@@ -109,7 +114,7 @@ async def read_parameters(request: web.Request) -> Parameters:
         pairs += parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
     except ValueError as error:
         raise ApiError.bad_data(f"error parsing form values: {error}") from None
-    return Parameters(pairs, request.match_info)
+    return Parameters(pairs, request.match_info, ", ".join(request.headers.getall("Accept", ())))
 
 
 def _number(text: str) -> float | None:

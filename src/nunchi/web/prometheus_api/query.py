@@ -1,12 +1,14 @@
-"""`query`, `query_range`, `format_query`: PromQL over HTTP."""
+"""`query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`: PromQL over HTTP."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from nunchi.kit.http_route import Route
+from nunchi.query.arrow import ArrowMissing, arrow_stream
 from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
 from nunchi.query.limits import Budget
@@ -14,13 +16,15 @@ from nunchi.query.rendering import render_value, result_type
 from nunchi.query.syntax import parse, pretty_print
 from nunchi.query.syntax.nodes import Node
 from nunchi.query.syntax.signatures import ValueType
-from nunchi.query.values import Matrix, QueryResult, Samples, Value, Vector
+from nunchi.query.values import Matrix, QueryResult, Samples, Statistics, Value, Vector
 from nunchi.storage.contracts import Querier
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
 from nunchi.web.prometheus_api.errors import ApiError, invalid_parameter
-from nunchi.web.prometheus_api.parameters import Parameters
+from nunchi.web.prometheus_api.negotiation import ARROW, JSON, QUERY_CONTENT_TYPES, choose_content_type
+from nunchi.web.prometheus_api.parameters import TIME_MS_MAX, TIME_MS_MIN, Parameters
 from nunchi.web.prometheus_api.reading import Reading, query_failure
 from nunchi.web.prometheus_api.series import TRUNCATED
+from nunchi.web.prometheus_api.syntax_tree import tree_of
 
 STEPS_MAX = 11_000
 OpenQuerier = Callable[[], Querier]
@@ -39,6 +43,8 @@ class QueryEndpoints:
             *envelope.read("/api/v1/query", self.query, "GET", "POST"),
             *envelope.read("/api/v1/query_range", self.query_range, "GET", "POST"),
             *envelope.read("/api/v1/format_query", self.format_query, "GET", "POST"),
+            *envelope.read("/api/v1/parse_query", self.parse_query, "GET", "POST"),
+            *envelope.read("/api/v1/query_exemplars", self.query_exemplars, "GET", "POST"),
         ]
 
     async def query(self, parameters: Parameters) -> Answer:
@@ -54,6 +60,49 @@ class QueryEndpoints:
 
     async def query_range(self, parameters: Parameters) -> Answer:
         """An expression at every step of a range."""
+        span = QuerySpan.of(parameters)
+        wishes = Wishes.of(parameters)
+
+        def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
+            refuse_ranges(parse(wishes.expression, engine.settings.parser))
+            options = QueryOptions(wishes.lookback_ms, budget)
+            return wishes.answer(engine.range(open_querier, wishes.expression, *span, options))
+
+        return await self._reading.evaluate(work, wishes.timeout_seconds)
+
+    async def format_query(self, parameters: Parameters) -> Answer:
+        """An expression laid out over lines."""
+        return Answer(pretty_print(self._parsed(parameters)))
+
+    async def parse_query(self, parameters: Parameters) -> Answer:
+        """An expression as a tree."""
+        return Answer(tree_of(self._parsed(parameters)))
+
+    async def query_exemplars(self, parameters: Parameters) -> Answer:
+        """Exemplars of the series that an expression selects: none are stored."""
+        start_ms, end_ms = parameters.time_ms("start", TIME_MS_MIN), parameters.time_ms("end", TIME_MS_MAX)
+        if end_ms < start_ms:
+            raise ApiError.bad_data("end timestamp must not be before start timestamp")
+        self._parsed(parameters)
+        return Answer([])
+
+    def _parsed(self, parameters: Parameters) -> Node:
+        try:
+            return parse(parameters.text("query"), self._reading.engine.settings.parser)
+        except ParseError as error:
+            raise query_failure(error) from error
+
+
+class QuerySpan(NamedTuple):
+    """The steps of a query; a step of 0 is an instant query."""
+
+    start_ms: int
+    end_ms: int
+    step_ms: int
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> "QuerySpan":
+        """`start`, `end` and `step` of a request; raises `ApiError`."""
         start_ms, end_ms = parameters.time_ms("start"), parameters.time_ms("end")
         if end_ms < start_ms:
             raise invalid_parameter("end", "end timestamp must not be before start time")
@@ -62,21 +111,7 @@ class QueryEndpoints:
             raise ApiError.bad_data(
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
             )
-        wishes = Wishes.of(parameters)
-
-        def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
-            refuse_ranges(parse(wishes.expression, engine.settings.parser))
-            options = QueryOptions(wishes.lookback_ms, budget)
-            return wishes.answer(engine.range(open_querier, wishes.expression, start_ms, end_ms, step_ms, options))
-
-        return await self._reading.evaluate(work, wishes.timeout_seconds)
-
-    async def format_query(self, parameters: Parameters) -> Answer:
-        """An expression laid out over lines."""
-        try:
-            return Answer(pretty_print(parse(parameters.text("query"))))
-        except ParseError as error:
-            raise query_failure(error) from error
+        return cls(start_ms, end_ms, step_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +123,7 @@ class Wishes:
     lookback_ms: int
     timeout_seconds: float | None
     with_statistics: bool
+    content_type: str = JSON
 
     @classmethod
     def of(cls, parameters: Parameters) -> "Wishes":
@@ -99,18 +135,43 @@ class Wishes:
             lookback_ms=_lookback_ms(parameters),
             timeout_seconds=None if timeout_ms is None else max(timeout_ms / 1000, 0.001),
             with_statistics=bool(parameters.text("stats")),
+            content_type=choose_content_type(parameters.accept, QUERY_CONTENT_TYPES),
         )
 
     def answer(self, result: QueryResult) -> Answer:
-        """The result as JSON, cut to the series asked for. Costs with the size of the result: runs in the query's thread."""
+        """The result, cut to the series asked for. Costs with the size of the result: runs in the query's thread."""
         value, is_cut = _first(result.value, self.series_max)
+        warnings = [*result.warnings, TRUNCATED] if is_cut else result.warnings
+        if self.content_type == ARROW:
+            notices = {"warnings": "\n".join(warnings), "infos": "\n".join(result.infos)}
+            return Answer(_arrow(value, notices), content_type=ARROW)
         data = b'{"resultType":"%s","result":%s' % (result_type(value).encode(), render_value(value))
         if self.with_statistics:
-            counts = result.statistics
-            samples = {"totalQueryableSamples": counts.samples, "peakSamples": counts.peak_cells}
-            data += b',"stats":' + msgspec.json.encode({"samples": samples})
-        warnings = [*result.warnings, TRUNCATED] if is_cut else result.warnings
+            data += b',"stats":' + msgspec.json.encode(shown_statistics(result.statistics))
         return Answer(data + b"}", warnings, result.infos)
+
+
+def shown_statistics(statistics: Statistics) -> dict[str, dict[str, float]]:
+    """What a query cost, in the words of Prometheus's `stats`. Sorting is part of evaluation here."""
+    executed, prepared = statistics.executed_seconds, statistics.prepared_seconds
+    return {
+        "timings": {
+            "evalTotalTime": prepared + executed,
+            "resultSortTime": 0.0,
+            "queryPreparationTime": prepared,
+            "innerEvalTime": executed,
+            "execQueueTime": statistics.queued_seconds,
+            "execTotalTime": statistics.queued_seconds + prepared + executed,
+        },
+        "samples": {"totalQueryableSamples": statistics.samples, "peakSamples": statistics.peak_cells},
+    }
+
+
+def _arrow(value: Value, notices: dict[str, str]) -> bytes:
+    try:
+        return arrow_stream(value, notices)
+    except ArrowMissing as error:
+        raise ApiError("not_acceptable", str(error)) from None
 
 
 def refuse_ranges(node: Node) -> None:

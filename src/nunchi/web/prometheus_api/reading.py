@@ -23,6 +23,11 @@ class Reading:
         self._runner = runner
         self._open_querier = open_querier
 
+    @property
+    def engine(self) -> Engine:
+        """Who evaluates."""
+        return self._runner.engine
+
     async def evaluate(
         self,
         work: Callable[[Engine, Callable[[], Querier], Budget], Found],

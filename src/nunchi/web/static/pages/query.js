@@ -2,6 +2,7 @@
 import { go, useAddress } from "../address.js";
 import { Choice, Icon, SpanPicker } from "../components/controls.js";
 import { Editor, remember } from "../components/editor.js";
+import { PlanResult } from "../components/plan.js";
 import { GraphResult, TableResult } from "../components/result.js";
 import { durationText, inputTime, parseDuration, parseInputTime } from "../time.js";
 import { html, useEffect, useRef, useState } from "../view.js";
@@ -10,6 +11,7 @@ const PANELS_MAX = 12;
 const RANGE_SECONDS = 3600;
 const GRAPH = "0";
 const TABLE = "1";
+const PLAN = "2";
 const NEW = { expr: "", tab: TABLE, range: RANGE_SECONDS, end: null, step: "" };
 
 // A time of a link: seconds since the epoch, or "2026-01-31 12:00:00" in UTC as Prometheus writes it.
@@ -24,7 +26,7 @@ function readPanels(parameters) {
   for (let at = 0; at < PANELS_MAX && parameters.has(`g${at}.expr`); at += 1) {
     const of = (name) => parameters.get(`g${at}.${name}`) ?? "";
     const range = parseDuration(of("range_input"));
-    panels.push({ expr: of("expr"), tab: of("tab") === GRAPH ? GRAPH : TABLE, range: range > 0 ? range : RANGE_SECONDS, end: readEnd(of("end_input")), step: of("step_input") });
+    panels.push({ expr: of("expr"), tab: [GRAPH, PLAN].includes(of("tab")) ? of("tab") : TABLE, range: range > 0 ? range : RANGE_SECONDS, end: readEnd(of("end_input")), step: of("step_input") });
   }
   return panels.length ? panels : [NEW];
 }
@@ -64,7 +66,7 @@ function Panel({ panel, onChange, onRemove }) {
     <div class="row query-row"><${Editor} value=${draft} onChange=${setDraft} onRun=${run} />
       <button type="button" class="primary" onClick=${() => run()}>Run</button>
       ${onRemove && html`<button type="button" class="only-icon" aria-label="Remove this expression" title="Remove" onClick=${onRemove}><${Icon} name="close" /></button>`}</div>
-    <div class="row"><${Choice} label="Result as" options=${[[TABLE, "Table"], [GRAPH, "Graph"]]} value=${panel.tab} onChange=${(tab) => onChange({ tab })} /><span class="grow"></span>
+    <div class="row"><${Choice} label="Result as" options=${[[TABLE, "Table"], [GRAPH, "Graph"], [PLAN, "Plan"]]} value=${panel.tab} onChange=${(tab) => onChange({ tab })} /><span class="grow"></span>
       ${panel.tab === TABLE
         ? html`<${EvaluationTime} end=${panel.end} onChange=${(end) => onChange({ end })} />`
         : html`<${SpanPicker} span=${span} onChange=${onChange} />
@@ -72,7 +74,9 @@ function Panel({ panel, onChange, onRemove }) {
     ${panel.expr
       ? panel.tab === TABLE
         ? html`<${TableResult} expression=${panel.expr} end=${panel.end} turn=${turn} />`
-        : html`<${GraphResult} expression=${panel.expr} span=${span} step=${panel.step} turn=${turn} interval=${0}
+        : panel.tab === PLAN
+          ? html`<${PlanResult} expression=${panel.expr} span=${span} step=${panel.step} turn=${turn} />`
+          : html`<${GraphResult} expression=${panel.expr} span=${span} step=${panel.step} turn=${turn} interval=${0}
             onZoom=${(from, to) => onChange({ range: Math.max(1, Math.round(to - from)), end: Math.round(to) })} />`
       : html`<p class="muted hint">Enter runs the expression, Shift+Enter starts a new line, Ctrl+Space suggests, the arrow keys recall what was run before.</p>`}
   </section>`;
