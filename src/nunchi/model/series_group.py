@@ -39,6 +39,11 @@ class Layout:
         begin = self._ends[column - 1] if column else 0
         return bytes(self._keys[begin : self._ends[column]])
 
+    def keys_from(self, column: int) -> tuple[bytes, "array[int]"]:
+        """The label keys of `column` and those behind it, one after the other, and where each begins; the last entry: the end."""
+        begin = self._ends[column - 1] if column else 0
+        return bytes(self._keys[begin:]), array("q", [0, *(end - begin for end in self._ends[column:])])
+
     def labels(self, column: int) -> Labels:
         """The labels of a column."""
         return Labels.from_key(self.key(column))

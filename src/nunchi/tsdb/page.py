@@ -63,8 +63,8 @@ def page_bytes(data: memoryview, at: int) -> int:
     return ENVELOPE.size + int(packed)
 
 
-def decode_page(data: memoryview, at: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Values and offsets of the columns of the page at byte `at`; raises `CorruptionError`."""
+def page_body(data: memoryview, at: int = 0) -> NDArray[np.uint8]:
+    """The checked, decompressed body of the page at byte `at`; raises `CorruptionError`."""
     end = at + page_bytes(data, at)
     checksum, _, size = ENVELOPE.unpack_from(data, at)
     if zlib.crc32(data[at + 4 : end]) != checksum:
@@ -78,10 +78,30 @@ def decode_page(data: memoryview, at: int = 0) -> tuple[NDArray[np.float64], NDA
         raise CorruptionError(f"the page at byte {at} cannot be decompressed: {error}") from None
     if written != size:
         raise CorruptionError(f"the page at byte {at} has {written} bytes, not the {size} that it claims")
+    return body
+
+
+def decode_page(data: memoryview, at: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Values and offsets of the columns of the page at byte `at`; raises `CorruptionError`."""
     try:
-        return _decode_body(body)
+        return _decode_body(page_body(data, at))
     except (ValueError, struct.error) as error:
         raise CorruptionError(f"the page at byte {at}: {error}") from None
+
+
+def decode_rows(
+    body: NDArray[np.uint8],
+    wanted: NDArray[np.int64],
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    values: NDArray[np.float64],
+) -> None:
+    """Rows `begins[i]` to `ends[i]` of the columns `wanted[i]` to `values[targets[i]:]`; raises `CorruptionError`."""
+    try:
+        kernel.decode_some(body, wanted, begins, ends, targets, values)
+    except ValueError as error:
+        raise CorruptionError(f"a page is damaged: {error}") from None
 
 
 class _Cursor:

@@ -232,3 +232,112 @@ def unshuffle(const uint8_t[::1] shuffled, int planes, uint64_t[::1] words):
         for plane in range(planes):
             for i in range(count):
                 words[i] |= <uint64_t>shuffled[plane * count + i] << (8 * plane)
+
+
+cdef inline int64_t u32_at(const uint8_t* data, int64_t at) noexcept nogil:
+    return (<int64_t>data[at] | (<int64_t>data[at + 1] << 8) | (<int64_t>data[at + 2] << 16) | (<int64_t>data[at + 3] << 24))
+
+
+def decode_some(const uint8_t[::1] body, const int64_t[::1] wanted, const int64_t[::1] begins, const int64_t[::1] ends,
+                const int64_t[::1] targets, double[::1] values):
+    """Rows `begins[i]` to `ends[i]` of the columns `wanted[i]` of a page's body, to `values[targets[i]:]`.
+
+    Raises ValueError where the body is damaged or has no such rows; what it wrote by then means nothing.
+    """
+    cdef int64_t size = body.shape[0], columns, count, exceptions, need, i, c, failed = -1
+    cdef int64_t room = values.shape[0]
+    cdef int planes[2]
+    cdef vector[int64_t] firsts
+    cdef vector[int64_t] word_firsts
+    cdef int64_t totals[2]
+    cdef vector[uint64_t] words
+    cdef vector[double] whole
+    cdef const uint8_t* data
+    cdef int64_t at_counts, at_kinds, at_digits, at_orders, at_positions, at_exceptions
+    cdef int64_t at_planes[2]
+    cdef int64_t begin, rows, low, high, middle, position, plane, r
+    cdef uint8_t kind
+    cdef uint64_t bits
+    cdef const uint8_t* source
+    cdef double* target
+    if size < 14:
+        raise ValueError("its body is too short")
+    data = &body[0]
+    columns, count, exceptions = u32_at(data, 0), u32_at(data, 4), u32_at(data, 8)
+    planes[0], planes[1] = data[12], data[13]
+    need = 14 + 7 * columns + 12 * exceptions
+    if exceptions > count or planes[0] > 8 or planes[1] > 8 or need > size:
+        raise ValueError("its header is out of bounds")
+    at_counts = 14
+    at_kinds = at_counts + 4 * columns
+    at_digits = at_kinds + columns
+    at_orders = at_digits + columns
+    at_positions = at_orders + columns
+    at_exceptions = at_positions + 4 * exceptions
+    at_planes[0] = at_exceptions + 8 * exceptions
+    with nogil:
+        firsts.resize(columns + 1)
+        word_firsts.resize(columns)
+        totals[0] = totals[1] = 0
+        firsts[0] = 0
+        for c in range(columns):
+            kind = data[at_kinds + c]
+            if kind > KIND_BITS or data[at_digits + c] > DIGITS_MAX or data[at_orders + c] > 2:
+                failed = c
+                break
+            rows = u32_at(data, at_counts + 4 * c)
+            firsts[c + 1] = firsts[c] + rows
+            word_firsts[c] = totals[kind]
+            totals[kind] += rows
+    if failed >= 0:
+        raise ValueError(f"column {failed} is damaged")
+    at_planes[1] = at_planes[0] + planes[0] * totals[0]
+    if firsts[columns] != count or at_planes[1] + planes[1] * totals[1] != size:
+        raise ValueError("its columns do not add up")
+    with nogil:
+        for i in range(wanted.shape[0]):
+            c = wanted[i]
+            if not 0 <= c < columns or begins[i] < 0 or begins[i] > ends[i] or ends[i] > firsts[c + 1] - firsts[c] \
+                    or targets[i] < 0 or targets[i] + ends[i] - begins[i] > room:
+                failed = i
+                break
+            rows = ends[i]
+            if rows == begins[i]:
+                continue
+            kind = data[at_kinds + c]
+            words.assign(rows, 0)
+            for plane in range(planes[kind]):
+                source = data + at_planes[kind] + plane * totals[kind] + word_firsts[c]
+                gather_plane(source, rows, 8 * <int>plane, words.data())
+            if begins[i] == 0:
+                target = &values[targets[i]]
+            else:
+                if <int64_t>whole.size() < rows:
+                    whole.resize(rows)
+                target = whole.data()
+            decode_column(words.data(), rows, kind, data[at_digits + c], data[at_orders + c], target)
+            low, high = 0, exceptions
+            while low < high:
+                middle = (low + high) // 2
+                if u32_at(data, at_positions + 4 * middle) < firsts[c]:
+                    low = middle + 1
+                else:
+                    high = middle
+            while low < exceptions:
+                position = u32_at(data, at_positions + 4 * low) - firsts[c]
+                if position >= rows:
+                    break
+                if position >= 0:
+                    memcpy(&bits, data + at_exceptions + 8 * low, 8)
+                    target[position] = float_of(bits)
+                low += 1
+            if begins[i]:
+                memcpy(&values[targets[i]], target + begins[i], (rows - begins[i]) * 8)
+    if failed >= 0:
+        raise ValueError(f"it does not have what was asked for as number {failed}")
+
+
+cdef void gather_plane(const uint8_t* source, int64_t count, int shift, uint64_t* words) noexcept nogil:
+    cdef int64_t i
+    for i in range(count):
+        words[i] |= <uint64_t>source[i] << shift

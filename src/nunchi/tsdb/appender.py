@@ -1,0 +1,153 @@
+"""The write side: judges the cells of batches and commits them. Implements `storage.contracts.Appender`.
+
+Cells newer than their series' newest take the short way: one kernel call a batch. All others are compared with what is stored.
+Invariant: `commit` publishes everything or, where it raises, nothing.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.metadata import Metadata
+from nunchi.model.staleness import bits_of
+from nunchi.storage.contracts import FUTURE_MS_MAX, AppendResult, Rejection
+from nunchi.tsdb.kernels import cells as kernel
+from nunchi.tsdb.open_cells import Cells
+from nunchi.tsdb.state import State
+
+NEW, SAME, PAST, FUTURE, TOO_OLD = range(5)
+
+
+def join_cells(several: list[Cells]) -> Cells:
+    """All cells of several, in order."""
+    if len(several) == 1:
+        return several[0]
+    if not several:
+        return np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64)
+    return tuple(np.concatenate(column) for column in zip(*several, strict=True))  # type: ignore[return-value]  # three columns
+
+
+class DatabaseAppender:
+    """One writer's batches until they are committed."""
+
+    def __init__(self, state: State, owner: int) -> None:
+        self._state = state
+        self._owner = owner
+        self._cells: list[Cells] = []
+        self._late: list[Cells] = []
+        self._metadata: dict[str, Metadata] = {}
+
+    def append(self, batch: Batch) -> AppendResult:
+        """See `Appender.append`."""
+        state = self._state
+        result = AppendResult()
+        with state.lock:
+            known = state.resolve(batch.layout)
+            self._metadata.update(batch.metadata)
+            if len(batch.values) == 0:
+                return result
+            refs = known[batch.columns]
+            times, fates = np.empty(len(refs), np.int64), np.empty(len(refs), np.uint8)
+            fresh, same = self._judge(batch, refs, times, fates)
+            result.accepted = fresh + same
+            if fresh == len(refs):
+                self._cells.append((refs, times, batch.values))
+                return result
+            new = fates == NEW
+            if fresh:
+                self._cells.append((refs[new], times[new], batch.values[new]))
+            if fresh + same < len(refs):
+                self._judge_others(batch, refs, times, fates, result)
+        return result
+
+    def _judge(
+        self, batch: Batch, refs: NDArray[np.int32], times: NDArray[np.int64], fates: NDArray[np.uint8]
+    ) -> tuple[int, int]:
+        state = self._state
+        newest, now_ms = state.head.newest, state.clock.now_ms()
+        if newest.owner != self._owner:
+            newest.owner = self._owner
+            for cells in self._cells:
+                kernel.remember(*cells, newest.pending, newest.pending_times, newest.pending_bits, self._owner)
+        return kernel.judge(
+            refs, batch.timestamps, batch.row_offsets, batch.values, newest.times, newest.bits, newest.pending,
+            newest.pending_times, newest.pending_bits, self._owner, now_ms - state.settings.retention_ms,
+            now_ms + FUTURE_MS_MAX, times, fates,
+        )  # fmt: skip
+
+    def _judge_others(
+        self,
+        batch: Batch,
+        refs: NDArray[np.int32],
+        times: NDArray[np.int64],
+        fates: NDArray[np.uint8],
+        result: AppendResult,
+    ) -> None:
+        past = np.flatnonzero(fates == PAST)
+        stored = self._stored(refs[past], times[past]) if len(past) else {}
+        late: list[int] = []
+        late_max_ms = self._state.settings.late_max_ms
+        if batch.late_max_seconds is not None:
+            late_max_ms = round(batch.late_max_seconds * 1000)
+        for cell in np.flatnonzero(fates >= PAST).tolist():
+            reason: Reason | None
+            if fates[cell] == PAST:
+                reason = self._judge_past(
+                    int(refs[cell]), int(times[cell]), float(batch.values[cell]), stored, late_max_ms, batch.on_conflict
+                )
+                if reason is None:
+                    late.append(cell)
+            else:
+                reason = Reason.TOO_FAR_IN_FUTURE if fates[cell] == FUTURE else Reason.TOO_OLD
+            if reason is None:
+                result.accepted += 1
+            else:
+                result.reject(Rejection(reason, batch.layout.labels(int(batch.columns[cell])), int(times[cell])))
+        if late:
+            self._late.append((refs[late], times[late], batch.values[late]))
+
+    def _judge_past(
+        self,
+        ref: int,
+        time: int,
+        value: float,
+        stored: dict[tuple[int, int], int],
+        late_max_ms: int,
+        conflict: Conflict,
+    ) -> Reason | None:
+        """A cell that is not its series' newest; what is accepted becomes part of `stored`."""
+        newest = self._state.head.newest
+        bits = bits_of(value)
+        found = stored.get((ref, time))
+        if found is not None:
+            if found != bits and conflict is not Conflict.REPLACE:
+                return Reason.DUPLICATE_TIMESTAMP
+        else:
+            last = int(newest.pending_times[ref] if newest.pending[ref] == self._owner else newest.times[ref])
+            if last - time > late_max_ms:
+                return Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
+        stored[ref, time] = bits
+        return None
+
+    def _stored(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> dict[tuple[int, int], int]:
+        """Bits of the samples of some series between the oldest and the newest of some times, pending ones included."""
+        wanted = np.unique(refs)
+        stored = self._state.read_bits(wanted, int(times.min()), int(times.max()))
+        for cells in (*self._cells, *self._late):
+            own_refs, own_times, own_values = cells
+            some = np.isin(own_refs, wanted)
+            keys = zip(own_refs[some].tolist(), own_times[some].tolist(), strict=True)
+            stored.update(zip(keys, own_values[some].view(np.uint64).tolist(), strict=True))
+        return stored
+
+    def commit(self) -> None:
+        """See `Appender.commit`."""
+        cells, late, metadata = self._cells, self._late, self._metadata
+        self._cells, self._late, self._metadata = [], [], {}
+        self._state.publish(self._owner, join_cells(cells), join_cells(late), metadata)
+
+    def rollback(self) -> None:
+        """See `Appender.rollback`."""
+        if self._cells or self._late:
+            self._state.forget_pending(self._owner)
+        self._cells, self._late, self._metadata = [], [], {}

@@ -1,0 +1,116 @@
+"""One commit as bytes: the body of a WAL record. docs/formats/wal.md has the layout.
+
+A record is readable alone: it refers to series by number and brings the label keys of those that were made for it.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.metadata import Metadata
+from nunchi.tsdb.errors import CorruptionError
+
+# series made, bytes of their keys, rows, cells in order, other cells, bytes of metadata
+HEADER = struct.Struct("<IIIIII")
+
+
+@dataclass(slots=True, eq=False)
+class Commit:
+    """What becomes visible together.
+
+    series, keys, ends  refs of new series, their label keys one after the other, int64[n + 1] where each begins, and the end
+    refs, times, values  cells in the order of their series
+    late_*              cells that are late or replace others
+    """
+
+    series: NDArray[np.int32]
+    keys: bytes
+    ends: NDArray[np.int64]
+    refs: NDArray[np.int32]
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+    late_refs: NDArray[np.int32]
+    late_times: NDArray[np.int64]
+    late_values: NDArray[np.float64]
+    metadata: dict[str, Metadata]
+
+
+def _planes(array: NDArray[np.generic]) -> bytes:
+    return array.view(np.uint8).reshape(len(array), array.itemsize).T.tobytes() if len(array) else b""
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """The body of a record."""
+    times = commit.times
+    starts = np.flatnonzero(np.diff(times, prepend=times[:1] - 1)) if len(times) else np.zeros(0, np.int64)
+    counts = np.diff(np.append(starts, len(times)))
+    metadata = msgspec.json.encode(commit.metadata) if commit.metadata else b""
+    return b"".join(
+        (
+            HEADER.pack(
+                len(commit.series),
+                len(commit.keys),
+                len(starts),
+                len(commit.refs),
+                len(commit.late_refs),
+                len(metadata),
+            ),
+            commit.series.tobytes(),
+            np.diff(commit.ends).astype(np.uint32).tobytes(),
+            commit.keys,
+            _planes(np.ascontiguousarray(times[starts])),
+            _planes(counts.astype(np.uint32)),
+            _planes(np.diff(commit.refs, prepend=np.int32(0)).astype(np.int32)),
+            _planes(commit.values),
+            commit.late_refs.tobytes(),
+            commit.late_times.tobytes(),
+            commit.late_values.tobytes(),
+            metadata,
+        )
+    )
+
+
+class _Cursor:
+    def __init__(self, body: bytes, at: int) -> None:
+        self._body = body
+        self._at = at
+
+    def take(self, dtype: str, count: int) -> NDArray[np.generic]:
+        end = self._at + count * np.dtype(dtype).itemsize
+        if end > len(self._body):
+            raise CorruptionError("a record of the WAL is shorter than it says")
+        taken = np.frombuffer(self._body, dtype, count, self._at)
+        self._at = end
+        return taken
+
+    def planes(self, dtype: str, count: int) -> NDArray[np.generic]:
+        size = np.dtype(dtype).itemsize
+        return np.ascontiguousarray(self.take("u1", count * size).reshape(size, count).T).view(dtype).reshape(count)
+
+
+def decode_commit(body: bytes) -> Commit:
+    """The inverse of `encode_commit`; raises `CorruptionError`."""
+    if len(body) < HEADER.size:
+        raise CorruptionError("a record of the WAL has no header")
+    made, key_bytes, rows, cells, late, metadata_bytes = HEADER.unpack_from(body)
+    cursor = _Cursor(body, HEADER.size)
+    series = cursor.take("<i4", made)
+    sizes = cursor.take("<u4", made)
+    keys = cursor.take("u1", key_bytes)
+    row_times, row_counts = cursor.planes("<i8", rows), cursor.planes("<u4", rows)
+    refs, values = cursor.planes("<i4", cells), cursor.planes("<f8", cells)
+    late_refs, late_times, late_values = cursor.take("<i4", late), cursor.take("<i8", late), cursor.take("<f8", late)
+    metadata = cursor.take("u1", metadata_bytes).tobytes()
+    ends = np.zeros(made + 1, np.int64)
+    np.cumsum(sizes, out=ends[1:])
+    times = np.repeat(row_times, row_counts.astype(np.int64))
+    if len(times) != cells or ends[-1] != key_bytes:
+        raise CorruptionError("a record of the WAL does not add up")
+    return Commit(
+        series.astype(np.int32), keys.tobytes(), ends, np.cumsum(refs, dtype=np.int32), times.astype(np.int64),
+        values.astype(np.float64), late_refs.astype(np.int32), late_times.astype(np.int64),
+        late_values.astype(np.float64), msgspec.json.decode(metadata, type=dict[str, Metadata]) if metadata else {},
+    )  # fmt: skip

@@ -1,0 +1,217 @@
+"""Runs become two-hour blocks, blocks merge by threes up to a tenth of the retention, many runs become one.
+
+A range is compacted once the head's newest sample is an hour past its end, so that a stop or a slow sender cuts no block;
+what comes later goes to a block of its own over the same range, and the merge puts both together.
+Invariant: readers see the samples of a range in its old files or in its new ones, never in both or in none.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.tsdb.block import Block
+from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.manifest import RunEntry
+from nunchi.tsdb.querier import View
+from nunchi.tsdb.sealing import entry_of, narrowed
+from nunchi.tsdb.series_log import RECORD_SERIES_MAX, encode_series, file_header
+from nunchi.tsdb.series_table import SeriesTable
+from nunchi.tsdb.state import Sealed, State
+from nunchi.tsdb.writing import write_block, write_run
+
+BLOCK_MS = 2 * 3600 * 1000
+GRACE_MS = 3600 * 1000
+MERGE_FACTOR = 3
+RETENTION_SHARE = 10
+RUNS_MAX = 12
+COMPACTION_INTERVAL_MS = 5 * 60 * 1000
+DEAD_SERIES_MIN = 1024
+NEVER = -(2**63)
+
+
+def compact(state: State) -> None:
+    """Everything that is due; raises `WorldError`, and what was done by then stays."""
+    now_ms = state.clock.now_ms()
+    runs = state.sealed.runs
+    if runs:
+        newest = max(run.max_time for run in runs)
+        due = (newest - GRACE_MS) // BLOCK_MS * BLOCK_MS
+        oldest = min(max(run.min_time, run.valid_from) for run in runs)
+        waited = now_ms - state.compacted_at_ms >= COMPACTION_INTERVAL_MS
+        if oldest < due and (waited or len(runs) > RUNS_MAX):
+            compact_head(state, due)
+            state.compacted_at_ms = now_ms
+    if len(state.sealed.runs) > RUNS_MAX:
+        _merge_runs(state)
+    merge_blocks(state)
+    drop_dead_series(state)
+
+
+def compact_head(state: State, until_ms: int) -> None:
+    """All sealed samples before a time, a multiple of two hours, go to blocks."""
+    runs = state.sealed.runs
+    view = View(state.head_index(), runs)
+    blocks: list[Block] = []
+    for start_ms in _ranges(runs, until_ms):
+        block = write_block(
+            state.disk, state.folder, state.next_number(), [view], start_ms, start_ms + BLOCK_MS, 1,
+            tuple(run.number for run in runs), state.lock, state.cache,
+        )  # fmt: skip
+        if block is not None:
+            blocks.append(block)
+            state.telemetry.compactions.add(1, "head")
+    with state.lock:
+        left: list[ChunksFile] = []
+        entries: list[RunEntry] = []
+        gone: list[ChunksFile] = []
+        compacted = {run.number for run in runs}
+        for run in state.sealed.runs:
+            if run.number in compacted and run.max_time < until_ms:
+                gone.append(run)
+                continue
+            entry = entry_of(state, run.number)
+            if run.number in compacted:
+                entry = narrowed(entry, until_ms)
+                run = run.narrowed(until_ms)  # noqa: PLW2901 - the same run, seen from a later time on
+            left.append(run)
+            entries.append(entry)
+        sealed = Sealed((*state.sealed.blocks, *blocks), tuple(left))
+        state.settle(sealed, blocks=tuple(b.meta.number for b in sealed.blocks), runs=tuple(entries))
+    for run in gone:
+        state.disk.remove(run.path)
+
+
+def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:
+    """The beginnings of the two-hour ranges before a time in which some run may have samples."""
+    starts: set[int] = set()
+    for run in runs:
+        first = max(run.min_time, run.valid_from) // BLOCK_MS * BLOCK_MS
+        starts.update(range(first, min(until_ms, run.max_time + 1), BLOCK_MS))
+    return sorted(starts)
+
+
+def _merge_runs(state: State) -> None:
+    """All runs become one."""
+    runs = state.sealed.runs
+    number = state.next_number()
+    refs = np.unique(np.concatenate([run.ids for run in runs])).astype(np.int32)
+    path = state.folder.run(number)
+    has_late = any(entry_of(state, run.number).has_late for run in runs)
+    samples = write_run(state.disk, path, View(state.head_index(), runs), refs, state.lock, {"has_late": has_late})
+    with state.lock:
+        merged = {run.number for run in runs}
+        later = [run for run in state.sealed.runs if run.number not in merged]
+        entries = [entry for entry in state.manifest.runs if entry.number not in merged]
+        if samples:
+            later.insert(0, ChunksFile(state.disk, path, number, state.cache))
+            entries.insert(0, RunEntry(number, NEVER, has_late))
+        state.settle(Sealed(state.sealed.blocks, tuple(later)), runs=tuple(entries))
+    state.telemetry.compactions.add(1, "runs")
+    for run in runs:
+        state.disk.remove(run.path)
+
+
+def merge_blocks(state: State) -> None:
+    """Merge until nothing is due."""
+    while True:
+        chosen = _choose_merge(state)
+        if not chosen:
+            return
+        merge(state, chosen)
+
+
+def _choose_merge(state: State) -> Sequence[Block]:
+    """Blocks to merge next: those that overlap, then those that fill a larger range, the smallest range first."""
+    blocks = state.sealed.blocks
+    overlapping = _overlapping(blocks)
+    if overlapping:
+        return overlapping
+    newest_end = max((block.meta.max_time for block in blocks), default=0)
+    range_ms = BLOCK_MS * MERGE_FACTOR
+    while range_ms <= state.settings.retention_ms // RETENTION_SHARE:
+        by_range: dict[int, list[Block]] = {}
+        for block in blocks:
+            start = block.meta.min_time // range_ms * range_ms
+            if block.meta.max_time <= start + range_ms and start + range_ms <= newest_end:
+                by_range.setdefault(start, []).append(block)
+        for start in sorted(by_range):
+            if len(by_range[start]) > 1:
+                return by_range[start]
+        range_ms *= MERGE_FACTOR
+    return ()
+
+
+def _overlapping(blocks: Sequence[Block]) -> list[Block]:
+    ordered = sorted(blocks, key=lambda block: (block.meta.min_time, block.meta.max_time))
+    for i, block in enumerate(ordered):
+        touching = [other for other in ordered[i + 1 :] if other.meta.min_time < block.meta.max_time]
+        if touching:
+            chosen = [block, *touching]
+            return [one for one in blocks if one in chosen]
+    return []
+
+
+def merge(state: State, chosen: Sequence[Block]) -> None:
+    """Some blocks become one; of equal timestamps the one in the later block counts."""
+    number = state.next_number()
+    start_ms, end_ms = min(b.meta.min_time for b in chosen), max(b.meta.max_time for b in chosen)
+    block = write_block(
+        state.disk, state.folder, number, [View(b.index, (b.chunks,)) for b in chosen], start_ms, end_ms,
+        max(b.meta.level for b in chosen) + 1, tuple(b.meta.number for b in chosen), state.lock, state.cache,
+    )  # fmt: skip
+    replace_blocks(state, chosen, [block] if block is not None else [])
+    state.telemetry.compactions.add(1, "blocks")
+
+
+def replace_blocks(state: State, former: Sequence[Block], others: Sequence[Block]) -> None:
+    """Other blocks take the place of some; the folders of these go."""
+    with state.lock:
+        blocks: list[Block] = []
+        for block in state.sealed.blocks:
+            if block is former[-1]:
+                blocks.extend(others)
+            if not any(block is one for one in former):
+                blocks.append(block)
+        state.settle(Sealed(tuple(blocks), state.sealed.runs), blocks=tuple(block.meta.number for block in blocks))
+    for block in former:
+        state.disk.remove(block.folder)
+
+
+def drop_dead_series(state: State) -> None:
+    """Series without samples in the head leave it, once they are many; their places are free for new ones."""
+    with state.lock:
+        head, table = state.head, state.head.table
+        live_parts: list[NDArray[np.int32]] = [run.ids for run in state.sealed.runs]
+        live_parts += [generation.live_refs() for generation in head.generations]
+        is_live = np.zeros(len(table), np.bool_)
+        for refs in live_parts:
+            is_live[refs] = True
+        created = table.snapshot().created
+        dead = created[~is_live[created]]
+        if len(dead) < max(DEAD_SERIES_MIN, table.series // 4) or state.has_pending():
+            return
+        live = np.sort(created[is_live[created]])
+        fresh = SeriesTable()
+        number, path = state.next_number(), state.folder.series(state.manifest.next_number - 1)
+        file = state.disk.open_append(path)
+        try:
+            file.append(file_header())
+            for begin in range(0, len(live), RECORD_SERIES_MAX):
+                part = np.ascontiguousarray(live[begin : begin + RECORD_SERIES_MAX])
+                keys, key_ends = table.keys_of(part)
+                ends = np.array([0, *key_ends], np.int64)
+                file.append(encode_series(part, keys, ends))
+                fresh.intern(np.frombuffer(keys or b"\0", np.uint8), ends, part)
+            file.sync()
+            size = file.size
+        finally:
+            file.close()
+        former = state.manifest.series
+        state.settle(state.sealed, series=number, series_bytes=size)
+        fresh.release(np.flatnonzero(~is_live[: len(fresh)]).astype(np.int32))
+        head.replace_table(fresh, np.flatnonzero(~is_live).astype(np.int32))
+        head.unlogged.clear()
+        head.unsealed.clear()
+    if former:
+        state.disk.remove(state.folder.series(former))

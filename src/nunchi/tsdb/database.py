@@ -1,0 +1,120 @@
+"""The embedded database: implements `storage.contracts.Store` over a data folder.
+
+Appends come from one thread (the event loop), queries from any; what takes long (`maintain`) runs in a thread of its own.
+Invariant: time is the clock's; nothing happens in the background unless somebody calls `maintain`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nunchi.kit.clock import Clock
+from nunchi.kit.disk import Disk, DiskLock
+from nunchi.kit.logs import Logger
+from nunchi.model.metadata import Metadata
+from nunchi.storage.contracts import StoreStatistics
+from nunchi.tsdb.appender import DatabaseAppender
+from nunchi.tsdb.compaction import compact
+from nunchi.tsdb.files import Folder
+from nunchi.tsdb.querier import DatabaseQuerier
+from nunchi.tsdb.recovery import recover
+from nunchi.tsdb.retention import drop_expired
+from nunchi.tsdb.sealing import is_seal_due, seal
+from nunchi.tsdb.state import DatabaseSettings, State
+from nunchi.tsdb.telemetry import DatabaseTelemetry
+
+
+class Database:
+    """Implements `storage.contracts.Store`. `open` fills it, `maintain` keeps it tidy, `close` seals what is open."""
+
+    def __init__(
+        self,
+        path: Path,
+        disk: Disk,
+        clock: Clock,
+        telemetry: DatabaseTelemetry,
+        log: Logger,
+        settings: DatabaseSettings | None = None,
+    ) -> None:
+        self._folder = Folder(path)
+        self._disk = disk
+        self._state = State(disk, self._folder, settings or DatabaseSettings(), clock, telemetry, log)
+        self._disk_lock: DiskLock | None = None
+
+    def open(self) -> None:
+        """Take the data folder, making it where there is none, and replay the log; raises `WorldError`. Comes first."""
+        folder = self._folder
+        for part in (folder.root, folder.wal, folder.head, folder.blocks):
+            self._disk.make_folder(part)
+        self._disk_lock = self._disk.lock(folder.lock)
+        try:
+            recover(self._state)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def appender(self) -> DatabaseAppender:
+        """See `Store.appender`."""
+        with self._state.lock:
+            return DatabaseAppender(self._state, self._state.next_owner())
+
+    def querier(self) -> DatabaseQuerier:
+        """See `Store.querier`."""
+        with self._state.lock:
+            return DatabaseQuerier(*self._state.pinned_views(), self._state.lock)
+
+    def metadata(self) -> Mapping[str, Metadata]:
+        """See `Store.metadata`."""
+        with self._state.lock:
+            return dict(self._state.head.metadata)
+
+    def statistics(self) -> StoreStatistics:
+        """See `Store.statistics`; series are those of the head, samples those of all files and of the head."""
+        state = self._state
+        with state.lock:
+            files = [
+                file for file in (*(block.chunks for block in state.sealed.blocks), *state.sealed.runs) if file.samples
+            ]
+            generations = [generation for generation in state.head.generations if not generation.is_empty]
+            live = [run.ids for run in state.sealed.runs] + [generation.live_refs() for generation in generations]
+            return StoreStatistics(
+                series=len(np.unique(np.concatenate(live))) if live else 0,
+                samples=sum(f.samples for f in files) + sum(g.samples + g.late_count for g in generations),
+                min_time_ms=min([f.min_time for f in files] + [g.min_time for g in generations], default=0),
+                max_time_ms=max([f.max_time for f in files] + [g.max_time for g in generations], default=0),
+            )
+
+    def maintain(self) -> None:
+        """Sync the log, seal, compact and drop what is due by the clock. One caller at a time; raises `WorldError`."""
+        state = self._state
+        with state.maintaining:
+            with state.lock:
+                state.wal.sync()
+            if state.head.frozen or is_seal_due(state):
+                seal(state)
+            compact(state)
+            drop_expired(state)
+
+    def seal(self) -> None:
+        """Seal what is open now."""
+        with self._state.maintaining:
+            seal(self._state)
+
+    def close(self) -> None:
+        """Seal what is open, so that the next start has nothing to replay, and let go of everything."""
+        if self._disk_lock is None:
+            return
+        try:
+            self.seal()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of everything as it is: what was acknowledged is in the log."""
+        disk_lock, self._disk_lock = self._disk_lock, None
+        if disk_lock is not None:
+            try:
+                self._state.wal.close()
+            finally:
+                disk_lock.release()

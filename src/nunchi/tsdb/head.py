@@ -1,0 +1,85 @@
+"""The head: series, their newest samples, the open generation and those that wait to be sealed. Under the database's lock.
+
+Layouts are resolved once: afterwards a batch costs one look-up in an array a cell, and only new columns cost label work.
+Invariant: every series_ref that a generation or a run has is in the table.
+"""
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.metadata import Metadata
+from nunchi.model.series_group import Layout
+from nunchi.tsdb.open_cells import Generation, Newest
+from nunchi.tsdb.series_table import SeriesTable
+
+
+class Head:
+    """What is in memory."""
+
+    def __init__(self, first_segment: int) -> None:
+        self.table = SeriesTable()
+        self.newest = Newest()
+        self.open = Generation(0, first_segment)
+        self.frozen: tuple[Generation, ...] = ()
+        self.metadata: dict[str, Metadata] = {}
+        self.unlogged: list[NDArray[np.int32]] = []
+        self.unsealed: list[NDArray[np.int32]] = []
+        self._refs: WeakKeyDictionary[Layout, NDArray[np.int32]] = WeakKeyDictionary()
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """All that is not sealed, the oldest first."""
+        return (*self.frozen, self.open)
+
+    def resolve(self, layout: Layout) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """int32[columns]: the series_ref of each column, made where it is new; and which series were made."""
+        known = self._refs.get(layout)
+        begin = 0 if known is None else len(known)
+        if known is not None and begin == len(layout):
+            return known, known[:0]
+        keys, ends = layout.keys_from(begin)
+        refs, made = self.table.intern(np.frombuffer(keys or b"\0", np.uint8), np.frombuffer(ends, np.int64))
+        self.newest.make_room(len(self.table))
+        resolved = refs if known is None else np.concatenate([known, refs])
+        self._refs[layout] = resolved
+        if len(made):
+            made = made.copy()
+            self.unlogged.append(made)
+            self.unsealed.append(made)
+        return resolved, made
+
+    def load_series(self, refs: NDArray[np.int32], keys: bytes, ends: NDArray[np.int64]) -> None:
+        """Series with the places that they had."""
+        if len(refs):
+            self.table.intern(np.frombuffer(keys or b"\0", np.uint8), ends, np.ascontiguousarray(refs))
+            self.newest.make_room(len(self.table))
+
+    def take_unlogged(self) -> NDArray[np.int32]:
+        """Series that no record of the WAL names yet."""
+        return np.concatenate(self.unlogged) if self.unlogged else np.zeros(0, np.int32)
+
+    def raise_newest(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> None:
+        """Series of which samples are known that are not open."""
+        np.maximum.at(self.newest.times, refs, times)
+
+    def freeze(self, first_segment: int) -> Generation:
+        """Close the open generation and begin another, whose cells are logged from a segment on."""
+        generation, self.open = self.open, Generation(len(self.table), first_segment)
+        self.frozen = (*self.frozen, generation)
+        return generation
+
+    def forget(self, generation: Generation) -> None:
+        """A generation has been sealed."""
+        self.frozen = tuple(other for other in self.frozen if other is not generation)
+
+    def replace_table(self, table: SeriesTable, dead: NDArray[np.int32]) -> None:
+        """Another table without the dead series; all others keep their places."""
+        self.table = table
+        self.newest.times[dead] = Newest.NEVER
+        is_dead = np.zeros(len(self.newest.times), np.bool_)
+        is_dead[dead] = True
+        for layout, refs in list(self._refs.items()):
+            if is_dead[refs].any():
+                del self._refs[layout]

@@ -1,0 +1,297 @@
+# Open cells: the samples of the head that are not sealed yet, in slabs of SLAB_ROWS rows linked per series; and what puts
+# samples of several places together when they are read.
+#
+# Rows below a series' count never change, so that a reader who noted the count needs no lock afterwards.
+
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+from libcpp.algorithm cimport stable_sort
+from libcpp.vector cimport vector
+
+cdef extern from *:
+    """
+    #include <cstdint>
+    struct TimeOrder {
+        const int64_t* times;
+        bool operator()(int64_t a, int64_t b) const { return times[a] < times[b]; }
+    };
+    """
+    cdef cppclass TimeOrder:
+        const int64_t* times
+
+cdef enum:
+    SLAB_ROWS = 16
+    FATE_NEW = 0
+    FATE_SAME = 1
+    FATE_PAST = 2
+    FATE_FUTURE = 3
+    FATE_TOO_OLD = 4
+
+
+cdef inline uint64_t bits_of(double value) noexcept nogil:
+    cdef uint64_t bits
+    memcpy(&bits, &value, 8)
+    return bits
+
+
+cdef inline uint64_t mix(uint64_t state, uint64_t word) noexcept nogil:
+    state = (state ^ word) * <uint64_t>0x9E3779B97F4A7C15
+    state ^= state >> 32
+    state *= <uint64_t>0xD6E8FEB86659FD93
+    return state ^ (state >> 29)
+
+
+def judge(const int32_t[::1] refs, const int64_t[::1] row_timestamps, const int64_t[::1] row_offsets,
+          const double[::1] values, const int64_t[::1] last_times, const uint64_t[::1] last_bits, int32_t[::1] pending,
+          int64_t[::1] pending_times, uint64_t[::1] pending_bits, int32_t owner, int64_t oldest_ms, int64_t newest_ms,
+          int64_t[::1] times, uint8_t[::1] fates):
+    """The fate of each cell, and its timestamp. `pending[ref] == owner` says that pending_* hold the series' newest cell.
+
+    Returns how many are new, and how many are the newest again: where that is all, nothing else needs a look.
+    """
+    cdef int64_t row, i, time, last, fresh = 0, same = 0
+    cdef uint64_t bits, newest
+    cdef int32_t ref
+    with nogil:
+        for row in range(row_timestamps.shape[0]):
+            time = row_timestamps[row]
+            for i in range(row_offsets[row], row_offsets[row + 1]):
+                ref = refs[i]
+                times[i] = time
+                bits = bits_of(values[i])
+                if pending[ref] == owner:
+                    last, newest = pending_times[ref], pending_bits[ref]
+                else:
+                    last, newest = last_times[ref], last_bits[ref]
+                if time > newest_ms:
+                    fates[i] = FATE_FUTURE
+                elif time < oldest_ms:
+                    fates[i] = FATE_TOO_OLD
+                elif time > last:
+                    fates[i] = FATE_NEW
+                    fresh += 1
+                    pending[ref] = owner
+                    pending_times[ref] = time
+                    pending_bits[ref] = bits
+                elif time == last and bits == newest:
+                    fates[i] = FATE_SAME
+                    same += 1
+                else:
+                    fates[i] = FATE_PAST
+    return fresh, same
+
+
+def remember(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] values, int32_t[::1] pending,
+             int64_t[::1] pending_times, uint64_t[::1] pending_bits, int32_t owner):
+    """Note the newest cell of each series again, for an owner whose notes another one has overwritten."""
+    cdef int64_t i
+    cdef int32_t ref
+    with nogil:
+        for i in range(refs.shape[0]):
+            ref = refs[i]
+            if pending[ref] != owner or times[i] >= pending_times[ref]:
+                pending[ref] = owner
+                pending_times[ref] = times[i]
+                pending_bits[ref] = bits_of(values[i])
+
+
+def put(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] values, int64_t[::1] last_times,
+        uint64_t[::1] last_bits, int32_t[::1] counts, int32_t[::1] first_slabs, int32_t[::1] last_slabs,
+        uint64_t[::1] hashes, int64_t[::1] slab_times, double[::1] slab_values, int32_t[::1] slab_next, int64_t slabs,
+        int64_t[::1] refused):
+    """Append cells that are newer than their series' newest; positions of the others go to `refused`.
+
+    There must be room for a slab more a cell. Returns the slabs in use and how many were refused.
+    """
+    cdef int64_t i, at, left = 0
+    cdef int32_t ref, row
+    with nogil:
+        for i in range(refs.shape[0]):
+            ref = refs[i]
+            if times[i] <= last_times[ref]:
+                refused[left] = i
+                left += 1
+                continue
+            row = counts[ref] % SLAB_ROWS
+            if row == 0:
+                if counts[ref] == 0:
+                    first_slabs[ref] = <int32_t>slabs
+                else:
+                    slab_next[last_slabs[ref]] = <int32_t>slabs
+                last_slabs[ref] = <int32_t>slabs
+                slabs += 1
+            at = <int64_t>last_slabs[ref] * SLAB_ROWS + row
+            slab_times[at] = times[i]
+            slab_values[at] = values[i]
+            counts[ref] += 1
+            hashes[ref] = mix(hashes[ref], <uint64_t>times[i])
+            last_times[ref] = times[i]
+            last_bits[ref] = bits_of(values[i])
+    return slabs, left
+
+
+def hash_rows(const int32_t[::1] refs, const int32_t[::1] counts, const int32_t[::1] first_slabs,
+              const int64_t[::1] slab_times, const int32_t[::1] slab_next, uint64_t[::1] hashes):
+    """The hash of the first `counts[i]` timestamps of each series, as `put` keeps it."""
+    cdef int64_t i, row, slab
+    cdef uint64_t state
+    with nogil:
+        for i in range(refs.shape[0]):
+            state = 0
+            slab = first_slabs[refs[i]]
+            for row in range(counts[i]):
+                if row and row % SLAB_ROWS == 0:
+                    slab = slab_next[slab]
+                state = mix(state, <uint64_t>slab_times[slab * SLAB_ROWS + row % SLAB_ROWS])
+            hashes[i] = state
+
+
+def rows_within(const int32_t[::1] refs, const int32_t[::1] counts, const int32_t[::1] first_slabs,
+                const int64_t[::1] slab_times, const int32_t[::1] slab_next, int64_t start_ms, int64_t end_ms,
+                int64_t[::1] begins, int64_t[::1] ends, int64_t[::1] first_times, int64_t[::1] last_times):
+    """Which rows of each series lie in [start_ms, end_ms], and the first and the last time among them."""
+    cdef int64_t i, row, slab, time
+    with nogil:
+        for i in range(refs.shape[0]):
+            begins[i] = ends[i] = 0
+            slab = first_slabs[refs[i]]
+            row = 0
+            while row < counts[i]:
+                if row and row % SLAB_ROWS == 0:
+                    slab = slab_next[slab]
+                time = slab_times[slab * SLAB_ROWS + row % SLAB_ROWS]
+                if time > end_ms:
+                    break
+                if time < start_ms:
+                    if row % SLAB_ROWS == 0 and row + SLAB_ROWS <= counts[i] \
+                            and slab_times[slab * SLAB_ROWS + SLAB_ROWS - 1] < start_ms:
+                        row += SLAB_ROWS
+                    else:
+                        row += 1
+                    continue
+                if ends[i] == 0:
+                    begins[i] = row
+                    first_times[i] = time
+                last_times[i] = time
+                ends[i] = row + 1
+                row += 1
+
+
+cdef inline int64_t slab_of_row(int64_t slab, int64_t row, const int32_t[::1] slab_next) noexcept nogil:
+    cdef int64_t hop
+    for hop in range(row // SLAB_ROWS):
+        slab = slab_next[slab]
+    return slab
+
+
+def copy_values(const int32_t[::1] refs, const int64_t[::1] begins, const int64_t[::1] ends, const int64_t[::1] targets,
+                const int32_t[::1] first_slabs, const double[::1] slab_values, const int32_t[::1] slab_next,
+                double[::1] out):
+    """Values of the rows `begins[i]` to `ends[i]` of each series to `out[targets[i]:]`."""
+    cdef int64_t i, row, slab, size
+    with nogil:
+        for i in range(refs.shape[0]):
+            row = begins[i]
+            if row >= ends[i]:
+                continue
+            slab = slab_of_row(first_slabs[refs[i]], row, slab_next)
+            while row < ends[i]:
+                size = min(SLAB_ROWS - row % SLAB_ROWS, ends[i] - row)
+                memcpy(&out[targets[i] + row - begins[i]], &slab_values[slab * SLAB_ROWS + row % SLAB_ROWS], size * 8)
+                row += size
+                if row < ends[i]:
+                    slab = slab_next[slab]
+
+
+def copy_times(const int32_t[::1] refs, const int64_t[::1] begins, const int64_t[::1] ends, const int64_t[::1] targets,
+               const int32_t[::1] first_slabs, const int64_t[::1] slab_times, const int32_t[::1] slab_next,
+               int64_t[::1] out):
+    """Timestamps of the rows `begins[i]` to `ends[i]` of each series to `out[targets[i]:]`."""
+    cdef int64_t i, row, slab, size
+    with nogil:
+        for i in range(refs.shape[0]):
+            row = begins[i]
+            if row >= ends[i]:
+                continue
+            slab = slab_of_row(first_slabs[refs[i]], row, slab_next)
+            while row < ends[i]:
+                size = min(SLAB_ROWS - row % SLAB_ROWS, ends[i] - row)
+                memcpy(&out[targets[i] + row - begins[i]], &slab_times[slab * SLAB_ROWS + row % SLAB_ROWS], size * 8)
+                row += size
+                if row < ends[i]:
+                    slab = slab_next[slab]
+
+
+cdef bint is_same_sequence(const int64_t* vectors, const int64_t* begins, const int64_t* ends, int64_t a, int64_t b,
+                           int64_t count) noexcept nogil:
+    cdef int64_t i
+    for i in range(count):
+        if vectors[a + i] != vectors[b + i] or begins[a + i] != begins[b + i] or ends[a + i] != ends[b + i]:
+            return False
+    return True
+
+
+def sign_vectors(const int64_t[::1] offsets, const int64_t[::1] vectors, const int64_t[::1] begins,
+                 const int64_t[::1] ends, int64_t[::1] signatures):
+    """Series whose parts are the same rows of the same vectors get the same number, dense from 0; returns how many.
+
+    Series i has the parts `offsets[i]` to `offsets[i + 1]`.
+    """
+    cdef int64_t n = offsets.shape[0] - 1, i, j, at, size, other, known = 0, mask = 15
+    cdef uint64_t state
+    cdef vector[int64_t] slots
+    cdef vector[int64_t] example
+    if n <= 0 or vectors.shape[0] == 0:
+        return 0
+    with nogil:
+        while mask < 2 * n:
+            mask = mask * 2 + 1
+        slots.assign(mask + 1, -1)
+        for i in range(n):
+            size = offsets[i + 1] - offsets[i]
+            state = <uint64_t>size
+            for j in range(offsets[i], offsets[i + 1]):
+                state = mix(mix(mix(state, <uint64_t>vectors[j]), <uint64_t>begins[j]), <uint64_t>ends[j])
+            at = <int64_t>(state & <uint64_t>mask)
+            while True:
+                if slots[at] < 0:
+                    slots[at] = known
+                    example.push_back(i)
+                    signatures[i] = known
+                    known += 1
+                    break
+                other = example[slots[at]]
+                if offsets[other + 1] - offsets[other] == size and is_same_sequence(
+                        &vectors[0], &begins[0], &ends[0], offsets[i], offsets[other], size):
+                    signatures[i] = slots[at]
+                    break
+                at = (at + 1) & mask
+    return known
+
+
+def merge_overlapping(const int64_t[::1] offsets, const int64_t[::1] times, const double[::1] values,
+                      int64_t[::1] out_offsets, int64_t[::1] out_times, double[::1] out_values):
+    """Cells of each series in the order of their precedence become ascending in time; of equal times the last one stays."""
+    cdef int64_t i, j, at = 0, n = offsets.shape[0] - 1
+    cdef vector[int64_t] order
+    cdef TimeOrder earlier
+    if times.shape[0] == 0:
+        for i in range(n + 1):
+            out_offsets[i] = 0
+        return 0
+    with nogil:
+        earlier.times = &times[0]
+        out_offsets[0] = 0
+        for i in range(n):
+            order.clear()
+            for j in range(offsets[i], offsets[i + 1]):
+                order.push_back(j)
+            stable_sort(order.begin(), order.end(), earlier)
+            for j in range(<int64_t>order.size()):
+                if j + 1 < <int64_t>order.size() and times[order[j]] == times[order[j + 1]]:
+                    continue
+                out_times[at] = times[order[j]]
+                out_values[at] = values[order[j]]
+                at += 1
+            out_offsets[i + 1] = at
+    return at

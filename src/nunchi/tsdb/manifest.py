@@ -1,0 +1,61 @@
+"""Which files of a data folder count: one small file, replaced whole. docs/formats/meta.md has its fields.
+
+Invariant: sealing, compaction and retention take effect when the manifest is replaced, all of it or nothing.
+"""
+
+import zlib
+
+import msgspec
+
+from nunchi.kit.disk import Disk, DiskMissing
+from nunchi.model.metadata import Metadata
+from nunchi.tsdb.errors import CorruptionError
+from nunchi.tsdb.files import MANIFEST_VERSION, Folder, check_version
+
+
+class RunEntry(msgspec.Struct, frozen=True):
+    """A run; its samples before `valid_from` are in blocks already."""
+
+    number: int
+    valid_from: int
+    has_late: bool = False
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What there is. `series` and `series_bytes`: the file of label keys and how much of it counts."""
+
+    version: int = MANIFEST_VERSION
+    next_number: int = 1
+    blocks: tuple[int, ...] = ()
+    runs: tuple[RunEntry, ...] = ()
+    series: int = 0
+    series_bytes: int = 0
+    first_segment: int = 0
+    metadata: dict[str, Metadata] = {}
+
+
+class _Sealed(msgspec.Struct):
+    crc32: int
+    manifest: msgspec.Raw
+
+
+def save_manifest(disk: Disk, folder: Folder, manifest: Manifest) -> None:
+    """Put a manifest in place; durable on return."""
+    content = msgspec.json.encode(manifest)
+    disk.write_atomically(folder.manifest, msgspec.json.encode(_Sealed(zlib.crc32(content), msgspec.Raw(content))))
+
+
+def load_manifest(disk: Disk, folder: Folder) -> Manifest | None:
+    """The manifest, None where there is none yet; raises `CorruptionError`, `NewerVersionError`."""
+    try:
+        content = disk.read(folder.manifest)
+    except DiskMissing:
+        return None
+    try:
+        sealed = msgspec.json.decode(content, type=_Sealed)
+        check_version(folder.manifest, int(msgspec.json.decode(sealed.manifest)["version"]), MANIFEST_VERSION)
+        if zlib.crc32(bytes(sealed.manifest)) != sealed.crc32:
+            raise CorruptionError(f"{folder.manifest} fails its checksum")
+        return msgspec.json.decode(sealed.manifest, type=Manifest)
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise CorruptionError(f"{folder.manifest} cannot be read: {error}") from None

@@ -1,0 +1,274 @@
+"""Samples of the head that are not sealed yet, and the layers through which they are read.
+
+A generation is filled, frozen, sealed into a run and forgotten; another one takes over at once. In-order cells go to slabs of
+their series, all others (late, replacing) to a list. Rows below a count never change, and what was appended since a reader
+came is taken off the counts by the journal, so readers copy nothing when they come and wait for nobody.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.tsdb.kernels import cells as kernel
+from nunchi.tsdb.reading import Longs, Parts
+
+SLAB_ROWS = 16
+Cells = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]
+"""Refs, timestamps and values, one entry a cell."""
+CAPACITY_MIN = 1024
+
+
+def grown(array: NDArray[Any], needed: int, fill: int | None = None) -> NDArray[Any]:
+    """The array, or a longer copy of it."""
+    if needed <= len(array):
+        return array
+    longer = np.empty(max(CAPACITY_MIN, len(array) * 3 // 2, needed), array.dtype)
+    longer[: len(array)] = array
+    if fill is not None:
+        longer[len(array) :] = fill
+    return longer
+
+
+class Newest:
+    """Each series' newest sample, by which order is judged; and notes of the appender whose turn it is."""
+
+    NEVER = -(2**63)
+
+    def __init__(self) -> None:
+        self.times = np.zeros(0, np.int64)
+        self.bits = np.zeros(0, np.uint64)
+        self.pending = np.zeros(0, np.int32)
+        self.pending_times = np.zeros(0, np.int64)
+        self.pending_bits = np.zeros(0, np.uint64)
+        self.owner = 0
+
+    def make_room(self, series: int) -> None:
+        """For as many series."""
+        self.times = grown(self.times, series, self.NEVER)
+        self.bits = grown(self.bits, series, 0)
+        self.pending = grown(self.pending, series, 0)
+        self.pending_times = grown(self.pending_times, series)
+        self.pending_bits = grown(self.pending_bits, series)
+
+
+class LateLayer:
+    """Cells outside the order of their series, as a layer; sorted once."""
+
+    def __init__(self, refs: NDArray[np.int32], times: Longs, values: NDArray[np.float64]) -> None:
+        order = np.lexsort((times, refs))
+        refs, times, values = refs[order], times[order], values[order]
+        last = np.append((refs[1:] != refs[:-1]) | (times[1:] != times[:-1]), True)[: len(refs)]
+        self._refs, self._times, self._values = refs[last], times[last], values[last]
+        self.refs, firsts = np.unique(self._refs, return_index=True)
+        self.offsets = np.append(firsts, len(self._refs)).astype(np.int64)
+
+    def find(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> Parts:
+        """See `Layer.find`."""
+        if len(self.refs) == 0:
+            return Parts.join([])
+        places = np.searchsorted(self.refs, refs)
+        places[places == len(self.refs)] = 0
+        series = np.flatnonzero(self.refs[places] == refs)
+        columns = places[series].astype(np.int64)
+        rows = [
+            (int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, side="right")))
+            for times in (self._times[self.offsets[c] : self.offsets[c + 1]] for c in columns.tolist())
+        ]
+        bounds = np.array(rows, np.int64).reshape(-1, 2)
+        some = bounds[:, 0] < bounds[:, 1]
+        series, columns, bounds = series[some], columns[some], bounds[some]
+        begins, ends, base = bounds[:, 0].copy(), bounds[:, 1].copy(), self.offsets[columns]
+        return Parts(series, columns, columns, begins, ends, self._times[base + begins], self._times[base + ends - 1])
+
+    def decode_values(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: Any) -> None:
+        """See `Layer.decode_values`."""
+        _copy_rows(self._values, self.offsets[columns], begins, ends, targets, values)
+
+    def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
+        """See `Layer.decode_times`."""
+        _copy_rows(self._times, self.offsets[vectors], begins, ends, targets, times)
+
+
+def _copy_rows(
+    source: NDArray[Any], base: Longs, begins: Longs, ends: Longs, targets: Longs, out: NDArray[Any]
+) -> None:
+    counts = ends - begins
+    steps = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    out[np.repeat(targets, counts) + steps] = source[np.repeat(base + begins, counts) + steps]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What of a generation a reader sees: all commits up to a number."""
+
+    generation: "Generation"
+    commit: int
+    late: int
+
+
+class Generation:
+    """In-order cells in slabs, other cells in a list. Everything here is called under the database's lock."""
+
+    def __init__(self, series: int, first_segment: int) -> None:
+        self.counts = np.zeros(max(series, CAPACITY_MIN), np.int32)
+        self.first_slabs = np.zeros(len(self.counts), np.int32)
+        self.last_slabs = np.zeros(len(self.counts), np.int32)
+        self.hashes = np.zeros(len(self.counts), np.uint64)
+        self.slab_times = np.empty(CAPACITY_MIN * SLAB_ROWS, np.int64)
+        self.slab_values = np.empty(CAPACITY_MIN * SLAB_ROWS, np.float64)
+        self.slab_next = np.empty(CAPACITY_MIN, np.int32)
+        self.slabs = 0
+        self.samples = 0
+        self.late_count = 0
+        self.commit = 0
+        self.readers = 0
+        self.first_segment = first_segment
+        self.min_time = Newest.NEVER
+        self.max_time = Newest.NEVER
+        self._late: list[tuple[NDArray[np.int32], Longs, NDArray[np.float64]]] = []
+        self._late_layer: tuple[int, LateLayer] | None = None
+        self._journal: list[tuple[int, NDArray[np.int32]]] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was put here."""
+        return self.samples == 0 and self.late_count == 0
+
+    def put(self, refs: NDArray[np.int32], times: Longs, values: NDArray[np.float64], newest: Newest) -> Longs:
+        """Append in-order cells; returns the positions of those that are not. `newest` has room for all refs."""
+        self._make_room(len(newest.times), len(refs))
+        refused = np.empty(len(refs), np.int64)
+        self.slabs, left = kernel.put(
+            refs, times, values, newest.times, newest.bits, self.counts, self.first_slabs, self.last_slabs, self.hashes,
+            self.slab_times, self.slab_values, self.slab_next, self.slabs, refused,
+        )  # fmt: skip
+        self.samples += len(refs) - left
+        self.commit += 1
+        if self.readers:
+            taken = refs if left == 0 else np.delete(refs, refused[:left])
+            self._journal.append((self.commit, taken))
+        self._widen(times)
+        return refused[:left]
+
+    def put_late(self, refs: NDArray[np.int32], times: Longs, values: NDArray[np.float64]) -> None:
+        """Add cells that stand outside the order, or replace others; of equal ones the last counts."""
+        if len(refs):
+            self._late.append((refs, times, values))
+            self.late_count += len(refs)
+            self._widen(times)
+
+    def moment(self) -> Moment:
+        """What is here now, for a reader that will `release` it."""
+        self.readers += 1
+        return Moment(self, self.commit, self.late_count)
+
+    def release(self) -> None:
+        """A reader has gone."""
+        self.readers -= 1
+        if self.readers == 0:
+            self._journal.clear()
+
+    def counts_at(self, refs: NDArray[np.int32], commit: int) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+        """Rows of each series, and the hash of their timestamps, as they were at a commit."""
+        known = refs < len(self.counts)
+        bounded = np.where(known, refs, 0)
+        counts = np.where(known, self.counts[bounded], 0).astype(np.int32)
+        hashes = np.where(counts > 0, self.hashes[bounded], 0).astype(np.uint64)
+        later = [taken for number, taken in self._journal if number > commit]
+        if later:
+            order = np.argsort(refs, kind="stable")
+            since = np.concatenate(later)
+            places = np.searchsorted(refs, since, sorter=order)
+            places[places == len(refs)] = 0
+            hit = order[places[refs[order[places]] == since]] if len(refs) else places[:0]
+            taken_off = np.bincount(hit, minlength=len(refs)).astype(np.int32)
+            changed = np.flatnonzero(taken_off)
+            counts[changed] -= taken_off[changed]
+            redone = np.empty(len(changed), np.uint64)
+            kernel.hash_rows(
+                np.ascontiguousarray(bounded[changed], np.int32), np.ascontiguousarray(counts[changed]),
+                self.first_slabs, self.slab_times, self.slab_next, redone,
+            )  # fmt: skip
+            hashes[changed] = redone
+        return counts, hashes
+
+    def late_layer(self, count: int) -> LateLayer:
+        """The first `count` late cells as a layer."""
+        if self._late_layer is None or self._late_layer[0] != count:
+            refs, times, values = (np.concatenate(column)[:count] for column in zip(*self._late, strict=True))
+            self._late_layer = (count, LateLayer(refs, times, values))
+        return self._late_layer[1]
+
+    def live_refs(self) -> NDArray[np.int32]:
+        """Series that have cells here."""
+        late = [refs for refs, _, _ in self._late]
+        return np.unique(np.concatenate([np.flatnonzero(self.counts).astype(np.int32), *late]))
+
+    def _widen(self, times: Longs) -> None:
+        if len(times):
+            low, high = int(times.min()), int(times.max())
+            self.min_time = low if self.min_time == Newest.NEVER else min(self.min_time, low)
+            self.max_time = max(self.max_time, high)
+
+    def _make_room(self, series: int, cells: int) -> None:
+        if series > len(self.counts):
+            self.counts = grown(self.counts, series, 0)
+            self.first_slabs = grown(self.first_slabs, len(self.counts), 0)
+            self.last_slabs = grown(self.last_slabs, len(self.counts), 0)
+            self.hashes = grown(self.hashes, len(self.counts), 0)
+        if self.slabs + cells > len(self.slab_next):
+            self.slab_next = grown(self.slab_next, self.slabs + cells)
+            self.slab_times = grown(self.slab_times, len(self.slab_next) * SLAB_ROWS)
+            self.slab_values = grown(self.slab_values, len(self.slab_next) * SLAB_ROWS)
+
+
+class OpenLayer:
+    """The in-order cells of a generation, as a reader's moment sees them."""
+
+    def __init__(self, moment: Moment, lock: Any) -> None:
+        self._moment = moment
+        self._lock = lock
+
+    def find(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> Parts:
+        """See `Layer.find`. The arrays are taken once: what grows later is another array, or behind the counts."""
+        generation = self._moment.generation
+        with self._lock:
+            counts, hashes = generation.counts_at(refs, self._moment.commit)
+            self._first_slabs, self._slab_next = generation.first_slabs, generation.slab_next
+            self._slab_times, self._slab_values = generation.slab_times, generation.slab_values
+        series = np.flatnonzero(counts)
+        if len(series) == 0:
+            return Parts.join([])
+        columns, counts = refs[series], counts[series]
+        _, examples, vector_of = np.unique(hashes[series], return_index=True, return_inverse=True)
+        begins, ends, first_times, last_times = (np.zeros(len(examples), np.int64) for _ in range(4))
+        kernel.rows_within(
+            np.ascontiguousarray(columns[examples]), np.ascontiguousarray(counts[examples]), self._first_slabs,
+            self._slab_times, self._slab_next, start_ms, end_ms, begins, ends, first_times, last_times,
+        )  # fmt: skip
+        parts = Parts(
+            series, columns.astype(np.int64), columns[examples].astype(np.int64)[vector_of], begins[vector_of],
+            ends[vector_of], first_times[vector_of], last_times[vector_of],
+        )  # fmt: skip
+        return parts.take(parts.begins < parts.ends)
+
+    def decode_values(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: Any) -> None:
+        """See `Layer.decode_values`."""
+        kernel.copy_values(
+            columns.astype(np.int32),
+            begins,
+            ends,
+            targets,
+            self._first_slabs,
+            self._slab_values,
+            self._slab_next,
+            values,
+        )
+
+    def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
+        """See `Layer.decode_times`."""
+        kernel.copy_times(
+            vectors.astype(np.int32), begins, ends, targets, self._first_slabs, self._slab_times, self._slab_next, times
+        )

@@ -1,0 +1,221 @@
+"""The read side: one query's consistent view over blocks, runs and open cells.
+
+Series of several indexes are one where the 128 bits of their label keys are. Invariant: what a querier sees was committed when
+it was opened, all of it and nothing more, however much is appended, sealed or compacted meanwhile.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.matchers import Matcher
+from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.storage.contracts import TILE_BYTES, SelectHints, Tile
+from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.index import Index
+from nunchi.tsdb.kernels import labels as kernel
+from nunchi.tsdb.open_cells import Moment, OpenLayer
+from nunchi.tsdb.reading import Layer, Located, Reading
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Samples under one index: a block's chunks, or the head's runs and generations, in the order of their precedence."""
+
+    index: Index
+    files: Sequence[ChunksFile]
+    moments: Sequence[Moment] = ()
+
+    def layers(self, lock: Any) -> list[Layer]:
+        """What to read from."""
+        layers: list[Layer] = list(self.files)
+        for moment in self.moments:
+            layers.append(OpenLayer(moment, lock))
+            if moment.late:
+                with lock:
+                    layers.append(moment.generation.late_layer(moment.late))
+        return layers
+
+
+class DatabaseSelection:
+    """Implements `storage.contracts.Selection`."""
+
+    def __init__(self, labels: LabelTable, reading: Reading) -> None:
+        self.labels = labels
+        self.vectors = reading.signatures
+        self.sizes = reading.sizes
+        self._reading: Reading | None = reading
+
+    def read(self, begin: int, end: int, tile_bytes: int = TILE_BYTES) -> Iterator[Tile]:
+        """See `Selection.read`."""
+        assert self._reading is not None, "the selection is closed"
+        return self._reading.tiles(self._reading.storage_order(begin, end), tile_bytes)
+
+    def close(self) -> None:
+        """See `Selection.close`."""
+        self._reading = None
+
+
+class DatabaseQuerier:
+    """Implements `storage.contracts.Querier`."""
+
+    def __init__(self, views: Sequence[View], release: Callable[[], None], lock: Any) -> None:
+        self.symbols = Symbols()
+        self._views = views
+        self._lock = lock
+        self._release = release
+        self._is_open = True
+
+    def select(
+        self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints | None = None
+    ) -> DatabaseSelection:
+        """See `Querier.select`."""
+        found = select_series(self._views, matchers, start_ms, end_ms, self._lock)
+        labels = label_table(found, self.symbols)
+        order = sort_labels(labels)
+        found.reading.keep(order)
+        return DatabaseSelection(labels.take(order), found.reading)
+
+    def label_names(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
+        """See `Querier.label_names`."""
+        names: set[str] = set()
+        found = select_series(self._views, matchers, start_ms, end_ms, self._lock)
+        for view, refs in found.examples():
+            index = view.index
+            pairs = np.unique(_pairs_of(index, refs))
+            names.update(index.texts(np.unique(index.pair_names[pairs])))
+        return sorted(names)[: limit or None]
+
+    def label_values(
+        self, name: str, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0
+    ) -> list[str]:
+        """See `Querier.label_values`."""
+        values: set[str] = set()
+        found = select_series(self._views, matchers, start_ms, end_ms, self._lock)
+        for view, refs in found.examples():
+            index = view.index
+            symbol = index.find_symbol(name)
+            pairs = np.unique(_pairs_of(index, refs))
+            values.update(index.texts(index.pair_values[pairs[index.pair_names[pairs] == symbol]]))
+        return sorted(values)[: limit or None]
+
+    def close(self) -> None:
+        """See `Querier.close`."""
+        if self._is_open:
+            self._is_open = False
+            self._views = ()
+            self._release()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@dataclass(slots=True, eq=False)
+class Found:
+    """Series that matched: `view_of[i]` and `refs[i]` say where an example of series `i` is.
+
+    members  per view: which of the series it has, and their refs there
+    """
+
+    views: Sequence[View]
+    view_of: NDArray[np.int64]
+    refs: NDArray[np.int32]
+    reading: Reading
+    members: dict[int, tuple[NDArray[np.int64], NDArray[np.int32]]]
+
+    def examples(self) -> Iterator[tuple[View, NDArray[np.int32]]]:
+        """Each view with the series of which it has the example."""
+        for number, view in enumerate(self.views):
+            refs = self.refs[self.view_of == number]
+            if len(refs):
+                yield view, refs
+
+
+def select_series(views: Sequence[View], matchers: Sequence[Matcher], start_ms: int, end_ms: int, lock: Any) -> Found:
+    """Series that match and have samples in the range, in no order."""
+    selected = [(number, view.index.select(matchers)) for number, view in enumerate(views)]
+    return locate([(number, refs) for number, refs in selected if len(refs)], views, start_ms, end_ms, lock)
+
+
+def locate(
+    selected: Sequence[tuple[int, NDArray[np.int32]]], views: Sequence[View], start_ms: int, end_ms: int, lock: Any
+) -> Found:
+    """Series of several views become one each; those without samples in the range fall out."""
+    if not selected:
+        return Found(views, np.zeros(0, np.int64), np.zeros(0, np.int32), Reading([], 0, start_ms, end_ms), {})
+    view_of = np.repeat(np.array([number for number, _ in selected], np.int64), [len(refs) for _, refs in selected])
+    refs = np.concatenate([refs for _, refs in selected])
+    if len(selected) == 1:
+        positions = examples = np.arange(len(refs), dtype=np.int64)
+    else:
+        hashes = np.concatenate([views[number].index.hashes[refs] for number, refs in selected])
+        order = np.lexsort((hashes[:, 1], hashes[:, 0]))
+        ordered = hashes[order]
+        is_new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
+        positions = np.empty(len(refs), np.int64)
+        positions[order] = np.cumsum(is_new) - 1
+        examples = order[is_new]
+    located = []
+    begin = 0
+    for number, own in selected:
+        located.append(Located(positions[begin : begin + len(own)], own, views[number].layers(lock)))
+        begin += len(own)
+    reading = Reading(located, len(examples), start_ms, end_ms)
+    members = {number: (place.positions, place.refs) for (number, _), place in zip(selected, located, strict=True)}
+    kept = np.flatnonzero(reading.sizes)
+    if len(kept) < len(examples):
+        reading.keep(kept)
+        renumbered = np.full(len(examples), -1, np.int64)
+        renumbered[kept] = np.arange(len(kept))
+        examples = examples[kept]
+        for number, (places, own) in members.items():
+            some = renumbered[places] >= 0
+            members[number] = renumbered[places][some], own[some]
+    return Found(views, view_of[examples], refs[examples], reading, members)
+
+
+def _pairs_of(index: Index, refs: NDArray[np.int32]) -> NDArray[np.int32]:
+    counts = index.lengths[refs].astype(np.int64)
+    starts = np.cumsum(counts) - counts
+    places = np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(index.begins[refs] - starts, counts)
+    pairs: NDArray[np.int32] = index.pairs[places]
+    return pairs
+
+
+def label_table(found: Found, symbols: Symbols) -> LabelTable:
+    """The label sets of the series found, in their order."""
+    names: list[NDArray[np.int32]] = []
+    values: list[NDArray[np.int32]] = []
+    counts: list[NDArray[np.int64]] = []
+    places: list[NDArray[np.int64]] = []
+    for view, refs in found.examples():
+        number = next(i for i, other in enumerate(found.views) if other is view)
+        own_names, own_values, own_counts = view.index.label_pairs(refs, symbols)
+        names.append(own_names)
+        values.append(own_values)
+        counts.append(own_counts)
+        places.append(np.flatnonzero(found.view_of == number))
+    if not names:
+        return LabelTable(symbols, np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(1, np.int64))
+    offsets = np.zeros(len(found.refs) + 1, np.int64)
+    np.cumsum(np.concatenate(counts), out=offsets[1:])
+    table = LabelTable(symbols, np.concatenate(names), np.concatenate(values), offsets)
+    return table if len(names) == 1 else table.take(np.argsort(np.concatenate(places), kind="stable"))
+
+
+def sort_labels(table: LabelTable) -> NDArray[np.int64]:
+    """The order of the label sets by their texts."""
+    order = np.arange(len(table), dtype=np.int64)
+    used, inverse = np.unique(np.concatenate([table.names, table.values]), return_inverse=True)
+    texts = [table.symbols.text(symbol) for symbol in used.tolist()]
+    ranks = np.empty(len(texts), np.int32)
+    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts), dtype=np.int32)
+    ranked = ranks[inverse]
+    kernel.sort_series(
+        table.offsets, np.ascontiguousarray(ranked[: len(table.names)]),
+        np.ascontiguousarray(ranked[len(table.names) :]), order,
+    )  # fmt: skip
+    return order

@@ -1,0 +1,144 @@
+"""Opening a data folder: map what the manifest lists, load the head's series, replay the log, remove what no manifest knows.
+
+Invariant: everything that was acknowledged and is readable is there afterwards; everything that is not is named and counted.
+"""
+
+import numpy as np
+
+from nunchi.kit.disk import DiskError
+from nunchi.tsdb.block import Block
+from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.commits import Commit, decode_commit
+from nunchi.tsdb.errors import CorruptionError
+from nunchi.tsdb.files import BUILDING_SUFFIX, RUN_SUFFIX, SERIES_SUFFIX, number_of
+from nunchi.tsdb.head import Head
+from nunchi.tsdb.manifest import Manifest, load_manifest
+from nunchi.tsdb.series_log import read_series
+from nunchi.tsdb.state import Sealed, State
+from nunchi.tsdb.wal import Salvage, read_segment
+
+
+def recover(state: State) -> None:
+    """Fill an empty state from its folder; raises `WorldError` where that cannot be done honestly."""
+    state.manifest = load_manifest(state.disk, state.folder) or Manifest()
+    state.wal.open()
+    _remove_leftovers(state)
+    blocks = _open_blocks(state)
+    state.sealed = Sealed(tuple(blocks), ())
+    state.head = Head(state.wal.number)
+    state.head.metadata.update(state.manifest.metadata)
+    _load_series(state)
+    state.sealed = Sealed(state.sealed.blocks, tuple(_open_runs(state)))
+    _replay(state)
+
+
+def _remove_leftovers(state: State) -> None:
+    """What an interrupted sealing, compaction or removal left: files of ours that no manifest lists."""
+    disk, folder, manifest = state.disk, state.folder, state.manifest
+    runs = {entry.number for entry in manifest.runs}
+    for name in disk.list(folder.head):
+        run, series = number_of(name, RUN_SUFFIX), number_of(name, SERIES_SUFFIX)
+        if (run is not None and run not in runs) or (series is not None and series != manifest.series):
+            disk.remove(folder.head / name)
+    for name in disk.list(folder.blocks):
+        number = number_of(name)
+        if number_of(name, BUILDING_SUFFIX) is not None or (number is not None and number not in manifest.blocks):
+            disk.remove(folder.blocks / name)
+    state.wal.cut(manifest.first_segment)
+
+
+def _open_blocks(state: State) -> list[Block]:
+    blocks = []
+    for number in state.manifest.blocks:
+        try:
+            blocks.append(Block(state.disk, state.folder.block(number), state.cache))
+        except (CorruptionError, DiskError, ValueError) as error:
+            _name_loss(state, "block", f"block {number} cannot be opened, its samples are missing", error)
+    return blocks
+
+
+def _load_series(state: State) -> None:
+    manifest = state.manifest
+    if not manifest.series:
+        return
+    try:
+        for refs, keys, ends in read_series(state.disk, state.folder.series(manifest.series), manifest.series_bytes):
+            state.head.load_series(refs, keys, ends)
+    except (CorruptionError, DiskError) as error:
+        _name_loss(state, "series", "label keys of the head are damaged, samples of their series are missing", error)
+
+
+def _open_runs(state: State) -> list[ChunksFile]:
+    runs = []
+    head = state.head
+    for entry in state.manifest.runs:
+        try:
+            run = ChunksFile(state.disk, state.folder.run(entry.number), entry.number, state.cache)
+        except (CorruptionError, DiskError, ValueError) as error:
+            _name_loss(state, "run", f"run {entry.number} cannot be opened, its samples are missing", error)
+            continue
+        if entry.valid_from > run.valid_from:
+            run = run.narrowed(entry.valid_from)
+        runs.append(run)
+        known = run.ids < len(head.newest.times)
+        head.raise_newest(run.ids[known], run.newest_times()[known])
+        if entry.has_late:
+            state.ask_blocks(head, np.ascontiguousarray(run.ids[known]))
+    return runs
+
+
+def _replay(state: State) -> None:
+    salvage = Salvage()
+    unnamed = 0
+    for number in state.wal.segments():
+        for body in read_segment(state.disk, state.folder, number, salvage):
+            try:
+                unnamed += _replay_commit(state, decode_commit(body))
+            except CorruptionError as error:
+                _name_loss(state, "wal", f"a record in segment {number} is lost", error)
+        state.head.open.first_segment = min(state.head.open.first_segment, number)
+    state.head.unlogged.clear()
+    if salvage.torn_bytes:
+        state.telemetry.lost_bytes.add(salvage.torn_bytes, "wal")
+        state.log.warning(
+            "the log's end is torn: what was being written was not acknowledged", bytes=salvage.torn_bytes
+        )
+    if salvage.damaged_places:
+        state.telemetry.corruptions.add(salvage.damaged_places, "wal")
+        state.telemetry.lost_bytes.add(salvage.damaged_bytes, "wal")
+        state.log.error(
+            "the log is damaged: records are lost", places=salvage.damaged_places, bytes=salvage.damaged_bytes
+        )
+    if unnamed:
+        state.log.error("samples of series whose labels are lost were dropped", samples=unnamed)
+
+
+def _replay_commit(state: State, commit: Commit) -> int:
+    """Make a commit visible again; returns the cells whose series nobody knows."""
+    head = state.head
+    if len(commit.series):
+        before = head.table.series
+        head.load_series(commit.series, commit.keys, commit.ends)
+        if head.table.series > before:
+            made = head.table.snapshot().created[before:].copy()
+            head.unsealed.append(made)
+            state.ask_blocks(head, made)
+    is_known = np.zeros(len(head.newest.times) + 1, np.bool_)
+    is_known[head.table.snapshot().created] = True
+    cells = (commit.refs, commit.times, commit.values)
+    late = (commit.late_refs, commit.late_times, commit.late_values)
+    unnamed = 0
+    kept = []
+    for refs, times, values in (cells, late):
+        known = is_known[np.minimum(refs, len(is_known) - 1)] & (refs >= 0)
+        unnamed += int((~known).sum())
+        kept.append((refs, times, values) if known.all() else (refs[known], times[known], values[known]))
+    head.metadata.update(commit.metadata)
+    state.apply(kept[0], kept[1])
+    state.telemetry.replayed.add(len(kept[0][0]) + len(kept[1][0]))
+    return unnamed
+
+
+def _name_loss(state: State, file: str, text: str, error: Exception) -> None:
+    state.telemetry.corruptions.add(1, file)
+    state.log.error(text, error=error)

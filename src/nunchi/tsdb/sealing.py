@@ -1,0 +1,108 @@
+"""From open cells to a run: freeze, write, settle, cut the log.
+
+Invariant: the log is cut only behind what a manifest on disk lists.
+"""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.kit.disk import DiskError
+from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.manifest import RunEntry
+from nunchi.tsdb.open_cells import Generation
+from nunchi.tsdb.querier import View
+from nunchi.tsdb.series_log import RECORD_SERIES_MAX, encode_series, file_header
+from nunchi.tsdb.state import Sealed, State
+from nunchi.tsdb.writing import write_run
+
+OPEN_SAMPLES_MIN = 1 << 21
+OPEN_SAMPLES_PER_SERIES = 16
+OPEN_AGE_MS_MAX = 2 * 3600 * 1000
+
+
+def is_seal_due(state: State) -> bool:
+    """Whether so much is open that memory and replay ask for a run."""
+    generation = state.head.open
+    waiting = generation.samples + generation.late_count
+    if waiting >= max(OPEN_SAMPLES_MIN, OPEN_SAMPLES_PER_SERIES * state.head.table.series):
+        return True
+    return waiting > 0 and generation.max_time - generation.min_time > OPEN_AGE_MS_MAX
+
+
+def seal(state: State) -> None:
+    """Everything that is committed now goes to runs; raises `WorldError`, and then it stays where it is."""
+    with state.lock:
+        head = state.head
+        if not head.open.is_empty and len(head.frozen) == 0:
+            head.freeze(state.wal.rotate())
+    for generation in head.frozen:
+        _seal_generation(state, generation)
+    state.wal.cut(state.manifest.first_segment)
+
+
+def _seal_generation(state: State, generation: Generation) -> None:
+    with state.lock:
+        number = state.next_number()
+        moment = generation.moment()
+        view = View(state.head_index(), (), (moment,))
+        refs = generation.live_refs()
+        unsealed = np.concatenate(state.head.unsealed) if state.head.unsealed else np.zeros(0, np.int32)
+        taken = len(state.head.unsealed)
+    try:
+        path = state.folder.run(number)
+        facts = {"has_late": generation.late_count > 0}
+        write_run(state.disk, path, view, refs, state.lock, facts)
+        series, series_bytes = append_series(state, unsealed)
+        run = ChunksFile(state.disk, path, number, state.cache)
+        with state.lock:
+            following = next((g for g in state.head.generations if g is not generation), state.head.open)
+            entry = RunEntry(number, -(2**63), has_late=generation.late_count > 0)
+            state.settle(
+                Sealed(state.sealed.blocks, (*state.sealed.runs, run)),
+                runs=(*state.manifest.runs, entry), series=series, series_bytes=series_bytes,
+                first_segment=following.first_segment, metadata=state.head.metadata,
+            )  # fmt: skip
+            state.head.forget(generation)
+            del state.head.unsealed[:taken]
+    finally:
+        with state.lock:
+            generation.release()
+    state.telemetry.runs_sealed.add()
+
+
+def append_series(state: State, refs: NDArray[np.int32]) -> tuple[int, int]:
+    """Add label keys to the file of them; returns its number and how much of it counts then. Durable on return."""
+    number, size = state.manifest.series, state.manifest.series_bytes
+    if number and len(refs) == 0:
+        return number, size
+    number = number or state.next_number()
+    path = state.folder.series(number)
+    file = state.disk.open_append(path)
+    try:
+        if file.size != size:
+            file.truncate(size)
+        if size == 0:
+            file.append(file_header())
+        for begin in range(0, len(refs), RECORD_SERIES_MAX):
+            part = refs[begin : begin + RECORD_SERIES_MAX]
+            with state.lock:
+                keys, ends = state.head.table.keys_of(part)
+            file.append(encode_series(part, keys, np.array([0, *ends], np.int64)))
+        file.sync()
+        return number, file.size
+    finally:
+        try:
+            file.close()
+        except DiskError as error:
+            state.log.warning("file not closed", error=error)
+
+
+def entry_of(state: State, number: int) -> RunEntry:
+    """What the manifest says of a run."""
+    return next(entry for entry in state.manifest.runs if entry.number == number)
+
+
+def narrowed(entry: RunEntry, valid_from: int) -> RunEntry:
+    """A run of which the older samples are in blocks."""
+    return msgspec.structs.replace(entry, valid_from=max(entry.valid_from, valid_from))

@@ -1,0 +1,142 @@
+"""The series of the head: label key to series_ref, in arrays that grow. No Python object per series, per label or per text.
+
+Arrays only ever get more at their end (a reference that is free again is filled anew only in a *new* table), so that a
+snapshot, which is slices of them, needs no lock. Invariant: a series_ref belongs to one label key as long as a table lives.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.labels import METRIC_NAME
+from nunchi.tsdb.index import Index, Postings
+from nunchi.tsdb.kernels import labels as kernel
+
+CAPACITY_MIN = 1024
+METRIC_NAME_SYMBOL = 1
+
+# places in `counts`, as the kernel knows them
+SYMBOLS, SYMBOL_BYTES, PAIRS, SERIES, SERIES_PAIRS, CREATED, FREE = range(7)
+
+
+def _grown(array: NDArray[Any], needed: int, fill: int | None = None) -> NDArray[Any]:
+    if needed <= len(array):
+        return array
+    capacity = max(CAPACITY_MIN, len(array) * 3 // 2, needed)
+    grown = np.empty((capacity, *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
+    if fill is not None:
+        grown[len(array) :] = fill
+    return grown
+
+
+def _slots_for(needed: int) -> int:
+    return max(CAPACITY_MIN, 1 << (2 * needed - 1).bit_length())
+
+
+class SeriesTable:
+    """Finds and makes series. Written by one thread; snapshots may be read by any."""
+
+    def __init__(self) -> None:
+        self._symbol_bytes = np.zeros(CAPACITY_MIN, np.uint8)
+        self._symbol_ends = np.zeros(CAPACITY_MIN, np.int64)
+        self._symbol_slots = np.full(CAPACITY_MIN, -1, np.int32)
+        self._pair_names = np.zeros(CAPACITY_MIN, np.int32)
+        self._pair_values = np.zeros(CAPACITY_MIN, np.int32)
+        self._pair_slots = np.full(CAPACITY_MIN, -1, np.int32)
+        self._begins = np.zeros(CAPACITY_MIN, np.int64)
+        self._lengths = np.zeros(CAPACITY_MIN, np.int32)
+        self._pairs = np.zeros(CAPACITY_MIN, np.int32)
+        self._hashes = np.zeros((CAPACITY_MIN, 2), np.uint64)
+        self._metrics = np.zeros(CAPACITY_MIN, np.int32)
+        self._slots = np.full(CAPACITY_MIN, -1, np.int32)
+        self._created = np.zeros(CAPACITY_MIN, np.int32)
+        self._free = np.zeros(0, np.int32)
+        self.counts = np.zeros(7, np.int64)
+        self.postings = Postings.empty()
+        name = METRIC_NAME.encode()
+        self._symbol_bytes[: len(name)] = np.frombuffer(name, np.uint8)
+        self._symbol_ends[METRIC_NAME_SYMBOL] = len(name)
+        self.counts[SYMBOLS], self.counts[SYMBOL_BYTES] = 2, len(name)
+        kernel.fill_symbol_slots(self._symbol_bytes, self._symbol_ends, 2, self._symbol_slots)
+
+    def __len__(self) -> int:
+        """Places in use: every series_ref is below."""
+        return int(self.counts[SERIES])
+
+    @property
+    def series(self) -> int:
+        """Series in the table."""
+        return int(self.counts[CREATED])
+
+    def intern(
+        self, keys: NDArray[np.uint8], ends: NDArray[np.int64], fixed: NDArray[np.int32] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The series_ref of each key (`ends[0]` is where the first begins), and which series are new, in order.
+
+        `fixed` says where new ones go, for a table that is loaded; else free places come first.
+        """
+        count = len(ends) - 1
+        refs = np.empty(count, np.int32)
+        highest = int(fixed.max(initial=-1)) + 1 if fixed is not None else 0
+        self._make_room(count, int(ends[-1] - ends[0]), highest)
+        before = int(self.counts[CREATED])
+        kernel.intern_keys(
+            keys, ends, self._symbol_bytes, self._symbol_ends, self._symbol_slots, self._pair_names, self._pair_values,
+            self._pair_slots, self._begins, self._lengths, self._pairs, self._hashes, self._metrics, self._slots,
+            self._created, self._free, self.counts, refs, fixed,
+        )  # fmt: skip
+        return refs, self._created[before : self.counts[CREATED]]
+
+    def release(self, refs: NDArray[np.int32]) -> None:
+        """Places that new series may fill; for a table that was just made from another."""
+        assert self.counts[FREE] == 0
+        self._free = np.ascontiguousarray(refs[::-1])
+        self.counts[FREE] = len(refs)
+
+    def snapshot(self) -> Index:
+        """All that is in the table now, to be read while it grows."""
+        symbols, symbol_bytes, pairs, series, series_pairs, created, _ = self.counts.tolist()
+        return Index(
+            self._symbol_bytes[:symbol_bytes], self._symbol_ends[:symbols], self._symbol_slots,
+            self._pair_names[:pairs], self._pair_values[:pairs], self._pair_slots,
+            self._begins[:series], self._lengths[:series], self._pairs[:series_pairs], self._hashes[:series],
+            self._metrics[:series], self._created[:created], self.postings, self._keep_postings,
+        )  # fmt: skip
+
+    def keys_of(self, refs: NDArray[np.int32]) -> tuple[bytes, Sequence[int]]:
+        """The label keys of some series, one after the other, and where each ends."""
+        return kernel.key_bytes(
+            refs, self._begins, self._lengths, self._pairs, self._pair_names, self._pair_values,
+            self._symbol_bytes, self._symbol_ends,
+        )  # fmt: skip
+
+    def _keep_postings(self, postings: Postings) -> None:
+        if postings.series > self.postings.series:
+            self.postings = postings
+
+    def _make_room(self, count: int, size: int, highest: int) -> None:
+        symbols, symbol_bytes, pairs, series, series_pairs, created, _ = self.counts.tolist()
+        words = size // 2 + count  # every word takes a separator, most take more
+        series_needed = max(series + count, highest)
+        self._symbol_bytes = _grown(self._symbol_bytes, symbol_bytes + size)
+        self._symbol_ends = _grown(self._symbol_ends, symbols + words)
+        self._pair_names = _grown(self._pair_names, pairs + words)
+        self._pair_values = _grown(self._pair_values, pairs + words)
+        self._begins = _grown(self._begins, series_needed, 0)
+        self._lengths = _grown(self._lengths, series_needed, 0)
+        self._pairs = _grown(self._pairs, series_pairs + words)
+        self._hashes = _grown(self._hashes, series_needed, 0)
+        self._metrics = _grown(self._metrics, series_needed, -1)
+        self._created = _grown(self._created, created + count)
+        if 2 * (symbols + words) > len(self._symbol_slots):
+            self._symbol_slots = np.full(_slots_for(symbols + words), -1, np.int32)
+            kernel.fill_symbol_slots(self._symbol_bytes, self._symbol_ends, symbols, self._symbol_slots)
+        if 2 * (pairs + words) > len(self._pair_slots):
+            self._pair_slots = np.full(_slots_for(pairs + words), -1, np.int32)
+            kernel.fill_pair_slots(self._pair_names, self._pair_values, pairs, self._pair_slots)
+        if 2 * (created + count) > len(self._slots):
+            self._slots = np.full(_slots_for(created + count), -1, np.int32)
+            kernel.put_slots(self._hashes, self._created[:created], self._slots)

@@ -1,0 +1,215 @@
+"""What a database is at a moment, and the few ways in which it changes: shared by the appender, sealing, compaction, recovery.
+
+One lock guards it and is held for moments. Invariant: what is visible changes under the lock, what is durable changes with the
+manifest. Files that no longer count are removed at once: whoever has them mapped keeps them until done.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.kit.clock import Clock
+from nunchi.kit.disk import Disk
+from nunchi.kit.logs import Logger
+from nunchi.model.metadata import Metadata
+from nunchi.model.series_group import Layout
+from nunchi.tsdb.block import Block
+from nunchi.tsdb.chunks import ChunksFile, PageCache
+from nunchi.tsdb.commits import Commit, encode_commit
+from nunchi.tsdb.files import Folder
+from nunchi.tsdb.head import Head
+from nunchi.tsdb.index import Index
+from nunchi.tsdb.manifest import Manifest, save_manifest
+from nunchi.tsdb.open_cells import Cells
+from nunchi.tsdb.querier import Found, View, locate
+from nunchi.tsdb.telemetry import DatabaseTelemetry
+from nunchi.tsdb.wal import Wal
+
+RETENTION_MS = 15 * 24 * 3600 * 1000
+OWNERS_MAX = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Of one database.
+
+    retention_bytes     runs and blocks together; 0: no bound
+    late_max_ms         how late a sample may be where its batch does not say: `out_of_order_time_window`
+    wal_sync_always     acknowledge after the sync of each record, not after its write
+    """
+
+    retention_ms: int = RETENTION_MS
+    retention_bytes: int = 0
+    late_max_ms: int = 0
+    wal_sync_always: bool = False
+    wal_compressed: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sealed:
+    """What lies in files: blocks in the order of their numbers, runs likewise."""
+
+    blocks: tuple[Block, ...] = ()
+    runs: tuple[ChunksFile, ...] = ()
+
+
+class State:
+    """Everything of one open database."""
+
+    def __init__(
+        self, disk: Disk, folder: Folder, settings: DatabaseSettings, clock: Clock, telemetry: DatabaseTelemetry,
+        log: Logger,
+    ) -> None:  # fmt: skip
+        self.disk = disk
+        self.folder = folder
+        self.settings = settings
+        self.clock = clock
+        self.telemetry = telemetry
+        self.log = log
+        self.lock = threading.RLock()
+        self.maintaining = threading.Lock()
+        self.cache = PageCache()
+        self.sealed = Sealed()
+        self.manifest = Manifest()
+        self.head = Head(0)
+        self.wal = Wal(disk, folder, sync_always=settings.wal_sync_always, compressed=settings.wal_compressed)
+        self.compacted_at_ms = -(2**62)
+        self._owners = 0
+
+    def next_owner(self) -> int:
+        """A number for an appender."""
+        self._owners = self._owners % OWNERS_MAX + 1
+        return self._owners
+
+    def resolve(self, layout: Layout) -> NDArray[np.int32]:
+        """The series_ref of each column of a layout. Series that are new here may be old in blocks, which are asked."""
+        refs, made = self.head.resolve(layout)
+        if len(made):
+            self.ask_blocks(self.head, made)
+        return refs
+
+    def ask_blocks(self, head: Head, refs: NDArray[np.int32]) -> None:
+        """Learn from the blocks how new the newest sample of some series is."""
+        if self.sealed.blocks and len(refs):
+            hashes = np.ascontiguousarray(head.table.snapshot().hashes[refs])
+            for block in self.sealed.blocks:
+                head.raise_newest(refs, block.newest_of(hashes))
+
+    def publish(self, owner: int, cells: Cells, late: Cells, metadata: Mapping[str, Metadata]) -> None:
+        """Log what an appender accepted, then make it visible. Raises a `DiskError`, and then nothing has happened."""
+        with self.lock:
+            head = self.head
+            news = {name: known for name, known in metadata.items() if head.metadata.get(name) != known}
+            self.forget_pending(owner)
+            if len(cells[0]) == 0 and len(late[0]) == 0 and not news:
+                return
+            made = head.take_unlogged()
+            keys, ends = head.table.keys_of(made) if len(made) else (b"", [])
+            self.wal.append(
+                encode_commit(Commit(made, keys, np.array([0, *ends], np.int64), *cells, *late, metadata=news))
+            )
+            head.unlogged.clear()
+            head.metadata.update(news)
+            self.apply(cells, late)
+
+    def apply(self, cells: Cells, late: Cells) -> None:
+        """Make logged cells visible. In-order ones that another writer overtook stay only if nothing is there yet."""
+        head = self.head
+        if len(cells[0]):
+            overtaken = head.open.put(*cells, head.newest)
+            if len(overtaken):
+                self._put_overtaken(cells[0][overtaken], cells[1][overtaken], cells[2][overtaken])
+        head.open.put_late(*late)
+        if len(late[0]):
+            head.raise_newest(late[0], late[1])
+            head.open.commit += 1
+
+    def _put_overtaken(self, refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        stored = self.read_bits(np.unique(refs), int(times.min()), int(times.max()))
+        keys = zip(refs.tolist(), times.tolist(), strict=True)
+        fresh = np.array([key not in stored for key in keys], np.bool_)
+        self.head.open.put_late(refs[fresh], times[fresh], values[fresh])
+        self.head.open.commit += 1
+
+    def forget_pending(self, owner: int) -> None:
+        """An appender's notes of its newest cells no longer hold."""
+        newest = self.head.newest
+        if newest.owner == owner:
+            newest.owner = 0
+
+    def has_pending(self) -> bool:
+        """Whether some appender judged cells that it has not committed."""
+        return self.head.newest.owner != 0
+
+    def read_bits(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> dict[tuple[int, int], int]:
+        """(series_ref, timestamp) → bits of the value, of what is stored of some series of the head in a time range."""
+        with self.lock:
+            views, release = self.pinned_views()
+            try:
+                found, refs = self._locate(views, refs, start_ms, end_ms)
+                bits: dict[tuple[int, int], int] = {}
+                for tile in found.reading.tiles(np.arange(len(refs), dtype=np.int64)):
+                    for i, series in enumerate(tile.series.tolist()):
+                        vector = tile.vector_of[i]
+                        times = tile.vectors[tile.vector_offsets[vector] : tile.vector_offsets[vector + 1]].tolist()
+                        values = tile.values[tile.offsets[i] : tile.offsets[i + 1]].view(np.uint64).tolist()
+                        ref = int(refs[series])
+                        bits.update(zip(((ref, time) for time in times), values, strict=True))
+                return bits
+            finally:
+                release()
+
+    def _locate(
+        self, views: Sequence[View], refs: NDArray[np.int32], start_ms: int, end_ms: int
+    ) -> tuple[Found, NDArray[np.int32]]:
+        """Series of the head in all views; and the series_ref of each found."""
+        head_view = len(views) - 1
+        hashes = views[head_view].index.hashes[refs]
+        selected: list[tuple[int, NDArray[np.int32]]] = []
+        for number, block in enumerate(self.sealed.blocks):
+            if block.chunks.max_time >= start_ms and block.chunks.min_time <= end_ms:
+                own = block.refs_of(hashes)
+                if (own >= 0).any():
+                    selected.append((number, own[own >= 0]))
+        selected.append((head_view, refs))
+        found = locate(selected, views, start_ms, end_ms, self.lock)
+        places, own_refs = found.members.get(head_view, (np.zeros(0, np.int64), refs[:0]))
+        head_refs = np.zeros(len(found.refs), np.int32)
+        head_refs[places] = own_refs
+        return found, head_refs
+
+    def pinned_views(self) -> tuple[tuple[View, ...], Callable[[], None]]:
+        """Everything as it is now, and what to call when it is no longer looked at."""
+        sealed = self.sealed
+        moments = tuple(generation.moment() for generation in self.head.generations)
+        views = tuple(View(block.index, (block.chunks,)) for block in sealed.blocks)
+
+        def release() -> None:
+            with self.lock:
+                for moment in moments:
+                    moment.generation.release()
+
+        return (*views, View(self.head_index(), sealed.runs, moments)), release
+
+    def head_index(self) -> Index:
+        """The head's series as they are now."""
+        return self.head.table.snapshot()
+
+    def next_number(self) -> int:
+        """A number that no file of a manifest has."""
+        with self.lock:
+            number = self.manifest.next_number
+            self.manifest = msgspec.structs.replace(self.manifest, next_number=number + 1)
+            return number
+
+    def settle(self, sealed: Sealed, **changes: object) -> None:
+        """Other files count from now on: first in the manifest, then for readers. Raises a `DiskError`, and nothing changed."""
+        with self.lock:
+            manifest = msgspec.structs.replace(self.manifest, **changes)
+            save_manifest(self.disk, self.folder, manifest)
+            self.manifest = manifest
+            self.sealed = sealed

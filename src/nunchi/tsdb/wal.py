@@ -1,0 +1,240 @@
+"""The write-ahead log: what was acknowledged and is not sealed yet. docs/formats/wal.md has the bytes.
+
+One record a commit, checksummed, in numbered segments. `append` returns when the record is with the operating system (survives
+the process), or on the disk where every record is synced (survives the machine). A segment whose sync failed is abandoned: what
+it held unsynced is written again, to the next one, before anything more is acknowledged.
+Invariant: the bytes of an acknowledged record stand whole in some segment until `cut` is told that they are sealed.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cramjam
+
+from nunchi.kit.disk import AppendFile, Disk, DiskError, DiskFull
+from nunchi.tsdb.files import SEGMENT_SUFFIX, WAL_VERSION, Folder, check_version, number_of
+
+SEGMENT_BYTES_MAX = 64 << 20
+UNSYNCED_BYTES_MAX = 32 << 20
+RECORD_BYTES_MAX = 1 << 30
+SEGMENT_MAGIC = b"NUNCHIWL"
+RECORD_MAGIC = b"\xa7NWR"
+COMPRESSION_LEVEL = 1
+RAW, ZSTD = 0, 1
+
+SEGMENT_HEADER = struct.Struct("<8sI")
+# magic, crc32 of what follows, bytes of the payload, codec, bytes once decompressed
+RECORD_HEADER = struct.Struct("<4sIIBI")
+
+
+def encode_record(body: bytes, *, compressed: bool) -> bytes:
+    """The bytes of a record."""
+    payload, codec = body, RAW
+    if compressed:
+        packed = bytes(cramjam.zstd.compress(body, COMPRESSION_LEVEL))
+        if len(packed) < len(body):
+            payload, codec = packed, ZSTD
+    checked = struct.pack("<IBI", len(payload), codec, len(body)) + payload
+    return RECORD_MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked
+
+
+@dataclass(slots=True)
+class Salvage:
+    """What reading a segment found wrong with it."""
+
+    torn_bytes: int = 0
+    damaged_bytes: int = 0
+    damaged_places: int = 0
+
+
+def read_records(data: memoryview, salvage: Salvage) -> Iterator[bytes]:
+    """The bodies of a segment's whole records; what is not one is skipped and accounted for in `salvage`."""
+    at = SEGMENT_HEADER.size
+    while at < len(data):
+        found = _record_at(data, at)
+        if found is not None:
+            body, at = found
+            yield body
+            continue
+        following = _next_record(data, at + 1)
+        if following < 0:
+            salvage.torn_bytes += len(data) - at
+            return
+        salvage.damaged_bytes += following - at
+        salvage.damaged_places += 1
+        at = following
+
+
+def _record_at(data: memoryview, at: int) -> tuple[bytes, int] | None:
+    if at + RECORD_HEADER.size > len(data):
+        return None
+    magic, checksum, size, codec, length = RECORD_HEADER.unpack_from(data, at)
+    end = at + RECORD_HEADER.size + size
+    if (
+        magic != RECORD_MAGIC
+        or end > len(data)
+        or length > RECORD_BYTES_MAX
+        or zlib.crc32(data[at + 8 : end]) != checksum
+    ):
+        return None
+    payload = data[end - size : end]
+    if codec == RAW:
+        return bytes(payload), end
+    body = bytearray(length)
+    try:
+        written = cramjam.zstd.decompress_into(payload, body)
+    except cramjam.DecompressionError:
+        return None
+    return (bytes(body), end) if written == length else None
+
+
+def _next_record(data: memoryview, at: int) -> int:
+    whole = bytes(data[at:])
+    place = whole.find(RECORD_MAGIC)
+    while place >= 0:
+        if _record_at(data, at + place) is not None:
+            return at + place
+        place = whole.find(RECORD_MAGIC, place + 1)
+    return -1
+
+
+class Wal:
+    """Appends records; opened behind all segments that are there."""
+
+    def __init__(self, disk: Disk, folder: Folder, *, sync_always: bool, compressed: bool) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._sync_always = sync_always
+        self._compressed = compressed
+        self._file: AppendFile | None = None
+        self._unsynced: list[bytes] = []
+        self._unsynced_bytes = 0
+        self._rewrite = False
+        self.number = 1
+
+    def open(self) -> None:
+        """Find the place behind all segments that are there."""
+        self.number = max(self.segments(), default=0) + 1
+
+    def segments(self) -> list[int]:
+        """Numbers of the segments on disk, ascending."""
+        names = self._disk.list(self._folder.wal)
+        return sorted(n for name in names if (n := number_of(name, SEGMENT_SUFFIX)) is not None)
+
+    def append(self, body: bytes) -> None:
+        """Add a record; raises a `DiskError`, and then the record is not there."""
+        if self._rewrite:
+            self._write_again()
+        record = encode_record(body, compressed=self._compressed)
+        self._append_bytes(record)
+        self._unsynced.append(record)
+        self._unsynced_bytes += len(record)
+        if self._sync_always or self._unsynced_bytes >= UNSYNCED_BYTES_MAX:
+            try:
+                self.sync()
+            except DiskError:
+                # Not acknowledged: it must not come back when the others are written again. Replay may still find it.
+                if self._unsynced and self._unsynced[-1] is record:
+                    self._unsynced.pop()
+                    self._unsynced_bytes -= len(record)
+                raise
+
+    def sync(self) -> None:
+        """Return when every record appended is on the disk."""
+        if self._rewrite:
+            self._write_again()
+            return
+        if self._file is None or not self._unsynced:
+            return
+        try:
+            self._file.sync()
+        except DiskError:
+            self._rewrite = True
+            raise
+        self._unsynced, self._unsynced_bytes = [], 0
+
+    def rotate(self) -> int:
+        """Begin a new segment, synced up to here; its number. What is appended from now on is in it or behind it."""
+        if self._unsynced or self._rewrite:
+            self.sync()
+        self._leave_segment()
+        return self.number
+
+    def cut(self, first: int) -> int:
+        """Remove the segments before `first`; returns how many."""
+        old = [number for number in self.segments() if number < first]
+        for number in old:
+            self._disk.remove(self._folder.segment(number))
+        return len(old)
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        self._leave_segment()
+
+    def _append_bytes(self, content: bytes) -> None:
+        if self._file is not None and self._file.size + len(content) > SEGMENT_BYTES_MAX:
+            if self._unsynced:
+                self.sync()
+            self._leave_segment()
+        file = self._file or self._open_segment()
+        try:
+            file.append(content)
+        except DiskFull:
+            raise
+        except DiskError:
+            self._rewrite = bool(self._unsynced)
+            self._leave_segment()
+            raise
+
+    def _open_segment(self) -> AppendFile:
+        file = self._disk.open_append(self._folder.segment(self.number))
+        try:
+            if file.size == 0:
+                file.append(SEGMENT_HEADER.pack(SEGMENT_MAGIC, WAL_VERSION))
+        except DiskError:
+            file.close()
+            raise
+        self._file = file
+        return file
+
+    def _leave_segment(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            self.number += 1
+            try:
+                file.close()
+            except DiskError:
+                self._rewrite = bool(self._unsynced)
+
+    def _write_again(self) -> None:
+        """The unsynced records, whole, in a new segment, synced."""
+        self._leave_segment()
+        file = self._open_segment()
+        try:
+            file.append(b"".join(self._unsynced))
+            file.sync()
+        except DiskError:
+            self._leave_segment()
+            self._rewrite = True
+            raise
+        self._unsynced, self._unsynced_bytes = [], 0
+        self._rewrite = False
+
+
+def read_segment(disk: Disk, folder: Folder, number: int, salvage: Salvage) -> Iterator[bytes]:
+    """The bodies of a segment's records; raises `NewerVersionError`."""
+    path = folder.segment(number)
+    mapped = disk.map(path)
+    try:
+        data = mapped.view
+        if len(data) >= SEGMENT_HEADER.size:
+            magic, version = SEGMENT_HEADER.unpack_from(data)
+            if magic == SEGMENT_MAGIC:
+                check_version(path, version, WAL_VERSION)
+        yield from read_records(data, salvage)
+    finally:
+        data = memoryview(b"")
+        mapped.close()

@@ -1,0 +1,142 @@
+"""From a reading to a file of chunks: what sealing, compaction and snapshots have in common.
+
+Columns are written metric by metric, series that share their timestamps side by side, because alike columns compress well.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.kit.disk import Disk
+from nunchi.model.labels import METRIC_NAME
+from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.tsdb.block import Block, BlockMeta, write_index
+from nunchi.tsdb.chunks import ChunksWriter, PageCache
+from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
+from nunchi.tsdb.querier import Found, View, label_table, locate, sort_labels
+from nunchi.tsdb.reading import Located, Reading
+
+BATCH_SERIES = 100_000
+SLICE_MS = 6 * 3600 * 1000
+TILE_BYTES = 4 << 20
+
+Longs = NDArray[np.int64]
+
+
+def write_reading(writer: ChunksWriter, reading: Reading, series: NDArray[np.int32], metrics: Longs) -> None:
+    """All samples of a reading; `series[i]` and `metrics[i]` are the number and the metric of its series i."""
+    chosen = np.flatnonzero(reading.sizes)
+    order = chosen[np.lexsort((chosen, reading.signatures[chosen], metrics[chosen]))]
+    for tile in reading.tiles(order, TILE_BYTES):
+        bounds = tile.vector_offsets.tolist()
+        numbers = np.array([writer.vector(tile.vectors[begin:end]) for begin, end in pairwise(bounds)], np.int32)
+        writer.add(series[tile.series], numbers[tile.vector_of], tile.values, tile.offsets, metrics[tile.series])
+
+
+def write_run(disk: Disk, path: Path, view: View, refs: NDArray[np.int32], lock: Any, facts: dict[str, Any]) -> int:
+    """A run of some series of the head; returns its samples, 0 where there are none and no file was left."""
+    writer = ChunksWriter(disk, path, mapped=False)
+    try:
+        metrics = view.index.metric_ranks(refs)
+        order = np.argsort(metrics, kind="stable")
+        for begin in range(0, len(order), BATCH_SERIES):
+            batch = order[begin : begin + BATCH_SERIES]
+            place = Located(np.arange(len(batch), dtype=np.int64), refs[batch], view.layers(lock))
+            reading = Reading([place], len(batch), -(2**62), 2**62)
+            write_reading(writer, reading, refs[batch], metrics[batch])
+        if writer.samples == 0:
+            writer.abandon()
+            disk.remove(path)
+            return 0
+        writer.finish(facts)
+    except BaseException:
+        writer.abandon()
+        raise
+    return writer.samples
+
+
+def write_block(
+    disk: Disk, folder: Folder, number: int, views: Sequence[View], start_ms: int, end_ms: int, level: int,
+    sources: tuple[int, ...], lock: Any, cache: PageCache,
+) -> Block | None:  # fmt: skip
+    """A block of all samples of some views in [start_ms, end_ms); None where there are none."""
+    selected = [(i, view.index.select(())) for i, view in enumerate(views)]
+    found = locate([(i, refs) for i, refs in selected if len(refs)], views, start_ms, end_ms - 1, lock)
+    if len(found.refs) == 0:
+        return None
+    building = folder.building(number)
+    if disk.size(building) is not None:
+        disk.remove(building)
+    disk.make_folder(building)
+    try:
+        table, hashes, order = _sorted_series(found)
+        write_index(disk, building / INDEX, table, hashes)
+        writer = ChunksWriter(disk, building / CHUNKS, mapped=True)
+        try:
+            _write_chunks(writer, found, order, table, start_ms, end_ms, lock)
+            writer.finish({})
+        except BaseException:
+            writer.abandon()
+            raise
+        meta = BlockMeta(META_VERSION, number, start_ms, end_ms, level, writer.samples, len(table), sources)
+        disk.write_atomically(building / META, _encode_meta(meta))
+        disk.rename(building, folder.block(number))
+    except BaseException:
+        disk.remove(building)
+        raise
+    return Block(disk, folder.block(number), cache)
+
+
+def _encode_meta(meta: BlockMeta) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(meta), indent=1)
+
+
+def _sorted_series(found: Found) -> tuple[LabelTable, NDArray[np.uint64], Longs]:
+    """The series in the order of their labels, the bits by which they are known, and that order."""
+    table = label_table(found, Symbols())
+    order = sort_labels(table)
+    hashes = np.empty((len(table), 2), np.uint64)
+    for number, view in enumerate(found.views):
+        own = found.view_of == number
+        if own.any():
+            hashes[own] = view.index.hashes[found.refs[own]]
+    return table.take(order), hashes[order], order
+
+
+def _write_chunks(
+    writer: ChunksWriter, found: Found, order: Longs, table: LabelTable, start_ms: int, end_ms: int, lock: Any
+) -> None:
+    found.reading.keep(order)
+    metrics = _metrics_of(table)
+    by_metric = np.argsort(metrics, kind="stable")
+    if end_ms - start_ms <= SLICE_MS and len(table) <= BATCH_SERIES:
+        write_reading(writer, found.reading, np.arange(len(table), dtype=np.int32), metrics)
+        return
+    number_of = np.empty(len(order), np.int64)
+    number_of[order] = np.arange(len(order))
+    for begin in range(0, len(by_metric), BATCH_SERIES):
+        batch = by_metric[begin : begin + BATCH_SERIES]
+        place_of = np.full(len(table), -1, np.int64)
+        place_of[batch] = np.arange(len(batch))
+        for slice_ms in range(start_ms, end_ms, SLICE_MS):
+            located = []
+            for view, (positions, refs) in found.members.items():
+                places = place_of[number_of[positions]]
+                some = places >= 0
+                located.append(Located(places[some], refs[some], found.views[view].layers(lock)))
+            reading = Reading(located, len(batch), slice_ms, min(slice_ms + SLICE_MS, end_ms) - 1)
+            write_reading(writer, reading, batch.astype(np.int32), metrics[batch])
+
+
+def _metrics_of(table: LabelTable) -> Longs:
+    metrics = np.zeros(len(table), np.int64)
+    symbol = table.symbols.find(METRIC_NAME)
+    if symbol is not None:
+        named = np.flatnonzero(table.names == symbol)
+        metrics[np.searchsorted(table.offsets, named, side="right") - 1] = table.values[named]
+    return metrics
