@@ -26,6 +26,7 @@ RESULTS = Path(__file__).parent / "results" / "agent.json"
 AGENT = """
 import asyncio, json, random, signal, sys
 from pathlib import Path
+from nunchi.agent.configuration import configuration_of
 from nunchi.agent.settings import parse_agent_settings
 from nunchi.agent.wiring import build_agent
 from nunchi.kit.clock import SystemClock
@@ -36,7 +37,7 @@ from nunchi.kit.telemetry import Telemetry
 
 async def main():
     settings, clock, source = parse_agent_settings(sys.argv[1], "benchmark"), SystemClock(), random.Random()
-    agent = build_agent(settings, clock, source, SystemDisk(), Telemetry(), logger("agent"))
+    agent = build_agent(configuration_of(settings), clock, source, SystemDisk(), Telemetry(), logger("agent"))
     supervisor = Supervisor(clock, source, logger("agent"))
     for part in agent.parts:
         await supervisor.start(part)

@@ -10,9 +10,11 @@ from pathlib import Path
 from aiohttp import web
 from tests.agent.frozen import parse_text, unpack
 
+from nunchi.agent.agent import Agent
+from nunchi.agent.configuration import configuration_of
 from nunchi.agent.forwarder.delivery import PUSH_PATH
 from nunchi.agent.settings import AgentSettings, parse_agent_settings
-from nunchi.agent.wiring import Agent, build_agent
+from nunchi.agent.wiring import build_agent
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
 from nunchi.kit.supervision import Supervisor
@@ -26,7 +28,7 @@ from nunchi.wire.payload import Payload, PayloadReader
 @asynccontextmanager
 async def running_agent(settings: AgentSettings, folder: Path) -> AsyncIterator[Agent]:
     clock, source, log = SystemClock(), random.Random(3), logger("test")
-    agent = build_agent(settings, clock, source, SystemDisk(), Telemetry(), log, folder, {})
+    agent = build_agent(configuration_of(settings), clock, source, SystemDisk(), Telemetry(), log, folder, {})
     supervisor = Supervisor(clock, source, log)
     for part in agent.parts:
         await supervisor.start(part)
@@ -106,7 +108,6 @@ async def test_agent_without_a_server_only_exports(tmp_path: Path) -> None:
         "{server: {enabled: false}, state_folder: s, exporter: {address: '127.0.0.1:0'}}", "agent.yaml"
     )
     async with running_agent(settings, tmp_path) as agent:
-        assert agent.exporter is not None
         url = agent.exporter.url
 
         def ask() -> str:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from nunchi.agent.wiring import Agent
+from nunchi.agent.agent import Agent
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
 from nunchi.kit.supervision import Supervisor

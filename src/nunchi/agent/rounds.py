@@ -52,6 +52,12 @@ class Aggregation:
         self._columns: dict[tuple[str, str, LabelPairs], int] = {}
         self._columns_before: array[int] = array("i")
 
+    def apply(self, labels: Mapping[str, str]) -> None:
+        """Add these labels from now on."""
+        if dict(labels) != self._labels:
+            self._labels = dict(labels)
+            self._begin_layout()
+
     def round(self, timestamp_ms: int, outcomes: Sequence[Outcome]) -> Round:
         """One row of everything. Of two samples of one series the first counts; the others are dropped."""
         if len(self._columns) > 2 * len(self._columns_before) + COLUMNS_SPARE_MAX:

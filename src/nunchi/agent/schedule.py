@@ -33,6 +33,9 @@ class Runner(Protocol):
         ...
 
 
+IDLE_SECONDS_MAX = 3600.0
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one instance has to say in one round. A run that missed its deadline has an empty emission."""
@@ -84,6 +87,9 @@ class CheckInstance:
     due_at: float = 0.0
     outstanding: Run | None = None
     last_error: str = ""
+    last_run_ms: int = 0
+    last_duration_seconds: float = math.nan
+    last_samples: int = 0
 
 
 class Schedule:
@@ -115,6 +121,16 @@ class Schedule:
         self._burst = burst
         self._burst_ends_at = 0.0
         self._rounds: set[asyncio.Task[None]] = set()
+        self._is_changed = asyncio.Event()
+
+    def apply(self, instances: Sequence[CheckInstance]) -> None:
+        """Go on with these: those known keep their turn, new ones run at once; a run of a removed one ends unheard."""
+        now = self._clock.monotonic()
+        for instance in instances:
+            if instance not in self.instances:
+                instance.due_at = now
+        self.instances = list(instances)
+        self._is_changed.set()
 
     async def start(self) -> None:
         """The first round is due at once."""
@@ -125,12 +141,15 @@ class Schedule:
 
     async def run(self) -> None:
         """Begin rounds until cancelled; without a sink there is nothing to run for, only `collect`."""
-        if self._sink is None or not self.instances:
+        if self._sink is None:
             return
         while True:
-            next_due_at = min(instance.due_at for instance in self.instances)
-            await self._clock.sleep(next_due_at - self._clock.monotonic())
-            self._begin_round(self._sink)
+            self._is_changed.clear()
+            next_due_at = min((instance.due_at for instance in self.instances), default=math.inf)
+            seconds = min(next_due_at - self._clock.monotonic(), IDLE_SECONDS_MAX)
+            await wait_event(self._is_changed, seconds, self._clock)
+            if any(instance.due_at <= self._clock.monotonic() for instance in self.instances):
+                self._begin_round(self._sink)
 
     async def stop(self) -> None:
         """Forget rounds that are under way; checks that hang are left to the end of the process."""
@@ -139,9 +158,11 @@ class Schedule:
             task.cancel()
         await asyncio.gather(*self._rounds, return_exceptions=True)
 
-    async def collect(self) -> list[Outcome]:
-        """Fresh outcomes of all instances: runs under way are shared, the others are begun."""
-        runs = [(instance, self._begin_run(instance)) for instance in self.instances]
+    async def collect(self, instances: Sequence[CheckInstance] | None = None) -> list[Outcome]:
+        """Fresh outcomes of these instances, or of all: runs under way are shared, the others are begun."""
+        runs = [
+            (instance, self._begin_run(instance)) for instance in (self.instances if instances is None else instances)
+        ]
         return await self._end_runs(runs)
 
     def _begin_round(self, sink: RoundSink) -> None:
@@ -199,6 +220,8 @@ class Schedule:
             self._log.info("check answers again", check=instance.name, after_seconds=run.ended - run.asked_at)
             return
         self._telemetry.record(instance.name, run.ended - run.began, run.emission, error)
+        instance.last_run_ms = self._clock.now_ms()
+        instance.last_duration_seconds, instance.last_samples = run.ended - run.began, len(run.emission.samples)
         text = "" if error is None else f"{type(error).__name__}: {error}"
         if text and text != instance.last_error:
             if isinstance(error, Unavailable):
@@ -237,6 +260,19 @@ class Schedule:
             return self._outcome(instance, run)
         is_success = not run.ended_with.cancelled() and run.ended_with.exception() is None
         return Outcome(instance.name, instance.check.job, run.emission, run.ended - run.began, is_success)
+
+
+async def wait_event(event: asyncio.Event, seconds: float, clock: Clock) -> None:
+    """Wait until the event is set, or so long by this clock."""
+    if seconds <= 0 or event.is_set():
+        await asyncio.sleep(0)
+        return
+    waiting = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds)))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 async def wait_futures(futures: Iterable[asyncio.Future[None]], seconds: float, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
 from nunchi.kit.durations import Duration
 from nunchi.kit.http_client_settings import HttpClientSettings
-from nunchi.kit.settings import FieldError, load, load_file
+from nunchi.kit.settings import FieldError, load
 
 INTERVAL_MS_MIN = 100
 DEADLINE_SECONDS_MAX = 5.0
@@ -74,10 +74,14 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole file. `exporter` is off unless set; for `burst` after the start every check runs each second."""
+    """The whole file. `exporter` is off unless set; for `burst` after the start every check runs each second.
+
+    `labels` are added to every series; `tags` describe the host in the server's list of agents and nothing else.
+    """
 
     name: str = ""
     labels: dict[str, str] = {}
+    tags: list[str] = []
     interval: Duration = Duration(10_000)
     deadline: Duration = Duration(0)
     burst: Duration = Duration(0)
@@ -110,11 +114,6 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         """How long a run may take: what is set, else 5 s, and never longer than the interval."""
         wanted = (check.deadline or self.deadline).seconds or DEADLINE_SECONDS_MAX
         return min(wanted, self.interval_seconds(check))
-
-
-def load_agent_settings(path: Path) -> AgentSettings:
-    """Read a configuration file; raises SettingsError with place and cure."""
-    return load_file(AgentSettings, path)
 
 
 def parse_agent_settings(text: str, path: str) -> AgentSettings:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib import resources
 from urllib.parse import urlsplit
 
+from nunchi.agent.configuration import configuration_of
 from nunchi.agent.program import AgentProgram
 from nunchi.agent.settings import AgentSettings, ServerSettings
 from nunchi.agent.wiring import build_agent
@@ -68,7 +69,14 @@ class UpProgram:
             name=world.host_name, burst=BURST, server=ServerSettings(url=url), state_folder=str(folder)
         )
         agent = build_agent(
-            settings, world.clock, world.random, world.disk, Telemetry(), log, folder, world.environment
+            configuration_of(settings),
+            world.clock,
+            world.random,
+            world.disk,
+            Telemetry(),
+            log,
+            folder,
+            world.environment,
         )
         return AgentProgram(agent, world.clock, world.random, log)
 
