@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -7,13 +8,17 @@ import msgspec
 import pytest
 
 from nunchi.intake.mechanisms import UnsupportedSettingsError
+from nunchi.intake.scrape import loop
+from nunchi.intake.scrape.reading import LARGE_BYTES_MIN
 from nunchi.intake.scrape.scrape_manager import ScrapeManager, ScrapeSettings, spread_seed
+from nunchi.intake.scrape.series import Scraped, TargetSeries
 from nunchi.intake.scrape.settings import GlobalSettings, JobSettings
 from nunchi.intake.scrape.target import Health
 from nunchi.kit.errors import WorldError
 from nunchi.kit.logs import logger
 from nunchi.kit.settings import load
 from nunchi.kit.telemetry import Telemetry
+from nunchi.wire.exposition_format import ExpositionFormat
 
 STALE = "stale"
 
@@ -180,6 +185,33 @@ async def test_a_body_beyond_its_limit_reports_minus_one(manager, course, store,
     await course.run(1)
     assert store.values("scrape_body_size_bytes") == [-1]
     assert store.values("up") == [0]
+
+
+async def test_a_large_body_is_read_aside_and_other_settings_wait_for_its_end(
+    manager, course, store, target, clock, wait_until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    class SlowSeries(TargetSeries):
+        def read(self, body: bytes, exposition_format: ExpositionFormat) -> Scraped:
+            began.set()
+            assert may_end.wait(10), "the event loop waits for the reading of one target"
+            return super().read(body, exposition_format)
+
+    monkeypatch.setattr(loop, "TargetSeries", SlowSeries)
+    target.body = b"".join(b'a{i="%06d"} 1\n' % number for number in range(LARGE_BYTES_MIN // 10))
+    manager.apply(settings(job(target.address)))
+    await clock.advance(10)
+    await wait_until(began.is_set)
+    manager.apply(settings(job(target.address, more="sample_limit: 1000000")))
+    target.body = b"b 2\n"
+    may_end.set()
+    [reading] = manager.targets()
+    renewed = manager.find_loop("j", reading.labels)
+    await wait_until(lambda: renewed.series.rules.samples_max == 1_000_000)
+    await course.run(2)
+    assert store.values("b") == [2, 2]
+    assert store.values("up") == [1, 1]
 
 
 async def test_beyond_the_target_limit_nothing_of_the_job_is_scraped(manager, course, store, target) -> None:

@@ -28,7 +28,7 @@ from nunchi.wire import compression
 from nunchi.wire.errors import BodyTooLarge
 from nunchi.wire.exposition import ExpositionFormat
 
-BODY_BYTES_MAX = 256 << 20
+BODY_BYTES_MAX = 64 << 20
 CONNECTIONS_KEPT_MAX = 8000
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
@@ -49,10 +49,34 @@ class FetchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An exposition, decoded, and how to read it."""
+    """An exposition as it was sent, and how to read it. `body_bytes_max` is the job's own bound, 0 where it has none."""
 
-    body: bytes
+    encoded: bytes
+    encoding: str
     format: ExpositionFormat
+    body_bytes_max: int = 0
+
+    def decode(self) -> bytes:
+        """The exposition itself; raises `ScrapeLimitError` where it is too large, and errors of input."""
+        try:
+            return compression.decode(self.encoding, self.encoded, accepted_bytes(self.body_bytes_max))
+        except BodyTooLarge:
+            raise too_large(self.body_bytes_max) from None
+
+
+def accepted_bytes(body_bytes_max: int) -> int:
+    """The largest body that is taken: a limit that is just reached already fails, as with Prometheus."""
+    return body_bytes_max - 1 if body_bytes_max else BODY_BYTES_MAX
+
+
+def too_large(body_bytes_max: int) -> ScrapeLimitError:
+    """The error of a body beyond its bound, with the setting that moves it."""
+    said = (
+        f"body_size_limit of {body_bytes_max} bytes"
+        if body_bytes_max
+        else f"bound of {BODY_BYTES_MAX} bytes; set body_size_limit to change it"
+    )
+    return ScrapeLimitError(f"the exposition exceeds the {said}", is_body=True)
 
 
 class FetchContext:
@@ -123,11 +147,10 @@ class Fetcher:
         self._timeout_seconds = target.timeout_ms / 1000
         self._request = b""
         self._loop: asyncio.AbstractEventLoop | None = None
-        bound = job.settings.body_bytes_max
-        self._bytes_max = bound - 1 if bound else BODY_BYTES_MAX
+        self._body_bytes_max = job.settings.body_bytes_max
 
     async def fetch(self) -> Answer:
-        """One exposition; raises `ScrapeError` and other errors of input and world, all of them about this target."""
+        """One exposition, not decoded yet; raises `ScrapeError` and other errors of input and world, all about this target."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         try:
@@ -136,12 +159,11 @@ class Fetcher:
             raise ScrapeError(f"no whole answer within the timeout of {self._timeout_seconds:g} s") from None
         if response.status != HTTPStatus.OK:
             raise ScrapeError(f"server returned HTTP status {_status_text(response.status)}")
-        try:
-            body = compression.decode(response.headers.get("content-encoding", ""), response.body, self._bytes_max)
-        except BodyTooLarge:
-            raise self._too_large() from None
         return Answer(
-            body, ExpositionFormat.of_content_type(response.headers.get("content-type"), self._job.settings.fallback)
+            response.body,
+            response.headers.get("content-encoding", ""),
+            ExpositionFormat.of_content_type(response.headers.get("content-type"), self._job.settings.fallback),
+            self._body_bytes_max,
         )
 
     def close(self) -> None:
@@ -188,9 +210,9 @@ class Fetcher:
 
     async def _converse(self, connection: ScrapeConnection, request: bytes, deadline: float) -> Response:
         try:
-            response = await connection.exchange(request, self._bytes_max, deadline)
+            response = await connection.exchange(request, accepted_bytes(self._body_bytes_max), deadline)
         except ScrapeLimitError as error:
-            raise self._too_large() if error.is_body else error from None
+            raise too_large(self._body_bytes_max) if error.is_body else error from None
         if connection.is_open:
             if self._job.context.may_keep():
                 self._connection = connection
@@ -230,24 +252,15 @@ class Fetcher:
         try:
             answer = await self._job.client().request(
                 "GET", self._target.url, headers=headers, timeout_seconds=max(timeout_seconds, 0.0),
-                body_bytes_max=self._bytes_max,
+                body_bytes_max=accepted_bytes(self._body_bytes_max),
             )  # fmt: skip
         except HttpBodyTooLargeError:
-            raise self._too_large() from None
+            raise too_large(self._body_bytes_max) from None
         except HttpTimeoutError:
             raise TimeoutError from None
         except HttpClientError as error:
             raise ScrapeError(error.reason) from error
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
-
-    def _too_large(self) -> ScrapeLimitError:
-        bound = self._job.settings.body_bytes_max
-        said = (
-            f"body_size_limit of {bound} bytes"
-            if bound
-            else f"bound of {BODY_BYTES_MAX} bytes; set body_size_limit to change it"
-        )
-        return ScrapeLimitError(f"the exposition exceeds the {said}", is_body=True)
 
     def _own_headers(self) -> list[tuple[str, str]]:
         settings = self._job.settings

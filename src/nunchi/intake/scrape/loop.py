@@ -1,14 +1,17 @@
-"""One target, scraped on its schedule until it goes away: fetch ▸ read ▸ batch ▸ append ▸ settle.
+"""One target, scraped on its schedule until it goes away: fetch ▸ decode ▸ read ▸ batch ▸ append ▸ settle.
 
 Failures end at one boundary, `scrape`: whatever went wrong is this scrape's error and the next one comes on time.
-Invariant: every scrape appends exactly once, its report included, under one timestamp.
+Invariants: every scrape appends exactly once, its report included, under one timestamp; nobody touches `series` while a
+thread reads into it.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from nunchi.admission.door import Door
 from nunchi.intake.scrape.errors import ScrapeError, ScrapeLimitError
-from nunchi.intake.scrape.fetch import Fetcher
+from nunchi.intake.scrape.fetch import Answer, Fetcher
+from nunchi.intake.scrape.reading import Readers, is_large
 from nunchi.intake.scrape.report import BODY_TOO_LARGE, Report, report_names
 from nunchi.intake.scrape.schedule import following_moment_ms, next_moment_ms, snapped_ms
 from nunchi.intake.scrape.series import SampleRules, Scraped, TargetSeries
@@ -31,6 +34,7 @@ class LoopContext:
     clock: Clock
     log: Logger
     telemetry: ScrapeTelemetry
+    readers: Readers
     seed: int
 
 
@@ -50,6 +54,8 @@ class TargetLoop:
         self.last_duration_seconds = 0.0
         self.last_report = Report(is_up=False, duration_seconds=0.0)
         self._extra = extra
+        self._renewal: tuple[SampleRules, bool] | None = None
+        self._reading: asyncio.Future[tuple[int, Scraped]] | None = None
         self.context = context
         self._pool_name = ""
 
@@ -59,14 +65,25 @@ class TargetLoop:
         return self._last_scrape_ms / 1000
 
     def renew(self, rules: SampleRules, *, extra: bool) -> None:
-        """Apply other rules from the next scrape on; what was present is remembered."""
-        if rules != self.series.rules or extra != self._extra:
-            self._extra = extra
-            self.series.renew(rules, report_names(extra=extra))
+        """Apply other rules when `run` begins again; what was present is remembered."""
+        self._renewal = rules, extra
+
+    async def _take_renewal(self) -> None:
+        """Let a thread finish that still reads for a scrape which was cancelled, then apply what `renew` brought."""
+        if self._reading is not None:
+            await asyncio.wait((self._reading,))
+            self._reading = None
+        if self._renewal is not None:
+            rules, extra = self._renewal
+            self._renewal = None
+            if rules != self.series.rules or extra != self._extra:
+                self._extra = extra
+                self.series.renew(rules, report_names(extra=extra))
 
     async def run(self, pool_name: str) -> None:
         """Scrape at every moment of the target's schedule until cancelled."""
         self._pool_name = pool_name
+        await self._take_renewal()
         clock, interval_ms = self.context.clock, self.target.interval_ms
         phase_ms = self.target.phase_ms(self.context.seed)
         moment_ms = next_moment_ms(max(clock.now_ms(), self._last_scrape_ms + 1), interval_ms, phase_ms)
@@ -86,9 +103,7 @@ class TargetLoop:
         try:
             if self.forced_error:
                 raise ScrapeError(self.forced_error)
-            answer = await self.fetcher.fetch()
-            body_bytes = len(answer.body)
-            scraped = self.series.read(answer.body, answer.format)
+            body_bytes, scraped = await self._read(await self.fetcher.fetch())
         except ScrapeLimitError as failure:
             error, body_bytes = str(failure), BODY_TOO_LARGE if failure.is_body else body_bytes
         except NunchiError as failure:
@@ -112,6 +127,21 @@ class TargetLoop:
         self.last_duration_seconds = duration_seconds
         self.last_report = report
         self._count(scraped, body_bytes, failed=bool(error))
+
+    async def _read(self, answer: Answer) -> tuple[int, Scraped]:
+        """The size of the exposition and what it says; a large one is read aside."""
+
+        def read() -> tuple[int, Scraped]:
+            body = answer.decode()
+            return len(body), self.series.read(body, answer.format)
+
+        if not is_large(answer):
+            return read()
+        self._reading = self.context.readers.submit(read)
+        self._reading.add_done_callback(_take_note)
+        result = await asyncio.shield(self._reading)
+        self._reading = None
+        return result
 
     def _store(self, timestamp_ms: int, scraped: Scraped | None, report: Report) -> str:
         """Append one scrape; returns what the store had against it."""
@@ -141,6 +171,7 @@ class TargetLoop:
 
         If it came back in the meantime, its own newer samples make these markers too late, and the store refuses them.
         """
+        await self._take_renewal()
         if not self._last_scrape_ms:
             return
         clock, interval_ms = self.context.clock, self.target.interval_ms
@@ -152,3 +183,9 @@ class TargetLoop:
             self.context.door.append("scrape_end", *self.series.end_batches(timestamp_ms))
         except WorldError as failure:
             self.context.log.error("staleness markers not stored", target=self.target.url, error=failure)
+
+
+def _take_note(reading: "asyncio.Future[tuple[int, Scraped]]") -> None:
+    """Whoever waited may be gone: what an abandoned reading raises is nobody's surprise."""
+    if not reading.cancelled():
+        reading.exception()

@@ -16,6 +16,7 @@ from nunchi.intake.mechanisms import make_mechanisms
 from nunchi.intake.scrape.fetch import FetchContext, Fetcher, FetchSettings, JobConnections
 from nunchi.intake.scrape.loop import LoopContext, TargetLoop
 from nunchi.intake.scrape.pool import PoolSettings, ScrapePool
+from nunchi.intake.scrape.reading import Readers
 from nunchi.intake.scrape.settings import GlobalSettings, JobSettings, resolve_job
 from nunchi.intake.scrape.status import DroppedTarget, TargetStatus
 from nunchi.intake.scrape.target import Target
@@ -77,6 +78,7 @@ class ScrapeManager:
         self._host_name = host_name
         self._external_host = external_host
         self._fetch_context = FetchContext(clock, user_agent, self._telemetry.connections, environment)
+        self._readers = Readers()
         self._pools: dict[str, ScrapePool] = {}
         self._ended: list[ScrapePool] = []
         self._connections: dict[str, JobConnections] = {}
@@ -99,7 +101,7 @@ class ScrapeManager:
             for job in settings.jobs
         ]
         seed = spread_seed(self._host_name, settings.common.external_labels)
-        context = LoopContext(self._door, self._clock, self._log, self._telemetry, seed)
+        context = LoopContext(self._door, self._clock, self._log, self._telemetry, self._readers, seed)
         names = {pool_settings.defaults.job_name for pool_settings, _ in resolved}
         for name in [name for name in self._pools if name not in names]:
             self._end(name)
@@ -145,6 +147,7 @@ class ScrapeManager:
         await asyncio.gather(*(pool.stop() for pool in (*self._pools.values(), *self._ended)))
         for connections in (*self._connections.values(), *self._outdated):
             await connections.close()
+        self._readers.close()
         self._pools, self._ended, self._connections, self._outdated = {}, [], {}, []
 
     # What pages and API show.
