@@ -1,6 +1,5 @@
 """`nunchi server`."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import click
 
 from nunchi.cli.server_flags import with_server_flags
 from nunchi.kit import logs
-from nunchi.kit.program import run_until_signal
+from nunchi.kit.program import run_to_exit, run_until_signal
 from nunchi.server.configuration import ConfigurationLoader
 from nunchi.server.flags import ServerFlags
 from nunchi.server.wiring import build_server
@@ -28,7 +27,7 @@ def command(log_level: str, log_format: logs.LogFormat, **options: Any) -> None:
         flags = replace(flags, config_file=CONFIG_FILE)
     world = World()
     loader = ConfigurationLoader(flags.config_file, flags.alertmanager_config_file, world.environment)
-    asyncio.run(_serve(flags, loader, world))
+    run_to_exit(_serve(flags, loader, world))
 
 
 async def _serve(flags: ServerFlags, loader: ConfigurationLoader, world: World) -> None:

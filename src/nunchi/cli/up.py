@@ -1,6 +1,5 @@
 """`nunchi up`."""
 
-import asyncio
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ import click
 from nunchi.cli.server_flags import with_server_flags
 from nunchi.kit import logs
 from nunchi.kit.listen_address import is_loopback
-from nunchi.kit.program import run_until_signal
+from nunchi.kit.program import run_to_exit, run_until_signal
 from nunchi.server.flags import ServerFlags
 from nunchi.server.world import World
 from nunchi.up.program import UpProgram
@@ -27,7 +26,7 @@ def command(log_level: str, log_format: logs.LogFormat, **options: Any) -> None:
         for line in greeting(program.server.url, os.environ.get("SSH_CONNECTION", ""), os.environ.get("USER", "")):
             click.echo(line)
 
-    asyncio.run(run_until_signal(program, logs.logger("up"), announce=announce, reload=program.reload))
+    run_to_exit(run_until_signal(program, logs.logger("up"), announce=announce, reload=program.reload))
 
 
 def greeting(url: str, ssh_connection: str, user: str) -> list[str]:

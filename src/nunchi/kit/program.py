@@ -1,13 +1,14 @@
 """The life of a process: start, wait for a signal, stop. SIGINT and SIGTERM stop, a second one at once; SIGHUP reloads.
 
-Invariant: what was started is stopped, whatever ends the wait.
+Invariants: what was started is stopped, whatever ends the wait; once it is stopped, no thread keeps the process alive.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, Protocol
 
 from nunchi.kit.errors import InputError
 from nunchi.kit.logs import Logger
@@ -25,6 +26,19 @@ class Program(Protocol):
     async def stop(self) -> None:
         """End."""
         ...
+
+
+def run_to_exit(main: Coroutine[Any, Any, None]) -> NoReturn:
+    """Run the program of this process and exit with 0, or raise what `main` raises.
+
+    Everything has been stopped by then. What threads still do (look up a name that no server knows, read a huge exposition)
+    is of no use any more, so it is not waited for.
+    """
+    with asyncio.Runner() as runner:
+        runner.run(main)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 async def run_until_signal(
