@@ -101,11 +101,7 @@ class Door:
             labels = batch.layout.labels(int(batch.columns[cell]))
             result.examples.append(Rejection(Reason.TOO_FAR_IN_FUTURE, labels, int(times[cell])))
         result.rejected[Reason.TOO_FAR_IN_FUTURE] = result.rejected.get(Reason.TOO_FAR_IN_FUTURE, 0) + int(late.sum())
-        good = ~late
-        return Batch.cells(
-            batch.layout, times[good], batch.columns[good], batch.values[good], batch.metadata,
-            batch.on_conflict, batch.late_max_seconds,
-        )  # fmt: skip
+        return batch.keep(~late)
 
 
 def _add(total: AppendResult, part: AppendResult) -> None:

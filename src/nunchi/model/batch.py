@@ -5,12 +5,13 @@ names its column. The samples of one series stand in the order in which they are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
 
@@ -41,9 +42,13 @@ class Batch:
     timestamps   int64[rows], milliseconds since the epoch
     row_offsets  int64[rows + 1], first 0, last the number of cells
     columns      int32[cells], columns of `layout`
-    values       float64[cells]; the staleness marker is a value, *absent* is not used here
+    values       float64[cells]; the staleness marker is a value; *absent* stands only where the cell is a histogram
     metadata     by metric family name; what is known and has changed
     late_max_seconds  how late a sample may come behind its series' newest one; None: the store's own window
+    histogram_of int32[cells], numbers of `histograms`, `FLOAT` where the cell is a number; None: all are numbers
+    starts       int64[cells], since when each sample counts, milliseconds, 0 where unknown; None: all unknown
+
+    A store that takes no histograms rejects those cells (`Reason.HISTOGRAM`); see `floats`. One may forget `starts`.
     """
 
     layout: Layout
@@ -54,6 +59,9 @@ class Batch:
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     on_conflict: Conflict = Conflict.REJECT
     late_max_seconds: float | None = None
+    histogram_of: NDArray[np.int32] | None = None
+    histograms: HistogramColumns | None = None
+    starts: NDArray[np.int64] | None = None
 
     @classmethod
     def row(
@@ -84,19 +92,25 @@ class Batch:
         metadata: Mapping[str, Metadata] | None = None,
         on_conflict: Conflict = Conflict.REJECT,
         late_max_seconds: float | None = None,
+        histogram_of: NDArray[np.int32] | None = None,
+        histograms: HistogramColumns | None = None,
+        starts: NDArray[np.int64] | None = None,
     ) -> "Batch":
         """Cells with a timestamp each; runs of equal timestamps become rows."""
-        starts = np.flatnonzero(np.diff(timestamps_ms, prepend=np.int64(-1) << np.int64(62)))
-        offsets = np.append(starts, len(timestamps_ms)).astype(np.int64)
+        rows = np.flatnonzero(np.diff(timestamps_ms, prepend=np.int64(-1) << np.int64(62)))
+        offsets = np.append(rows, len(timestamps_ms)).astype(np.int64)
         return cls(
             layout,
-            np.ascontiguousarray(timestamps_ms[starts], np.int64),
+            np.ascontiguousarray(timestamps_ms[rows], np.int64),
             offsets,
             np.ascontiguousarray(columns, np.int32),
             np.ascontiguousarray(values, np.float64),
             metadata or {},
             on_conflict,
             late_max_seconds,
+            histogram_of,
+            histograms,
+            starts,
         )
 
     def __len__(self) -> int:
@@ -105,3 +119,19 @@ class Batch:
     def cell_timestamps(self) -> NDArray[np.int64]:
         """int64[cells]: the timestamp of each cell."""
         return np.repeat(self.timestamps, np.diff(self.row_offsets))
+
+    def keep(self, cells: NDArray[np.bool_]) -> "Batch":
+        """Only some of the cells."""
+        return Batch.cells(
+            self.layout, self.cell_timestamps()[cells], self.columns[cells], self.values[cells], self.metadata,
+            self.on_conflict, self.late_max_seconds,
+            None if self.histogram_of is None else self.histogram_of[cells], self.histograms,
+            None if self.starts is None else self.starts[cells],
+        )  # fmt: skip
+
+    def floats(self) -> tuple["Batch", NDArray[np.int64]]:
+        """The batch without histograms, for stores that take none, and int64: which cells these were."""
+        if self.histogram_of is None:
+            return self, np.empty(0, np.int64)
+        is_float = self.histogram_of < 0
+        return replace(self.keep(is_float), histogram_of=None, histograms=None), np.flatnonzero(~is_float)

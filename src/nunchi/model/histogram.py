@@ -1,4 +1,4 @@
-"""A native histogram as one sample: counts per bucket, sum, and how the buckets are cut. Arithmetic lives with the engine.
+"""A native histogram as one sample: counts per bucket, sum, and how the buckets are cut. Arithmetic: `histogram_arithmetic`.
 
 Exponential buckets (schema −4 to 8): bucket `i` of the positive side holds observations in (b^(i−1), b^i], b = 2^(2^−schema);
 the negative side mirrors it; the zero bucket holds [−zero_threshold, zero_threshold]. Custom buckets (`CUSTOM_SCHEMA`): bucket

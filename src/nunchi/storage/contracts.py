@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.batch import Batch, Reason
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.matchers import Matcher
 from nunchi.model.metadata import Metadata
@@ -90,7 +91,12 @@ class Tile:
     values          float64[...], series after series; as many cells as its vector has timestamps
     offsets         int64[n + 1]; `values[offsets[i]:offsets[i + 1]]` belongs to `series[i]`
 
-    A cell without a value holds `staleness.ABSENT`; staleness markers are cells like others. Compare bits.
+    histogram_of    int32[...], beside `values`: numbers of `histograms`, `FLOAT` elsewhere; None: no histograms
+    starts          int64[...], beside `values`: since when a sample counts, ms, 0 where unknown; None: all unknown
+
+    A cell without a value holds `staleness.ABSENT`; staleness markers are cells like others. Compare bits. A histogram's
+    cell is *absent* in `values`, so that whoever reads numbers alone passes over it; its marker stands in its `sum`.
+    Reset hints tell the truth about the sample before in the series: `UNKNOWN`, `NOT_RESET`, or `GAUGE` as written.
     """
 
     series: NDArray[np.int64]
@@ -99,6 +105,9 @@ class Tile:
     vector_offsets: NDArray[np.int64]
     values: NDArray[np.float64]
     offsets: NDArray[np.int64]
+    histogram_of: NDArray[np.int32] | None = None
+    histograms: HistogramColumns | None = None
+    starts: NDArray[np.int64] | None = None
 
 
 class Selection(Protocol):

@@ -6,21 +6,21 @@ Invariant: a series' timestamps are strictly ascending.
 """
 
 import threading
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.clock import Clock
 from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.matchers import Matcher, MatchOperator, all_match
 from nunchi.model.metadata import Metadata
-from nunchi.model.staleness import bits_of
+from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.storage.contracts import (
     FUTURE_MS_MAX,
@@ -31,45 +31,10 @@ from nunchi.storage.contracts import (
     StoreStatistics,
     Tile,
 )
+from nunchi.storage.memory_series import Sample, Series
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
 PRUNE_INTERVAL_MS = 60_000
-
-
-class Series:
-    """One series: who it is and what is known of it."""
-
-    __slots__ = ("labels", "timestamps", "values")
-
-    def __init__(self, labels: Labels) -> None:
-        self.labels = labels
-        self.timestamps = array("q")
-        self.values = array("d")
-
-    def find(self, timestamp_ms: int) -> float | None:
-        """The value at exactly this time."""
-        at = bisect_left(self.timestamps, timestamp_ms)
-        found = at < len(self.timestamps) and self.timestamps[at] == timestamp_ms
-        return self.values[at] if found else None
-
-    def put(self, timestamp_ms: int, value: float, conflict: Conflict) -> None:
-        """Insert in order; a value that is there already gives way only to a replacement."""
-        if not self.timestamps or timestamp_ms > self.timestamps[-1]:
-            self.timestamps.append(timestamp_ms)
-            self.values.append(value)
-            return
-        at = bisect_left(self.timestamps, timestamp_ms)
-        if self.timestamps[at] != timestamp_ms:
-            self.timestamps.insert(at, timestamp_ms)
-            self.values.insert(at, value)
-        elif conflict is Conflict.REPLACE:
-            self.values[at] = value
-
-    def drop_before(self, timestamp_ms: int) -> None:
-        """Forget older samples."""
-        at = bisect_left(self.timestamps, timestamp_ms)
-        del self.timestamps[:at]
-        del self.values[:at]
 
 
 class MemoryStore:
@@ -117,8 +82,8 @@ class MemoryStore:
                 if series is None:
                     series = self.by_key[key] = Series(Labels.from_key(key))
                     self.by_name.setdefault(series.labels.metric_name, {})[key] = series
-                for timestamp_ms, (value, conflict) in cells.items():
-                    series.put(timestamp_ms, value, conflict)
+                for timestamp_ms, (sample, conflict) in cells.items():
+                    series.put(timestamp_ms, sample, conflict)
             self._metadata.update(metadata)
             self._prune()
 
@@ -137,7 +102,7 @@ class MemoryStore:
                     del self.by_name[name]
 
 
-Pending = dict[int, tuple[float, Conflict]]
+Pending = dict[int, tuple[Sample, Conflict]]
 
 
 class MemoryAppender:
@@ -154,15 +119,15 @@ class MemoryAppender:
         now_ms = store.clock.now_ms()
         late_max_ms = store.late_max_ms if batch.late_max_seconds is None else round(batch.late_max_seconds * 1000)
         keys: dict[int, bytes] = {}
-        cells = zip(batch.cell_timestamps().tolist(), batch.columns.tolist(), batch.values.tolist(), strict=True)
+        cells = zip(batch.cell_timestamps().tolist(), batch.columns.tolist(), _samples(batch), strict=True)
         with store.lock:
-            for timestamp_ms, column, value in cells:
+            for timestamp_ms, column, sample in cells:
                 key = keys.get(column)
                 if key is None:
                     key = keys[column] = layout.key(column)
-                reason = self._judge(key, timestamp_ms, value, now_ms, late_max_ms, batch.on_conflict)
+                reason = self._judge(key, timestamp_ms, sample, now_ms, late_max_ms, batch.on_conflict)
                 if reason is None:
-                    self._pending.setdefault(key, {})[timestamp_ms] = (value, batch.on_conflict)
+                    self._pending.setdefault(key, {})[timestamp_ms] = (sample, batch.on_conflict)
                     result.accepted += 1
                 else:
                     result.reject(Rejection(reason, layout.labels(column), timestamp_ms))
@@ -170,7 +135,7 @@ class MemoryAppender:
         return result
 
     def _judge(
-        self, key: bytes, timestamp_ms: int, value: float, now_ms: int, late_max_ms: int, conflict: Conflict
+        self, key: bytes, timestamp_ms: int, sample: Sample, now_ms: int, late_max_ms: int, conflict: Conflict
     ) -> Reason | None:
         if timestamp_ms > now_ms + FUTURE_MS_MAX:
             return Reason.TOO_FAR_IN_FUTURE
@@ -179,11 +144,11 @@ class MemoryAppender:
         series, pending = self._store.by_key.get(key), self._pending.get(key, {})
         newest = max(series.timestamps[-1] if series and series.timestamps else timestamp_ms, *pending, timestamp_ms)
         if timestamp_ms in pending:
-            found: float | None = pending[timestamp_ms][0]
+            found: Sample | None = pending[timestamp_ms][0]
         else:
             found = series.find(timestamp_ms) if series else None
         if found is not None:
-            settled = bits_of(found) == bits_of(value) or conflict is Conflict.REPLACE
+            settled = found.has_same_bits(sample) or conflict is Conflict.REPLACE
             return None if settled else Reason.DUPLICATE_TIMESTAMP
         if newest - timestamp_ms > late_max_ms:
             return Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
@@ -201,15 +166,21 @@ class MemoryAppender:
         self._metadata = {}
 
 
+class Held(NamedTuple):
+    """The samples of one series in a selection: copies. `rich` by place."""
+
+    timestamps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    rich: dict[int, Sample]
+
+
 class MemorySelection:
     """Implements `storage.contracts.Selection` over copies made when it was selected."""
 
-    def __init__(
-        self, labels: LabelTable, samples: list[tuple[NDArray[np.int64], NDArray[np.float64]]], vectors: list[int]
-    ) -> None:
+    def __init__(self, labels: LabelTable, samples: list[Held], vectors: list[int]) -> None:
         self.labels = labels
         self.vectors = np.array(vectors, np.int64)
-        self.sizes = np.array([len(values) for _, values in samples], np.int64)
+        self.sizes = np.array([len(held.values) for held in samples], np.int64)
         self._samples = samples
 
     def read(self, begin: int, end: int, tile_bytes: int = TILE_BYTES) -> Iterator[Tile]:
@@ -227,20 +198,56 @@ class MemorySelection:
         distinct, vector_of = np.unique(self.vectors[begin:end], return_inverse=True)
         samples = self._samples[begin:end]
         timestamps = [np.empty(0, np.int64)] * len(distinct)
-        for vector, (stamps, _) in zip(vector_of.tolist(), samples, strict=True):
-            timestamps[vector] = stamps
+        for vector, held in zip(vector_of.tolist(), samples, strict=True):
+            timestamps[vector] = held.timestamps
+        offsets = _offsets([len(held.values) for held in samples])
         return Tile(
-            series=np.arange(begin, end, dtype=np.int64),
-            vector_of=vector_of.astype(np.int32),
-            vectors=np.concatenate(timestamps),
-            vector_offsets=_offsets([len(stamps) for stamps in timestamps]),
-            values=np.concatenate([values for _, values in samples]),
-            offsets=_offsets([len(values) for _, values in samples]),
+            np.arange(begin, end, dtype=np.int64),
+            vector_of.astype(np.int32),
+            np.concatenate(timestamps),
+            _offsets([len(stamps) for stamps in timestamps]),
+            np.concatenate([held.values for held in samples]),
+            offsets,
+            *_rich_columns(samples, offsets),
         )
 
     def close(self) -> None:
         """See `Selection.close`."""
         self._samples = []
+
+
+def _rich_columns(
+    samples: list[Held], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int32] | None, HistogramColumns | None, NDArray[np.int64] | None]:
+    """A tile's histograms and start timestamps, None where there are none."""
+    cells = {int(offsets[i]) + at: sample for i, held in enumerate(samples) for at, sample in held.rich.items()}
+    histogram_of, histograms, starts = None, None, None
+    found = [(cell, sample) for cell, sample in cells.items() if sample.histogram is not None]
+    if found:
+        histogram_of = np.full(offsets[-1], FLOAT, np.int32)
+        histogram_of[[cell for cell, _ in found]] = np.arange(len(found))
+        objects = [sample.histogram for _, sample in found if sample.histogram is not None]
+        histograms = HistogramColumns.of(objects, [sample.is_integer for _, sample in found])
+    if any(sample.start_ms for sample in cells.values()):
+        starts = np.zeros(offsets[-1], np.int64)
+        starts[list(cells)] = [sample.start_ms for sample in cells.values()]
+    return histogram_of, histograms, starts
+
+
+def _samples(batch: Batch) -> Iterator[Sample]:
+    """The cells of a batch as samples."""
+    values = batch.values.tolist()
+    if batch.histogram_of is None and batch.starts is None:
+        yield from map(Sample, values)
+        return
+    numbers = [FLOAT] * len(values) if batch.histogram_of is None else batch.histogram_of.tolist()
+    starts = [0] * len(values) if batch.starts is None else batch.starts.tolist()
+    for value, number, start_ms in zip(values, numbers, starts, strict=True):
+        if number == FLOAT or batch.histograms is None:
+            yield Sample(value, start_ms=start_ms)
+        else:
+            is_integer = bool(batch.histograms.is_integer[number])
+            yield Sample(ABSENT, batch.histograms.histogram(number), is_integer, start_ms)
 
 
 class MemoryQuerier:
@@ -257,15 +264,16 @@ class MemoryQuerier:
     ) -> MemorySelection:
         """See `Querier.select`."""
         found: list[Labels] = []
-        samples: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+        samples: list[Held] = []
         with self._store.lock:
             matching = self._matching(matchers, start_ms, end_ms)
             for series, begin, end in sorted(matching, key=lambda match: match[0].labels.pairs):
                 found.append(series.labels)
-                samples.append(
-                    (_copy(series.timestamps, begin, end, np.int64), _copy(series.values, begin, end, float))
-                )
-        vectors = [self._vector_id(stamps) for stamps, _ in samples]
+                times = _copy(series.timestamps, begin, end, np.int64)
+                stamps = times.tolist() if series.rich else ()
+                rich = {at: series.rich[stamp] for at, stamp in enumerate(stamps) if stamp in series.rich}
+                samples.append(Held(times, _copy(series.values, begin, end, float), rich))
+        vectors = [self._vector_id(held.timestamps) for held in samples]
         return MemorySelection(LabelTable.of(self.symbols, found), samples, vectors)
 
     def label_names(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:

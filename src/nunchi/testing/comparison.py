@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from nunchi.model.histogram import Histogram
+from nunchi.model.histogram_arithmetic import compact
 from nunchi.model.labels import Labels
 from nunchi.model.staleness import is_stale
-from nunchi.testing.scalar_engine.histograms import compact
 from nunchi.testing.series_notation import Literal
 
 TOLERANCE: Final = 1e-6

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from nunchi.model.histogram import CUSTOM_SCHEMA, Histogram
+from nunchi.model.histogram_arithmetic import spans_of
 from nunchi.model.labels import METRIC_NAME, Labels
-from nunchi.testing.scalar_engine.histograms import spans_of
 from nunchi.testing.script_text import Load
 
 

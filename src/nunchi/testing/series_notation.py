@@ -10,11 +10,11 @@ from typing import Final
 
 from nunchi.kit.errors import InputError
 from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
+from nunchi.model.histogram_arithmetic import IncompatibleError, add
 from nunchi.model.labels import Labels
 from nunchi.model.staleness import STALE
 from nunchi.query.errors import ParseError
 from nunchi.query.syntax.parser import parse_labels
-from nunchi.testing.scalar_engine.histograms import IncompatibleError, add
 
 VALUES_MAX: Final = 1_000_000
 

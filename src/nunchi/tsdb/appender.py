@@ -41,6 +41,8 @@ class DatabaseAppender:
         """See `Appender.append`."""
         state = self._state
         result = AppendResult()
+        if batch.histogram_of is not None:
+            batch = _without_histograms(batch, result)
         with state.lock:
             known = state.resolve(batch.layout)
             self._metadata.update(batch.metadata)
@@ -151,3 +153,12 @@ class DatabaseAppender:
         if self._cells or self._late:
             self._state.forget_pending(self._owner)
         self._cells, self._late, self._metadata = [], [], {}
+
+
+def _without_histograms(batch: Batch, result: AppendResult) -> Batch:
+    """The batch's numbers; its histograms are rejected."""
+    floats, cells = batch.floats()
+    times = batch.cell_timestamps()[cells].tolist()
+    for column, time in zip(batch.columns[cells].tolist(), times, strict=True):
+        result.reject(Rejection(Reason.HISTOGRAM, batch.layout.labels(column), time))
+    return floats

@@ -5,16 +5,20 @@ Every case speaks through the contract alone. Times are milliseconds after the v
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from nunchi.kit.clock import Clock
 from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.histogram import CUSTOM_SCHEMA, BucketSpan, Histogram, ResetHint
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.matchers import Matcher, MatchOperator
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
-from nunchi.model.staleness import ABSENT_BITS, STALE, is_stale
+from nunchi.model.staleness import ABSENT, ABSENT_BITS, STALE, is_stale
 from nunchi.storage.contracts import FUTURE_MS_MAX, AppendResult, Selection, Store
 from nunchi.testing.clock import VirtualClock
 
@@ -23,6 +27,20 @@ Samples = list[tuple[int, float]]
 UP = Labels.of("up", job="node", instance="a")
 LOAD_A = Labels.of("load1", instance="a")
 LOAD_B = Labels.of("load1", instance="b")
+LATENCY = Histogram(
+    schema=1,
+    count=8.0,
+    sum=7.5,
+    zero_threshold=0.001,
+    zero_count=2.0,
+    positive_spans=(BucketSpan(-1, 1), BucketSpan(2, 2)),
+    positive_buckets=(2.0, 0.0, 3.0),
+    negative_spans=(BucketSpan(0, 1),),
+    negative_buckets=(1.0,),
+)
+CUSTOM = Histogram(
+    CUSTOM_SCHEMA, 3.0, 2.5, positive_spans=(BucketSpan(0, 2),), positive_buckets=(1.0, 2.0), custom_values=(0.5, 1.0)
+)
 NAME_SET = Matcher(METRIC_NAME, MatchOperator.NOT_EQUAL, "")
 
 
@@ -66,6 +84,49 @@ def samples_of(selection: Selection, tile_bytes: int = 1 << 20) -> dict[Labels, 
     return found
 
 
+def histogram_batch(
+    labels: Labels,
+    samples: Sequence[tuple[int, "float | Histogram"]],
+    *,
+    is_integer: bool = False,
+    starts: Sequence[int] | None = None,
+) -> Batch:
+    """A batch of one series whose samples are numbers and histograms."""
+    histograms = [value for _, value in samples if isinstance(value, Histogram)]
+    kinds = np.array([isinstance(value, Histogram) for _, value in samples], np.bool_)
+    return Batch.cells(
+        Layout.of(labels),
+        np.array([t for t, _ in samples], np.int64),
+        np.zeros(len(samples), np.int32),
+        np.array([ABSENT if isinstance(value, Histogram) else value for _, value in samples], np.float64),
+        histogram_of=np.where(kinds, np.cumsum(kinds) - 1, FLOAT).astype(np.int32),
+        histograms=HistogramColumns.of(histograms, [is_integer] * len(histograms)),
+        starts=None if starts is None else np.array(starts, np.int64),
+    )
+
+
+def mixed_samples_of(store: Store, *matchers: Matcher) -> dict[Labels, list[tuple[int, "float | Histogram"]]]:
+    """All samples of the series that match, histograms as objects."""
+    found: dict[Labels, list[tuple[int, float | Histogram]]] = {}
+    querier = store.querier()
+    selection = querier.select(matchers or (NAME_SET,), -(2**62), 2**62)
+    for tile in selection.read(0, len(selection.labels)):
+        for i, series in enumerate(tile.series.tolist()):
+            first = int(tile.offsets[i])
+            vector = tile.vector_of[i]
+            points = found.setdefault(selection.labels.labels(series), [])
+            stamps = tile.vectors[tile.vector_offsets[vector] : tile.vector_offsets[vector + 1]].tolist()
+            for cell, stamp in enumerate(stamps, first):
+                number = FLOAT if tile.histogram_of is None else int(tile.histogram_of[cell])
+                if number != FLOAT and tile.histograms is not None:
+                    assert tile.values.view(np.uint64)[cell] == ABSENT_BITS
+                    points.append((stamp, tile.histograms.histogram(number)))
+                elif tile.values.view(np.uint64)[cell] != ABSENT_BITS:
+                    points.append((stamp, float(tile.values[cell])))
+    querier.close()
+    return found
+
+
 def select(
     store: Store, *matchers: Matcher, start_ms: int = -(2**62), end_ms: int = 2**62, tile_bytes: int = 1 << 20
 ) -> dict[Labels, Samples]:
@@ -83,7 +144,14 @@ def is_equal(name: str, value: str) -> Matcher:
 
 
 class StoreSuite:
-    """What every store does. `make_store` gives an empty one; its lateness window is zero, its retention 15 days."""
+    """What every store does. `make_store` gives an empty one; its lateness window is zero, its retention 15 days.
+
+    supports_histograms        the store takes native histograms; one that does not must say so of every such sample
+    supports_start_timestamps  the store remembers since when a sample counts
+    """
+
+    supports_histograms = True
+    supports_start_timestamps = True
 
     def make_store(self, clock: Clock) -> Store:
         """An empty store on this clock."""
@@ -242,6 +310,80 @@ class StoreSuite:
         appender.append(Batch.row(layout, self.now + 1, np.array([1, 0], np.int32), np.array([5.0, 2.0])))
         appender.commit()
         assert select(self.store) == {UP: [(self.now, 1.0), (self.now + 1, 2.0)], LOAD_A: [(self.now + 1, 5.0)]}
+
+    def append_batch(self, batch: Batch) -> AppendResult:
+        """Append and commit."""
+        appender = self.store.appender()
+        result = appender.append(batch)
+        appender.commit()
+        return result
+
+    def test_a_store_without_histograms_says_so_of_each(self) -> None:
+        if self.supports_histograms:
+            pytest.skip("the store takes histograms")
+        result = self.append_batch(histogram_batch(UP, [(self.now, 1.0), (self.now + 1, LATENCY)]))
+        assert (result.accepted, result.rejected) == (1, {Reason.HISTOGRAM: 1})
+        assert (result.examples[0].labels, result.examples[0].timestamp_ms) == (UP, self.now + 1)
+        assert mixed_samples_of(self.store) == {UP: [(self.now, 1.0)]}
+
+    def test_histograms_come_back_as_they_were_appended(self) -> None:
+        self.skip_without_histograms()
+        grown = replace(LATENCY, count=9.0, positive_buckets=(3.0, 0.0, 3.0))
+        written = [(self.now, LATENCY), (self.now + 1, grown), (self.now + 2, CUSTOM)]
+        assert self.append_batch(histogram_batch(UP, written)).accepted == 3
+        wanted = [LATENCY, replace(grown, reset_hint=ResetHint.NOT_RESET), CUSTOM]
+        assert mixed_samples_of(self.store) == {
+            UP: list(zip((self.now, self.now + 1, self.now + 2), wanted, strict=True))
+        }
+
+    def test_a_series_may_mix_numbers_and_histograms(self) -> None:
+        self.skip_without_histograms()
+        written: list[tuple[int, float | Histogram]] = [
+            *((self.now, 1.0), (self.now + 1, LATENCY)),
+            *((self.now + 2, 2.0), (self.now + 3, LATENCY)),
+        ]
+        assert self.append_batch(histogram_batch(UP, written)).accepted == 4
+        assert mixed_samples_of(self.store) == {UP: written}
+        assert select(self.store) == {UP: [(self.now, 1.0), (self.now + 2, 2.0)]}
+
+    def test_a_histogram_that_fell_has_no_hint_and_a_gauge_keeps_its_own(self) -> None:
+        self.skip_without_histograms()
+        gauge = replace(LATENCY, reset_hint=ResetHint.GAUGE)
+        fallen = replace(LATENCY, count=5.0, positive_buckets=(1.0, 0.0, 1.0))
+        written = [(self.now, LATENCY), (self.now + 1, fallen), (self.now + 2, gauge), (self.now + 3, LATENCY)]
+        self.append_batch(histogram_batch(UP, written))
+        assert mixed_samples_of(self.store)[UP] == written
+
+    def test_the_same_histogram_again_is_accepted_and_another_rejected(self) -> None:
+        self.skip_without_histograms()
+        self.append_batch(histogram_batch(UP, [(self.now, LATENCY), (self.now + 1, LATENCY)]))
+        again = self.append_batch(histogram_batch(UP, [(self.now, LATENCY), (self.now + 1, LATENCY)]))
+        assert (again.accepted, again.rejected) == (2, {})
+        other = self.append_batch(histogram_batch(UP, [(self.now + 1, replace(LATENCY, sum=8.0)), (self.now, 1.0)]))
+        assert other.rejected == {Reason.DUPLICATE_TIMESTAMP: 2}
+
+    def test_a_histogram_series_ends_with_a_marker_in_its_sum(self) -> None:
+        self.skip_without_histograms()
+        self.append_batch(histogram_batch(UP, [(self.now, LATENCY), (self.now + 1, Histogram(sum=STALE))]))
+        (_, first), (_, last) = mixed_samples_of(self.store)[UP]
+        assert isinstance(first, Histogram)
+        assert isinstance(last, Histogram)
+        assert is_stale(last.sum)
+
+    def test_start_timestamps_are_remembered(self) -> None:
+        if not self.supports_start_timestamps:
+            pytest.skip("the store forgets start timestamps")
+        self.append_batch(histogram_batch(UP, [(self.now, 1.0), (self.now + 5, 2.0)], starts=[0, self.now + 1]))
+        querier = self.store.querier()
+        (tile,) = querier.select((NAME_SET,), 0, 2**62).read(0, 1)
+        assert tile.starts is not None
+        assert tile.starts.tolist() == [0, self.now + 1]
+        querier.close()
+
+    def skip_without_histograms(self) -> None:
+        """Leave a case that only stores of histograms can pass."""
+        if not self.supports_histograms:
+            pytest.skip("the store takes no histograms")
 
     def test_statistics_count_what_is_stored(self) -> None:
         append(self.store, {UP: [(self.now, 1.0), (self.now + 9, 1.0)], LOAD_A: [(self.now, 1.0)]})

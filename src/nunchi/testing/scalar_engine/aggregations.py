@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Final
 
 from nunchi.model.histogram import Histogram
+from nunchi.model.histogram_arithmetic import IncompatibleError, all_buckets
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.errors import ExecutionError
 from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import Aggregation, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation
 from nunchi.testing.scalar_engine.hashing import label_hash
-from nunchi.testing.scalar_engine.histograms import IncompatibleError, all_buckets
 from nunchi.testing.scalar_engine.ranges import (
     format_g,
     maximum_of,

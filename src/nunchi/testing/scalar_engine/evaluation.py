@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from nunchi.model.histogram import Histogram, ResetHint
+from nunchi.model.histogram_arithmetic import IncompatibleError, scale
 from nunchi.model.labels import Labels
 from nunchi.model.staleness import is_stale
 from nunchi.query.errors import ExecutionError
@@ -24,7 +25,6 @@ from nunchi.query.syntax.nodes import (
     Unary,
     VectorSelector,
 )
-from nunchi.testing.scalar_engine.histograms import IncompatibleError, scale
 from nunchi.testing.scalar_engine.interpolation import MixedKindsError, interpolate
 from nunchi.testing.scalar_engine.remarks import MIXED_KINDS, MIXED_SCHEMAS
 from nunchi.testing.scalar_engine.store import ScalarStore, with_exact_hints

@@ -1,7 +1,7 @@
 """Values between two samples, on the line through them."""
 
 from nunchi.model.histogram import Histogram
-from nunchi.testing.scalar_engine.histograms import add, is_reset, scale
+from nunchi.model.histogram_arithmetic import add, is_reset, scale
 from nunchi.testing.scalar_engine.values import Point
 
 

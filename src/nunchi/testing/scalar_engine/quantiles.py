@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from nunchi.model.histogram import Histogram
-from nunchi.testing.scalar_engine.histograms import Bucket, all_buckets, compact, with_buckets
+from nunchi.model.histogram_arithmetic import Bucket, all_buckets, compact, with_buckets
 from nunchi.testing.scalar_engine.sums import Sum
 
 SMALL_DIFFERENCE: Final = 1e-12

@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from nunchi.model.histogram import Histogram
-from nunchi.query.errors import ExecutionError
-from nunchi.query.syntax.nodes import Call, unwrap
-from nunchi.testing.scalar_engine.evaluation import Evaluation
-from nunchi.testing.scalar_engine.histograms import (
-    HistogramSum,
+from nunchi.model.histogram_arithmetic import (
     IncompatibleError,
     compact,
     divide,
     harmonize,
     with_buckets,
 )
+from nunchi.query.errors import ExecutionError
+from nunchi.query.syntax.nodes import Call, unwrap
+from nunchi.testing.scalar_engine.evaluation import Evaluation
+from nunchi.testing.scalar_engine.histogram_sum import HistogramSum
 from nunchi.testing.scalar_engine.rates import change, changes, instant_change, resets
 from nunchi.testing.scalar_engine.remarks import (
     BAD_QUANTILE,

@@ -10,9 +10,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from nunchi.model.histogram import Histogram, ResetHint
-from nunchi.query.syntax.nodes import Call, Extension, MatrixSelector, unwrap
-from nunchi.testing.scalar_engine.evaluation import Evaluation
-from nunchi.testing.scalar_engine.histograms import (
+from nunchi.model.histogram_arithmetic import (
     IncompatibleError,
     add,
     compact,
@@ -20,6 +18,8 @@ from nunchi.testing.scalar_engine.histograms import (
     is_reset,
     scale,
 )
+from nunchi.query.syntax.nodes import Call, Extension, MatrixSelector, unwrap
+from nunchi.testing.scalar_engine.evaluation import Evaluation
 from nunchi.testing.scalar_engine.interpolation import MixedKindsError, interpolate
 from nunchi.testing.scalar_engine.remarks import (
     MAYBE_NOT_COUNTER,

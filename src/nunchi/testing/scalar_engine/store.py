@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nunchi.model.histogram import Histogram, ResetHint
+from nunchi.model.histogram_arithmetic import hint_after, is_reset
 from nunchi.model.labels import Labels
 from nunchi.model.matchers import Matcher, all_match
-from nunchi.testing.scalar_engine.histograms import is_reset
 from nunchi.testing.scalar_engine.values import Point, Series
 
 
@@ -23,7 +23,9 @@ class ScalarStore:
             previous = series.points[-1].value if series.points else None
             value = point.value
             if isinstance(value, Histogram) and value.reset_hint is not ResetHint.GAUGE:
-                value = replace(value, reset_hint=_hint_after(previous, value))
+                value = replace(
+                    value, reset_hint=hint_after(previous if isinstance(previous, Histogram) else None, value)
+                )
             series.points.append(replace(point, value=value))
 
     def select(self, matchers: Sequence[Matcher]) -> list[Series]:
@@ -32,13 +34,6 @@ class ScalarStore:
             (series for series in self._series.values() if all_match(matchers, series.labels)),
             key=lambda series: series.labels,
         )
-
-
-def _hint_after(previous: float | Histogram | None, current: Histogram) -> ResetHint:
-    """A chunk begins with an unknown hint; within one there was no reset. A reset begins a chunk."""
-    if not isinstance(previous, Histogram) or previous.reset_hint is ResetHint.GAUGE:
-        return ResetHint.UNKNOWN
-    return ResetHint.UNKNOWN if is_reset(current, previous) else ResetHint.NOT_RESET
 
 
 def with_exact_hints(points: Sequence[Point]) -> list[Point]:

@@ -1,14 +1,17 @@
-"""Arithmetic of native histograms, bucket by bucket over plain dicts. The rules: lower resolution wins, the larger zero
-bucket wins, custom bounds are intersected, and reset hints follow a small algebra.
+"""Arithmetic of native histograms, two at a time, bucket by bucket over plain dicts: the rules, for stores and engines alike.
+
+Lower resolution wins, the larger zero bucket wins, custom bounds are intersected, and reset hints follow a small algebra.
+Invariant: nothing here changes a histogram; every result is a new one.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
-from nunchi.testing.scalar_engine.sums import Sum
+from nunchi.model.staleness import bits_of
 
 FLOAT_MAX: Final = 1.7976931348623157e308
 
@@ -27,6 +30,7 @@ class Bucket:
     index: int
 
 
+@lru_cache(maxsize=16384)
 def exponential_bound(index: int, schema: int) -> float:
     """The upper bound of bucket `index` on the positive side; the last finite one is the largest float."""
     if schema <= 0:
@@ -252,64 +256,6 @@ def add(left: Histogram, right: Histogram, sign: float = 1.0) -> Combined:
     return Combined(total, collide, reconciled)
 
 
-@dataclass
-class HistogramSum:
-    """A compensated sum of histograms, field by field."""
-
-    layout: Histogram
-    count: Sum = field(default_factory=Sum)
-    sum: Sum = field(default_factory=Sum)
-    zero_count: Sum = field(default_factory=Sum)
-    positive: dict[int, Sum] = field(default_factory=dict)
-    negative: dict[int, Sum] = field(default_factory=dict)
-    hints: set[ResetHint] = field(default_factory=set)
-    reconciled: bool = False
-
-    @classmethod
-    def of(cls, histograms: list[Histogram]) -> "HistogramSum":
-        """The sum of all; raises `IncompatibleError`."""
-        layout = histograms[0]
-        reconciled = False
-        for histogram in histograms[1:]:
-            layout, _, mismatch = harmonize(layout, histogram)
-            reconciled = reconciled or mismatch
-        total = cls(layout, reconciled=reconciled, hints={histogram.reset_hint for histogram in histograms})
-        for histogram in histograms:
-            _, fitted, _ = harmonize(layout, histogram)
-            total.count.add(fitted.count)
-            total.sum.add(fitted.sum)
-            total.zero_count.add(fitted.zero_count)
-            for index, count in fitted.positive():
-                total.positive.setdefault(index, Sum()).add(count)
-            for index, count in fitted.negative():
-                total.negative.setdefault(index, Sum()).add(count)
-        return total
-
-    @property
-    def hint(self) -> ResetHint:
-        """The hint of the sum."""
-        if ResetHint.GAUGE in self.hints:
-            return ResetHint.GAUGE
-        return next(iter(self.hints)) if len(self.hints) == 1 else ResetHint.UNKNOWN
-
-    @property
-    def hints_collide(self) -> bool:
-        """Whether some say that there was a reset, and some that there was none."""
-        return {ResetHint.RESET, ResetHint.NOT_RESET} <= self.hints
-
-    def total(self) -> Histogram:
-        """The sum."""
-        positive = {index: total.value for index, total in self.positive.items()}
-        negative = {index: total.value for index, total in self.negative.items()}
-        return replace(
-            with_buckets(self.layout, positive, negative),
-            count=self.count.value,
-            sum=self.sum.value,
-            zero_count=self.zero_count.value,
-            reset_hint=self.hint,
-        )
-
-
 def is_reset(current: Histogram, previous: Histogram) -> bool:
     """Whether a counter was reset between two samples: the hint where it says so, else any count that fell."""
     if current.reset_hint in {ResetHint.RESET, ResetHint.NOT_RESET}:
@@ -331,3 +277,20 @@ def is_reset(current: Histogram, previous: Histogram) -> bool:
 
 def _fell(current: Mapping[int, float], previous: Mapping[int, float]) -> bool:
     return any(count > current.get(index, 0.0) for index, count in previous.items())
+
+
+def hint_after(previous: Histogram | None, current: Histogram) -> ResetHint:
+    """The reset hint that a store tells of a sample: unknown at a beginning and at a reset, else none; gauges stay gauges."""
+    if current.reset_hint is ResetHint.GAUGE:
+        return ResetHint.GAUGE
+    if previous is None or previous.reset_hint is ResetHint.GAUGE:
+        return ResetHint.UNKNOWN
+    return ResetHint.UNKNOWN if is_reset(current, previous) else ResetHint.NOT_RESET
+
+
+def has_same_bits(left: Histogram, right: Histogram) -> bool:
+    """Whether two samples are the same, NaN compared by its bits; what is known of resets does not count."""
+    if bits_of(left.sum) != bits_of(right.sum):
+        return False
+    neutral = {"sum": 0.0, "reset_hint": ResetHint.UNKNOWN}
+    return repr(replace(left, **neutral)) == repr(replace(right, **neutral))  # type: ignore[arg-type]  # the fields' own kinds
