@@ -4,7 +4,7 @@ Invariant: a scrape never makes two runs of one check instance at once, and wait
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -15,6 +15,8 @@ from nunchi.kit.telemetry import Telemetry
 from nunchi.model.metadata import MetricType
 from nunchi.wire.exposition_format import ExpositionFormat
 from nunchi.wire.exposition_text import Family, Sample, format_families, telemetry_families
+
+PART_SUFFIXES = ("_bucket", "_sum", "_count")
 
 
 class Exporter:
@@ -52,10 +54,19 @@ def merge_families(outcomes: Sequence[Outcome]) -> list[Family]:
             (name, (("collector", outcome.name),), value_of(outcome)) for outcome in outcomes if outcome.job == "node"
         ]
         add_samples(samples, (sample for sample in fared if not math.isnan(sample[2])))
-    return [
-        Family(name, types[name], "", [Sample(name, labels, value) for labels, value in sorted(samples[name].items())])
-        for name in sorted(samples)
-    ]
+    families: dict[str, list[Sample]] = {}
+    for name in sorted(samples):
+        shown = [Sample(name, labels, value) for labels, value in sorted(samples[name].items())]
+        families.setdefault(family_name(name, types), []).extend(shown)
+    return [Family(name, types.get(name, MetricType.UNKNOWN), "", families[name]) for name in sorted(families)]
+
+
+def family_name(name: str, types: Mapping[str, MetricType]) -> str:
+    """The family that a sample is of: its own name, or that of the histogram or summary it is a part of."""
+    for suffix in PART_SUFFIXES:
+        if name not in types and name.removesuffix(suffix) in types:
+            return name.removesuffix(suffix)
+    return name
 
 
 def add_samples(samples: dict[str, dict[tuple[tuple[str, str], ...], float]], found: Iterable[EmittedSample]) -> None:

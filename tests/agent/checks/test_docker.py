@@ -134,10 +134,13 @@ def test_running_container_is_read_from_its_control_groups_and_network(engine: E
     assert labels["id"] in Path(f"/proc/{pid}/cgroup").read_text()
     assert ours.value("container_spec_memory_limit_bytes", **labels) == 64 << 20
     assert ours.value("container_spec_cpu_quota", **labels) / ours.value("container_spec_cpu_period", **labels) == 0.5
-    later = engine.check()
-    for metric in ("container_cpu_usage_seconds_total", "container_cpu_cfs_periods_total"):
-        more = {"cpu": "total"} if metric.startswith("container_cpu_usage") else {}
-        assert later.value(metric, **labels, **more) > ours.value(metric, **labels, **more)
+    deadline = time.monotonic() + 5
+    for metric, more in (("cpu_usage_seconds_total", {"cpu": "total"}), ("cpu_cfs_periods_total", {})):
+        while engine.check().value(f"container_{metric}", **labels, **more) <= ours.value(
+            f"container_{metric}", **labels, **more
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
     assert ours.value("container_memory_usage_bytes", **labels) > 0
     assert ours.value("container_network_receive_bytes_total", interface="eth0", **labels) >= 0
     assert ours.value("container_state", state="running", **labels) == 1

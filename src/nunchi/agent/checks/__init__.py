@@ -12,10 +12,13 @@ from nunchi.agent.checks.filefd import FilefdCheck
 from nunchi.agent.checks.filesystem import FilesystemCheck
 from nunchi.agent.checks.load import LoadCheck
 from nunchi.agent.checks.memory import MemoryCheck
+from nunchi.agent.checks.mysql import MysqlCheck
 from nunchi.agent.checks.netstat import NetstatCheck
 from nunchi.agent.checks.network import NetworkCheck
 from nunchi.agent.checks.os import OsCheck
+from nunchi.agent.checks.postgres import PostgresCheck
 from nunchi.agent.checks.pressure import PressureCheck
+from nunchi.agent.checks.redis import RedisCheck
 from nunchi.agent.checks.schedstat import SchedstatCheck
 from nunchi.agent.checks.sockstat import SockstatCheck
 from nunchi.agent.checks.softnet import SoftnetCheck
@@ -38,10 +41,13 @@ CHECKS: tuple[type[Check], ...] = (
     FilesystemCheck,
     LoadCheck,
     MemoryCheck,
+    MysqlCheck,
     NetstatCheck,
     NetworkCheck,
     OsCheck,
+    PostgresCheck,
     PressureCheck,
+    RedisCheck,
     SchedstatCheck,
     SockstatCheck,
     SoftnetCheck,

@@ -19,7 +19,7 @@ from nunchi.kit.credentials import CredentialsUnreadable, configured_headers
 from nunchi.kit.http_client_settings import AuthorizationSettings, BasicAuthSettings, HttpClientSettings
 from nunchi.kit.secrets import redact_url
 from nunchi.kit.settings import FieldError
-from nunchi.kit.tls import TlsClientSettings, client_context
+from nunchi.kit.tls import ClientContext, TlsClientSettings
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -61,7 +61,7 @@ class HttpAsker:
     def __init__(self, settings: HttpCheckSettings | None = None, socket_path: str = "") -> None:
         self._settings = settings or HttpCheckSettings()
         self._socket_path = socket_path
-        self._context: ssl.SSLContext | None = None
+        self._context = ClientContext(self._settings.tls_config, Path())
 
     def ask(
         self,
@@ -97,9 +97,7 @@ class HttpAsker:
 
     def tls_context(self) -> ssl.SSLContext:
         """The context of the settings."""
-        if self._context is None:
-            self._context = client_context(self._settings.tls_config, Path())
-        return self._context
+        return self._context.context()
 
     def _head(self, method: str, path: str, host: str, headers: Mapping[str, str]) -> bytes:
         try:
