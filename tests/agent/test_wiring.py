@@ -75,6 +75,7 @@ name: web-1
 labels: {{site: north}}
 burst: 10s
 state_folder: state
+api: {{enabled: false}}
 server: {{url: "{url}"}}
 paths: {{proc: "{root.proc}", sys: "{root.sys}", rootfs: "{root.rootfs}", udev: "{root.udev}"}}
 """,
@@ -105,7 +106,8 @@ paths: {{proc: "{root.proc}", sys: "{root.sys}", rootfs: "{root.rootfs}", udev: 
 
 async def test_agent_without_a_server_only_exports(tmp_path: Path) -> None:
     settings = parse_agent_settings(
-        "{server: {enabled: false}, state_folder: s, exporter: {address: '127.0.0.1:0'}}", "agent.yaml"
+        "{server: {enabled: false}, state_folder: s, api: {enabled: false}, exporter: {address: '127.0.0.1:0'}}",
+        "agent.yaml",
     )
     async with running_agent(settings, tmp_path) as agent:
         url = agent.exporter.url
@@ -118,11 +120,13 @@ async def test_agent_without_a_server_only_exports(tmp_path: Path) -> None:
         samples, _ = parse_text(await asyncio.to_thread(ask))
     assert samples["node_memory_MemTotal_bytes", ()] > 0
     assert samples["agent_check_runs_total", (("check", "cpu"),)] == 1
-    assert [part.name for part in agent.parts] == ["agent.schedule", "agent.exporter"]
+    assert [part.name for part in agent.parts] == ["agent.schedule", "agent.exporter", "agent.api"]
 
 
 async def test_agent_survives_a_server_that_is_not_there_and_stops_at_once(tmp_path: Path) -> None:
-    settings = parse_agent_settings("{server: {url: 'http://127.0.0.1:9'}, state_folder: s, burst: 5s}", "agent.yaml")
+    settings = parse_agent_settings(
+        "{server: {url: 'http://127.0.0.1:9'}, state_folder: s, api: {enabled: false}, burst: 5s}", "agent.yaml"
+    )
     async with running_agent(settings, tmp_path) as agent:
         async with asyncio.timeout(20):
             while agent.accounting.collected.total() == 0:  # noqa: ASYNC110 (the agent tells nobody)

@@ -3,25 +3,31 @@
 Invariant: `apply` checks everything that can be wrong before the first part hears of it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from nunchi.agent import status
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
+from nunchi.agent.forwarder.spool import RoundSpool
+from nunchi.agent.heartbeat import Heartbeat
 from nunchi.agent.identity import Identity
 from nunchi.agent.instances import Instances
 from nunchi.agent.listener import Listener
-from nunchi.agent.reloading import SettingsWatch
+from nunchi.agent.reloading import ReloadStatus, SettingsWatch
+from nunchi.agent.remote_health import RemoteHealth
+from nunchi.agent.root import Root
 from nunchi.agent.rounds import Aggregation
 from nunchi.agent.schedule import Schedule
-from nunchi.agent.server_link import HttpLink
+from nunchi.agent.server_link import HttpLink, ServerLink
 from nunchi.agent.settings import AgentSettings
 from nunchi.agent.spool_limits import spool_limits
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
-from nunchi.kit.spool import Spool
-from nunchi.kit.supervision import Part
+from nunchi.kit.supervision import Part, PartStatus
 from nunchi.kit.telemetry import Telemetry
 
 RESTART_SETTINGS = ("name", "burst", "paths", "state_folder")
@@ -35,11 +41,13 @@ class AgentParts:
     forwarder: Forwarder | None
     aggregation: Aggregation
     encoder: PushEncoder
-    spool: Spool
-    link: HttpLink
+    rounds: RoundSpool
+    link: ServerLink
+    own_link: HttpLink
     exporter: Listener
     instances: Instances
     source: ConfigurationFolder | None
+    root: Root
 
 
 class Agent:
@@ -63,6 +71,15 @@ class Agent:
         self._first = configuration.settings
         self.configuration = configuration
         self._tell_interval()
+        self._clock = clock
+        self._started = ReloadStatus(clock.now_ms())
+        self.parts_status: Callable[[], Sequence[PartStatus]] = tuple
+        self.api: Listener | None = None
+        self.heartbeat: Heartbeat | None = None
+        self.remote_health: RemoteHealth | None = None
+        if configuration.settings.server.enabled:
+            self.heartbeat = Heartbeat(own.link, self.info, own.root, clock, telemetry, log.part("heartbeat"))
+            self.remote_health = RemoteHealth(own.link, clock, telemetry)
         self.watch: SettingsWatch | None = None
         if own.source is not None:
             self.watch = SettingsWatch(own.source, configuration, self.apply, clock, telemetry, log)
@@ -71,7 +88,55 @@ class Agent:
     def parts(self) -> tuple[Part, ...]:
         """Everything that runs, in the order of the start."""
         own = self._own
-        return tuple(part for part in (own.forwarder, own.schedule, own.exporter, self.watch) if part is not None)
+        every = (
+            own.forwarder, own.schedule, own.exporter, self.api, self.heartbeat, self.remote_health, self.watch,
+        )  # fmt: skip
+        return tuple(part for part in every if part is not None)
+
+    def info(self) -> dict[str, Any]:
+        """AgentInfo: what the server is told with every heartbeat."""
+        return {
+            **status.identity_status(self.identity, self.configuration.settings),
+            "now_ms": self._clock.now_ms(),
+            "interval_ms": self._own.encoder.interval_ms,
+            "settings_error": self._reload_status().error,
+            "accounting": status.accounting_status(self.accounting),
+            "outage_seconds_left": self._own.rounds.outage_seconds_left(),
+            "checks": status.checks_summary(self._own.schedule.instances),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """Everything that the API shows."""
+        own, reload = self._own, self._reload_status()
+        return {
+            "agent": status.identity_status(self.identity, self.configuration.settings),
+            "parts": [status.part_status(one) for one in self.parts_status()],
+            "checks": [status.check_status(one, self._clock) for one in own.schedule.instances],
+            "delivery": {
+                "url": own.link.url,
+                "last_error": "" if own.forwarder is None else own.forwarder.last_error,
+                "accounting": status.accounting_status(self.accounting),
+                "spool": status.spool_status(own.rounds.spool, own.rounds.outage_seconds_left()),
+            },
+            "server": {
+                "last_error": "" if self.remote_health is None else self.remote_health.last_error,
+                "outage_seconds": 0.0 if self.remote_health is None else self.remote_health.outage_seconds(),
+                "heartbeat_error": "" if self.heartbeat is None else self.heartbeat.last_error,
+            },
+            "listeners": {
+                one.name: {"url": one.url, "last_error": one.last_error}
+                for one in (own.exporter, self.api)
+                if one is not None
+            },
+            "settings": {
+                "loaded_at_ms": reload.loaded_at_ms,
+                "error": reload.error,
+                "waiting_for_restart": list(reload.waiting_for_restart),
+            },
+        }
+
+    def _reload_status(self) -> ReloadStatus:
+        return self._started if self.watch is None else self.watch.status
 
     async def reload(self) -> None:
         """Read the settings again. Raises InputError where they are broken, and then the earlier ones are in force."""
@@ -83,10 +148,12 @@ class Agent:
         own, settings = self._own, configuration.settings
         planned = own.instances.plan(configuration.instances)
         await own.exporter.apply(settings.exporter)
+        if self.api is not None:
+            await self.api.apply(settings.api if settings.api.enabled else None)
         own.schedule.apply(own.instances.take(planned))
         own.aggregation.apply(settings.labels)
-        own.spool.limits = spool_limits(settings.spool)
-        await own.link.apply(settings.server)
+        own.rounds.spool.limits = spool_limits(settings.spool)
+        await own.own_link.apply(settings.server)
         self.configuration = configuration
         self._tell_interval()
         return changed_settings(self._first, settings)

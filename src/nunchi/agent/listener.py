@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from nunchi.agent.settings import ExporterSettings
 from nunchi.kit.clock import Clock
+from nunchi.kit.disk import DiskError
 from nunchi.kit.http_server import HttpServer
 from nunchi.kit.listen_address import ListenError
 from nunchi.kit.logs import Logger
@@ -93,10 +94,10 @@ class Listener:
     async def _open(self) -> None:
         if self._settings is None:
             return
-        server = self._open_server(self._settings)
         try:
+            server = self._open_server(self._settings)
             await server.start()
-        except ListenError as error:
+        except (ListenError, DiskError) as error:
             if not self.last_error:
                 self._log.error("not listening; the rest goes on", part=self.name, error=error)
             self.last_error = str(error)

@@ -14,6 +14,7 @@ class AgentProgram:
     def __init__(self, agent: Agent, clock: Clock, random: Random, log: Logger) -> None:
         self._agent = agent
         self._supervisor = Supervisor(clock, random, log)
+        agent.parts_status = self._supervisor.statistics
 
     async def start(self) -> None:
         """Start every part, or raise what one of them raises and keep none."""

@@ -222,6 +222,7 @@ class Schedule:
         self._telemetry.record(instance.name, run.ended - run.began, run.emission, error)
         instance.last_run_ms = self._clock.now_ms()
         instance.last_duration_seconds, instance.last_samples = run.ended - run.began, len(run.emission.samples)
+        self._log.debug("check has run", check=instance.name, samples=len(run.emission.samples), error=error or "")
         text = "" if error is None else f"{type(error).__name__}: {error}"
         if text and text != instance.last_error:
             if isinstance(error, Unavailable):

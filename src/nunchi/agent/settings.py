@@ -64,6 +64,13 @@ class ExporterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     web_config_file: Path | None = None
 
 
+class ApiSettings(ExporterSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The agent's own API, for `nunchi agent status` and other local programs that may read its token."""
+
+    enabled: bool = True
+    address: str = "127.0.0.1:9191"
+
+
 class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the host is seen; other than these in a container that watches its host."""
 
@@ -87,6 +94,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     burst: Duration = Duration(0)
     server: ServerSettings = ServerSettings()
     exporter: ExporterSettings | None = None
+    api: ApiSettings = ApiSettings()
     spool: SpoolSettings = SpoolSettings()
     paths: PathSettings = PathSettings()
     state_folder: str = STATE_FOLDER

@@ -11,6 +11,7 @@ from random import Random
 import nunchi
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.agent import Agent, AgentParts
+from nunchi.agent.api import URL_FILE, AgentApi, load_token
 from nunchi.agent.check_telemetry import CheckTelemetry
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.exporter import Exporter
@@ -29,7 +30,7 @@ from nunchi.agent.settings import ExporterSettings
 from nunchi.agent.spool_limits import spool_limits
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
 from nunchi.kit.clock import Clock
-from nunchi.kit.disk import Disk
+from nunchi.kit.disk import Disk, DiskError
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
 from nunchi.kit.logs import Logger
@@ -68,13 +69,22 @@ def build_agent(
     encoder = PushEncoder(identity, interval_ms=0)
     aggregation = Aggregation(settings.labels, accounting)
     own_link = HttpLink(settings.server, clock, folder, environment, f"nunchi-agent/{identity.version}")
-    spool = Spool(state_folder / SPOOL_FOLDER, spool_limits(settings.spool), disk, clock, log, on_drop=accounting.drop)
+    spool = Spool(
+        state_folder / SPOOL_FOLDER,
+        spool_limits(settings.spool),
+        disk,
+        clock,
+        log.part("spool"),
+        on_drop=accounting.drop,
+    )
     rounds = RoundSpool(spool, encoder, accounting, clock)
     forwarder = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
         delivery = Delivery(link or own_link, accounting, clock, telemetry)
-        forwarder = Forwarder(aggregation, rounds, delivery, accounting, telemetry, clock, random, log)
+        forwarder = Forwarder(
+            aggregation, rounds, delivery, accounting, telemetry, clock, random, log.part("forwarder")
+        )
     schedule = Schedule(
         first,
         forwarder,
@@ -82,7 +92,7 @@ def build_agent(
         root,
         clock,
         CheckTelemetry(telemetry),
-        log,
+        log.part("schedule"),
         phase=int(identity.id[:8], 16) / 2**32,
         burst=Burst(settings.burst.seconds, BURST_INTERVAL_SECONDS) if settings.burst else None,
     )
@@ -94,8 +104,40 @@ def build_agent(
         return HttpServer("agent.exporter", own.address, routes, policy, clock, telemetry, log)
 
     exporter = Listener("agent.exporter", settings.exporter, open_exporter, clock, log)
-    parts = AgentParts(schedule, forwarder, aggregation, encoder, spool, own_link, exporter, instances, source)
-    return Agent(configuration, identity, accounting, parts, clock, telemetry, log)
+    parts = AgentParts(
+        schedule, forwarder, aggregation, encoder, rounds, link or own_link, own_link, exporter, instances, source, root
+    )
+    agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
+    agent.api = build_api(agent, schedule, state_folder, disk, random, clock, telemetry, log.part("api"))
+    return agent
+
+
+def build_api(
+    agent: Agent,
+    schedule: Schedule,
+    state_folder: Path,
+    disk: Disk,
+    random: Random,
+    clock: Clock,
+    telemetry: Telemetry,
+    log: Logger,
+) -> Listener:
+    """The API's listener; where its token cannot be kept, nobody could use it, so it does not listen."""
+    settings = agent.configuration.settings.api
+
+    def open_api(own: ExporterSettings) -> HttpServer:
+        token = load_token(state_folder, disk, random)
+        routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry).routes()
+        policy = HttpPolicy(web_config_file=own.web_config_file)
+        return HttpServer("agent.api", own.address, routes, policy, clock, telemetry, log)
+
+    def note_url(url: str) -> None:
+        try:
+            disk.write_atomically(state_folder / URL_FILE, f"{url}\n".encode())
+        except DiskError as error:
+            log.warning("the API's address cannot be kept", error=error)
+
+    return Listener("agent.api", settings if settings.enabled else None, open_api, clock, log, note_url)
 
 
 def observe_spool(rounds: RoundSpool, telemetry: Telemetry) -> None:

@@ -1,5 +1,6 @@
 """Log lines as logfmt or JSON: a message and named values. One line an event, to one stream, by the standard library's logging.
 
+What libraries have to say (asyncio, aiohttp) comes in the same form, from warnings on, under the library's name.
 Invariant: a value never breaks the line; secrets are `kit.secrets.Secret` objects and print as `<secret>`.
 """
 
@@ -43,9 +44,17 @@ class Logger:
         """An error with the traceback of what is being handled now."""
         self._write(logging.ERROR, message, values, traceback=True)
 
+    def part(self, name: str) -> "Logger":
+        """The logger of an area below this one."""
+        return Logger(f"{self.area}.{name}")
+
     def _write(self, level: int, message: str, values: dict[str, object], *, traceback: bool = False) -> None:
         if self._logger.isEnabledFor(level):
             self._logger.log(level, message, extra={"values": values}, exc_info=traceback)
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Ours among whatever handlers there are."""
 
 
 def logger(area: str) -> Logger:
@@ -55,12 +64,31 @@ def logger(area: str) -> Logger:
 
 def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Write all lines of `level` and above to `stream` (standard error by default). Replaces an earlier configuration."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = LineHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else LogfmtFormatter())
-    root = logging.getLogger(ROOT)
-    root.handlers = [handler]
-    root.propagate = False
-    root.setLevel(LEVELS[level])
+    own, others = logging.getLogger(ROOT), logging.getLogger()
+    own.handlers = [handler]
+    own.propagate = False
+    own.setLevel(LEVELS[level])
+    others.handlers = [*(other for other in others.handlers if not isinstance(other, LineHandler)), handler]
+
+
+def set_area_level(area: str, level: str) -> None:
+    """Write lines of `level` and above for an area and those below it; empty: as the area above. Raises ValueError."""
+    if level and level not in LEVELS:
+        raise ValueError(f'"{level}" is not a level: use one of {", ".join(LEVELS)}')
+    logging.getLogger(f"{ROOT}.{area}" if area else ROOT).setLevel(LEVELS.get(level, logging.NOTSET))
+
+
+def area_levels() -> dict[str, str]:
+    """The areas that have a level of their own; the one named with nothing is for all others."""
+    names = {number: name for name, number in LEVELS.items()}
+    known = logging.root.manager.loggerDict
+    areas = {name.removeprefix(f"{ROOT}."): known[name] for name in known if name.startswith(f"{ROOT}.")}
+    own = {
+        area: names[one.level] for area, one in areas.items() if isinstance(one, logging.Logger) and one.level in names
+    }
+    return {"": names.get(logging.getLogger(ROOT).level, ""), **own}
 
 
 def _fields(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, object]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from nunchi.agent.configuration import configuration_of
 from nunchi.agent.program import AgentProgram
-from nunchi.agent.settings import AgentSettings, ServerSettings
+from nunchi.agent.settings import AgentSettings, ApiSettings, ServerSettings
 from nunchi.agent.wiring import build_agent
 from nunchi.intake.discovery.static import StaticSettings
 from nunchi.intake.scrape.settings import JobSettings
@@ -66,7 +66,11 @@ class UpProgram:
         world, log = self._world, logger("agent")
         folder = (self._flags.storage_tsdb_path / AGENT_FOLDER).resolve()
         settings = AgentSettings(
-            name=world.host_name, burst=BURST, server=ServerSettings(url=url), state_folder=str(folder)
+            name=world.host_name,
+            burst=BURST,
+            server=ServerSettings(url=url),
+            api=ApiSettings(enabled=False),
+            state_folder=str(folder),
         )
         agent = build_agent(
             configuration_of(settings),

@@ -49,6 +49,7 @@ class Forwarder:
         self._log = log
         self._has_rounds = asyncio.Event()
         self._is_server_lost = False
+        self.last_error = ""
 
     def put(self, timestamp_ms: int, outcomes: Sequence[Outcome]) -> None:
         """See `RoundSink.put`."""
@@ -97,6 +98,8 @@ class Forwarder:
         except BaseException:
             self._spool.keep(shipment)
             raise
+        self.last_error = verdict.reason
+        self._log.debug("payload sent", samples=shipment.samples, fate=verdict.fate.value, reason=verdict.reason)
         match verdict.fate:
             case Fate.ACCEPTED:
                 self._accept(shipment, verdict)
