@@ -18,6 +18,7 @@ from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
 from nunchi.query.engine import Engine
+from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner
 from nunchi.storage.memory import MemoryStore
 from nunchi.web.wiring import WebParts, web_routes
@@ -47,6 +48,7 @@ class Site:
             alertmanager_urls=lambda: ["http://127.0.0.1:9093/api/v2/alerts"],
             reload=self.status.reload,
             clock=clock,
+            results=ResultCache(self.store, clock.now_ms),
             own_instance=INSTANCE,
         )
         self.booted = clock.now() - PAST_SECONDS - 3 * 86400

@@ -116,6 +116,17 @@ async def test_warnings_and_infos_stand_beside_the_data(asker: Asker):
     assert answer["warnings"][0].startswith("PromQL warning: quantile value should be between 0 and 1")
 
 
+async def test_a_range_asked_again_is_kept_and_nocache_evaluates_anew(asker: Asker):
+    append(asker.site.store, {A: [(NOW_MS - 3_600_000 + n * 15_000, float(n)) for n in range(240)]})
+    span = {"query": "requests_total", "start": NOW_MS / 1000 - 3600, "end": NOW_MS / 1000, "step": "15", "stats": "all"}
+    first = await asker.data("/api/v1/query_range", **span)
+    again = await asker.data("/api/v1/query_range", **span)
+    anew = await asker.data("/api/v1/query_range", nocache="1", **span)
+    assert first["result"] == again["result"] == anew["result"]
+    samples = [data["stats"]["samples"]["totalQueryableSamples"] for data in (first, again, anew)]
+    assert samples[0] == samples[2] > 10 * samples[1]
+
+
 RANGE = {"query": "1", "start": "0", "end": "60", "step": "15"}
 
 

@@ -132,6 +132,14 @@ class Engine:
             self._plans.popitem(last=False)
         return made
 
+    def is_plan_lasting(self, expression: str) -> bool:
+        """Whether the plan of an expression, asked for before, is the same for every range and step."""
+        return (expression, -1, -1) in self._plans
+
+    def budget(self) -> Budget:
+        """A new account under this engine's limits."""
+        return Budget(self.settings.limits, self._monotonic)
+
     def explain(
         self,
         open_querier: OpenQuerier,
@@ -161,7 +169,7 @@ class Engine:
     ) -> tuple[QueryResult, PlanReport]:
         """A query's result, and its plan with what each node cost. A step of 0: an instant query at the end."""
         planned = self.plan(expression, step_ms, end_ms - start_ms)
-        budget = options.budget or Budget(self.settings.limits, self._monotonic)
+        budget = options.budget or self.budget()
         measurements = Measurements(budget, self._monotonic)
         times = (start_ms, end_ms, step_ms) if step_ms else (end_ms, end_ms, 0)
         options = replace(options, budget=budget)
@@ -181,7 +189,7 @@ class Engine:
         began = self._monotonic()
         planned = self.plan(expression, step_ms, end_ms - start_ms)
         prepared = self._monotonic()
-        budget = options.budget or Budget(self.settings.limits, self._monotonic)
+        budget = options.budget or self.budget()
         notices = Notices()
         querier = open_querier()
         try:

@@ -22,6 +22,7 @@ from nunchi.model.matchers import Matcher, MatchOperator, all_match
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.storage.changes import NEVER_MS, ChangeLog, Changes
 from nunchi.storage.contracts import (
     FUTURE_MS_MAX,
     TILE_BYTES,
@@ -38,7 +39,7 @@ PRUNE_INTERVAL_MS = 60_000
 
 
 class MemoryStore:
-    """Implements `storage.contracts.Store`."""
+    """Implements `storage.contracts.Store` and `storage.changes.ChangeSource`."""
 
     def __init__(self, clock: Clock, retention_ms: int = RETENTION_MS, late_max_ms: int = 0) -> None:
         self.clock = clock
@@ -49,6 +50,7 @@ class MemoryStore:
         self.by_name: dict[str, dict[bytes, Series]] = {}
         self._metadata: dict[str, Metadata] = {}
         self._prune_at_ms = 0
+        self._log = ChangeLog()
 
     def appender(self) -> "MemoryAppender":
         """See `Store.appender`."""
@@ -74,8 +76,13 @@ class MemoryStore:
                 max_time_ms=max((series.timestamps[-1] for series in filled), default=0),
             )
 
+    def changes(self, since: int) -> Changes:
+        """See `ChangeSource.changes`."""
+        return self._log.changes(since)
+
     def publish(self, pending: "dict[bytes, Pending]", metadata: Mapping[str, Metadata]) -> None:
         """Make an appender's samples visible, all at once."""
+        oldest_ms = NEVER_MS
         with self.lock:
             for key, cells in pending.items():
                 series = self.by_key.get(key)
@@ -83,15 +90,20 @@ class MemoryStore:
                     series = self.by_key[key] = Series(Labels.from_key(key))
                     self.by_name.setdefault(series.labels.metric_name, {})[key] = series
                 for timestamp_ms, (sample, conflict) in cells.items():
-                    series.put(timestamp_ms, sample, conflict)
+                    if conflict is Conflict.REPLACE or series.find(timestamp_ms) is None:
+                        oldest_ms = min(oldest_ms, timestamp_ms)
+                        series.put(timestamp_ms, sample, conflict)
             self._metadata.update(metadata)
             self._prune()
+            if oldest_ms < NEVER_MS:
+                self._log.record(oldest_ms)
 
     def _prune(self) -> None:
         now_ms = self.clock.now_ms()
         if now_ms < self._prune_at_ms:
             return
         self._prune_at_ms = now_ms + PRUNE_INTERVAL_MS
+        self._log.remove_before(now_ms - self.retention_ms)
         for key, series in list(self.by_key.items()):
             series.drop_before(now_ms - self.retention_ms)
             if not series.timestamps:

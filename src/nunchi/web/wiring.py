@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from nunchi.kit.clock import Clock
 from nunchi.kit.http_route import Route
+from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner
 from nunchi.storage.contracts import Store
 from nunchi.web.contracts import AgentSource, AlertmanagerUrls, Reload, RuleSource, StatusSource, TargetSource
@@ -25,6 +26,7 @@ from nunchi.web.prometheus_api.targets import TargetEndpoints
 class WebParts:
     """What the web is made of. A `ScrapeManager` is a source of targets, a `RuleManager` one of rules.
 
+    results       keeps results of range queries; None: every query is evaluated
     own_instance  the `instance` of the agent in this process, with which the overview opens; empty where there is none
     prefix        what stands before every path, as `HttpPolicy.prefix`
     """
@@ -38,6 +40,7 @@ class WebParts:
     alertmanager_urls: AlertmanagerUrls
     reload: Reload
     clock: Clock
+    results: ResultCache | None = None
     own_instance: str = ""
     prefix: str = ""
 
@@ -48,7 +51,7 @@ def web_routes(parts: WebParts) -> list[Route]:
     reading = Reading(parts.queries, parts.store.querier)
     overview = OverviewEndpoints(parts.targets, parts.agents, parts.rules, load_dashboards(), parts.own_instance)
     return [
-        *QueryEndpoints(reading, parts.clock.now_ms).routes(envelope),
+        *QueryEndpoints(reading, parts.clock.now_ms, parts.results).routes(envelope),
         *SeriesEndpoints(parts.store, reading).routes(envelope),
         *TargetEndpoints(parts.targets).routes(envelope),
         *RuleEndpoints(parts.rules, parts.alertmanager_urls).routes(envelope),

@@ -13,6 +13,7 @@ from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
 from nunchi.query.limits import Budget
 from nunchi.query.rendering import render_value, result_type
+from nunchi.query.result_cache import ResultCache
 from nunchi.query.syntax import parse, pretty_print
 from nunchi.query.syntax.nodes import Node
 from nunchi.query.syntax.signatures import ValueType
@@ -33,9 +34,10 @@ OpenQuerier = Callable[[], Querier]
 class QueryEndpoints:
     """Endpoints that evaluate or read expressions."""
 
-    def __init__(self, reading: Reading, now_ms: Callable[[], int]) -> None:
+    def __init__(self, reading: Reading, now_ms: Callable[[], int], cache: ResultCache | None = None) -> None:
         self._reading = reading
         self._now_ms = now_ms
+        self._cache = cache
 
     def routes(self, envelope: Envelope) -> list[Route]:
         """All of them."""
@@ -59,14 +61,17 @@ class QueryEndpoints:
         return await self._reading.evaluate(work, wishes.timeout_seconds)
 
     async def query_range(self, parameters: Parameters) -> Answer:
-        """An expression at every step of a range."""
+        """An expression at every step of a range; `nocache=1` evaluates all of them now."""
         span = QuerySpan.of(parameters)
         wishes = Wishes.of(parameters)
+        cache = None if parameters.text("nocache") in {"1", "true"} else self._cache
 
         def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
             refuse_ranges(parse(wishes.expression, engine.settings.parser))
             options = QueryOptions(wishes.lookback_ms, budget)
-            return wishes.answer(engine.range(open_querier, wishes.expression, *span, options))
+            if cache is None:
+                return wishes.answer(engine.range(open_querier, wishes.expression, *span, options))
+            return wishes.answer(cache.range(engine, open_querier, wishes.expression, *span, options))
 
         return await self._reading.evaluate(work, wishes.timeout_seconds)
 

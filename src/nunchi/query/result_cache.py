@@ -1,0 +1,254 @@
+"""Results of range queries, kept so that a dashboard which asks again with a later end evaluates only what is new.
+
+Never stale: an entry remembers the store's version, and each use drops the steps within whose reach a sample has changed
+since (`storage.changes`, `plan.reach`). Never stored: steps newer than now - lookback, results with remarks, expressions whose
+steps depend on where the query begins or ends. Invariant: entries are immutable; together they take at most `bytes_max`.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.kit.telemetry import Telemetry
+from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.query.engine import Engine, OpenQuerier, QueryOptions
+from nunchi.query.limits import Budget
+from nunchi.query.operators import tables
+from nunchi.query.plan.reach import Reach, reach_of
+from nunchi.query.syntax.nodes import StringLiteral
+from nunchi.query.values import Matrix, QueryResult, Statistics
+from nunchi.storage.changes import ChangeSource
+
+BYTES_MAX = 64 * 1024 * 1024
+STEPS_MIN = 3  # below that evaluating is as cheap as looking
+SHARE_MAX = 4  # an entry takes at most this part of all
+
+
+class _Key(NamedTuple):
+    expression: str
+    step_ms: int
+    phase_ms: int
+    lookback_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    """A result over consecutive steps, right at a version of the store. Its labels stand under symbols of its own."""
+
+    matrix: Matrix
+    version: int
+    bytes: int
+
+    @property
+    def first_ms(self) -> int:
+        return int(self.matrix.times[0])
+
+    @property
+    def last_ms(self) -> int:
+        return int(self.matrix.times[-1])
+
+
+class ResultCache:
+    """Stands before an engine for range queries. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        source: ChangeSource,
+        now_ms: Callable[[], int],
+        bytes_max: int = BYTES_MAX,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self._source = source
+        self._now_ms = now_ms
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+        telemetry = telemetry or Telemetry()
+        self._steps = telemetry.counter("nunchi_query_cache_steps_total", "Steps of range queries.", "origin")
+        self._dropped = telemetry.counter("nunchi_query_cache_dropped_total", "Kept results dropped.", "reason")
+        size = telemetry.gauge("nunchi_query_cache_bytes", "Memory that kept results take.")
+        size.observe_with(lambda: float(self._bytes))
+
+    @property
+    def bytes(self) -> int:
+        """Memory that kept results take."""
+        return self._bytes
+
+    def range(
+        self,
+        engine: Engine,
+        open_querier: OpenQuerier,
+        expression: str,
+        start_ms: int,
+        end_ms: int,
+        step_ms: int,
+        options: QueryOptions,
+    ) -> QueryResult:
+        """What `Engine.range` answers, of which kept steps are not evaluated again."""
+        steps = (end_ms - start_ms) // step_ms + 1 if step_ms > 0 else 0
+        reach = self._reach(engine, expression, start_ms, end_ms, step_ms, options) if steps >= STEPS_MIN else None
+        if reach is None:
+            return engine.range(open_querier, expression, start_ms, end_ms, step_ms, options)
+        lookback_ms = options.lookback_ms or engine.settings.lookback_ms
+        key = _Key(expression, step_ms, start_ms % step_ms, lookback_ms)
+        last_ms = start_ms + (steps - 1) * step_ms
+        budget = options.budget or engine.budget()
+        options = replace(options, budget=budget)
+        version = self._source.changes(0).version
+        kept, version = self._find(key, reach, start_ms, last_ms, version)
+        pieces: list[QueryResult] = []
+        for first, last in _missing(kept, start_ms, last_ms, step_ms):
+            pieces.append(engine.range(open_querier, expression, first, last, step_ms, options))
+        reused = 0 if kept is None else len(kept.times)
+        self._steps.add(reused, "kept")
+        self._steps.add(steps - reused, "evaluated")
+        if kept is None:
+            (result,) = pieces
+        else:
+            budget.hold(len(kept), steps)
+            result = _joined(kept, pieces, np.arange(start_ms, last_ms + 1, step_ms, dtype=np.int64), budget)
+        is_new = bool(pieces) and not result.warnings and not result.infos
+        if is_new and isinstance(result.value, Matrix):
+            self._store(key, result.value, version, reach, self._now_ms() - lookback_ms)
+        return result
+
+    def _reach(
+        self, engine: Engine, expression: str, start_ms: int, end_ms: int, step_ms: int, options: QueryOptions
+    ) -> Reach | None:
+        planned = engine.plan(expression, step_ms, end_ms - start_ms)
+        if isinstance(planned, StringLiteral) or not engine.is_plan_lasting(expression):
+            return None
+        return reach_of(planned, options.lookback_ms or engine.settings.lookback_ms)
+
+    def _find(self, key: _Key, reach: Reach, first_ms: int, last_ms: int, version: int) -> tuple[Matrix | None, int]:
+        """The kept steps within a range that are still right, and the version of the store at which they are."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+        if entry is None:
+            return None, version
+        changes = self._source.changes(entry.version)
+        right = _still_right(entry.matrix, reach, changes.oldest_ms, changes.kept_from_ms)
+        if right is None:
+            self._forget(key, entry, "changed")
+            return None, changes.version
+        inside = _cut(right, first_ms, last_ms)
+        return inside, changes.version
+
+    def _store(self, key: _Key, matrix: Matrix, version: int, reach: Reach, newest_ms: int) -> None:
+        """Keep the steps that are not too new."""
+        if any(last > newest_ms for _, last in reach.pinned):
+            return
+        old = _cut(matrix, int(matrix.times[0]), newest_ms - max(0, reach.after_ms))
+        if old is None or len(old.times) < STEPS_MIN:
+            return
+        kept, size = _compact(old)
+        if size > self._bytes_max // SHARE_MAX:
+            self._dropped.add(1, "too_large")
+            return
+        with self._lock:
+            before = self._entries.pop(key, None)
+            self._entries[key] = _Entry(kept, version, size)
+            self._bytes += size - (before.bytes if before else 0)
+            while self._bytes > self._bytes_max:
+                _, gone = self._entries.popitem(last=False)
+                self._bytes -= gone.bytes
+                self._dropped.add(1, "space")
+
+    def _forget(self, key: _Key, entry: _Entry, reason: str) -> None:
+        with self._lock:
+            if self._entries.get(key) is entry:
+                del self._entries[key]
+                self._bytes -= entry.bytes
+                self._dropped.add(1, reason)
+
+
+def _still_right(matrix: Matrix, reach: Reach, oldest_ms: int, kept_from_ms: int) -> Matrix | None:
+    """The steps none of whose samples were changed or removed."""
+    if any(last >= oldest_ms or first < kept_from_ms for first, last in reach.pinned):
+        return None
+    if reach.is_empty:
+        return matrix
+    return _cut(matrix, kept_from_ms + reach.before_ms, oldest_ms - reach.after_ms - 1)
+
+
+def _cut(matrix: Matrix, first_ms: int, last_ms: int) -> Matrix | None:
+    """The steps within a range; None where there are none."""
+    begin, end = np.searchsorted(matrix.times, first_ms, "left"), np.searchsorted(matrix.times, last_ms, "right")
+    if begin >= end:
+        return None
+    if begin == 0 and end == len(matrix.times):
+        return matrix
+    return Matrix(matrix.labels, matrix.times[begin:end], matrix.values[:, begin:end], matrix.present[:, begin:end])
+
+
+def _missing(kept: Matrix | None, first_ms: int, last_ms: int, step_ms: int) -> list[tuple[int, int]]:
+    """What is to be evaluated: all, or what stands before and behind the kept steps."""
+    if kept is None:
+        return [(first_ms, last_ms)]
+    before = (first_ms, int(kept.times[0]) - step_ms)
+    behind = (int(kept.times[-1]) + step_ms, last_ms)
+    return [span for span in (before, behind) if span[0] <= span[1]]
+
+
+def _joined(kept: Matrix, pieces: list[QueryResult], times: NDArray[np.int64], budget: Budget) -> QueryResult:
+    """One result of kept and evaluated steps: equal label sets become one series; the order is that of the engine."""
+    matrices = [piece.value for piece in pieces if isinstance(piece.value, Matrix)]
+    symbols = matrices[0].labels.symbols if matrices else tables.QuerySymbols(Symbols())
+    parts = [kept, *matrices]
+    table = tables.concatenate(symbols, [_moved(part.labels, symbols) for part in parts])
+    row_of, firsts = tables.group(table)
+    values = np.zeros((len(firsts), len(times)))
+    present = np.zeros(values.shape, np.bool_)
+    begin = 0
+    for part in parts:
+        rows, at = row_of[begin : begin + len(part)], int(np.searchsorted(times, part.times[0]))
+        columns = slice(at, at + len(part.times))
+        values[rows, columns], present[rows, columns] = part.values, part.present
+        begin += len(part)
+    labels = table.take(firsts)
+    rows = np.flatnonzero(present.any(axis=1))
+    rows = rows[tables.sorted_order(labels.take(rows))]
+    matrix = Matrix(labels.take(rows), times, values[rows], present[rows])
+    seconds = [(piece.statistics.prepared_seconds, piece.statistics.executed_seconds) for piece in pieces]
+    statistics = Statistics(
+        budget.samples,
+        budget.peak_cells,
+        budget.queued_seconds,
+        sum(prepared for prepared, _ in seconds),
+        sum(executed for _, executed in seconds),
+    )
+    warnings = list(dict.fromkeys(text for piece in pieces for text in piece.warnings))
+    infos = list(dict.fromkeys(text for piece in pieces for text in piece.infos))
+    return QueryResult(matrix, warnings, infos, statistics)
+
+
+def _moved(table: LabelTable, symbols: Symbols) -> LabelTable:
+    """A table under other symbols."""
+    if table.symbols is symbols:
+        return table
+    ids = tables.used(np.concatenate([table.names, table.values]))
+    if not len(ids):
+        return LabelTable(symbols, table.names, table.values, table.offsets)
+    low = int(ids[0])
+    others = np.zeros(int(ids[-1]) - low + 1, np.int32)
+    others[ids - low] = symbols.intern_all(tables.texts(table.symbols, ids))
+    return LabelTable(symbols, others[table.names - low], others[table.values - low], table.offsets)
+
+
+def _compact(matrix: Matrix) -> tuple[Matrix, int]:
+    """A copy that holds on to nothing of the query, and about how many bytes it takes."""
+    rows = np.flatnonzero(matrix.present.any(axis=1))
+    symbols = Symbols()
+    labels = _moved(matrix.labels.take(rows), symbols)
+    kept = Matrix(labels, matrix.times.copy(), matrix.values[rows], matrix.present[rows])
+    texts = sum(64 + len(symbols.text(number)) for number in range(len(symbols)))
+    arrays = (kept.times, kept.values, kept.present, labels.names, labels.values, labels.offsets)
+    return kept, texts + sum(array.nbytes for array in arrays)
