@@ -1,0 +1,144 @@
+"""What the agent can be told about StatsD: where to listen, what to keep, how observations are shown, which names to map.
+
+The `mapping` block is a statsd_exporter's mapping file; such a file is read as it is with `mapping_file`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from nunchi.kit.durations import Duration
+from nunchi.kit.errors import InputError
+from nunchi.kit.listen_address import ListenAddress, is_loopback
+from nunchi.kit.settings import FieldError
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+BUCKETS_MAX = 200
+QUANTILES_MAX = 50
+AGES_MAX = 20
+SERIES_MAX_MOST = 1_000_000
+
+ObserverType = Literal["histogram", "summary"]
+MatchType = Literal["glob", "regex"]
+MatchMetricType = Literal["counter", "gauge", "observer", "timer", "set"]
+
+
+class QuantileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One quantile; `error` is statsd_exporter's and not needed here: every value is known to 1.1 %."""
+
+    quantile: float
+    error: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.quantile <= 1:
+            raise FieldError("a quantile lies between 0 and 1", "quantile")
+
+
+class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Quantiles over the last `max_age`, which moves on in `age_buckets` steps."""
+
+    quantiles: tuple[QuantileSettings, ...] = (
+        QuantileSettings(quantile=0.5),
+        QuantileSettings(quantile=0.9),
+        QuantileSettings(quantile=0.99),
+    )
+    max_age: Duration = Duration(600_000)
+    age_buckets: int = 5
+    buf_cap: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.age_buckets <= AGES_MAX:
+            raise FieldError(f"1 to {AGES_MAX} steps", "age_buckets")
+        if len(self.quantiles) > QUANTILES_MAX:
+            raise FieldError(f"{QUANTILES_MAX} quantiles at most", "quantiles")
+
+
+class HistogramOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Upper bounds of the buckets, ascending, in seconds for timers; the last bucket, without bound, is implied."""
+
+    buckets: tuple[float, ...] = BUCKETS
+
+    def __post_init__(self) -> None:
+        if list(self.buckets) != sorted(set(self.buckets)) or len(self.buckets) > BUCKETS_MAX:
+            raise FieldError(f"write up to {BUCKETS_MAX} bounds, each larger than the one before", "buckets")
+
+
+class MappingDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What holds for every name where its own rule says nothing else."""
+
+    observer_type: ObserverType = "histogram"
+    histogram_options: HistogramOptions = HistogramOptions()
+    summary_options: SummaryOptions = SummaryOptions()
+    match_type: MatchType = "glob"
+    ttl: Duration = Duration(3_600_000)
+    glob_disable_ordering: bool = False
+
+
+class MappingRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Names that match become `name` with `labels`, in which `$1` is what the first star, or group, has matched."""
+
+    match: str
+    name: str = ""
+    labels: dict[str, str] = {}
+    match_type: MatchType | None = None
+    match_metric_type: MatchMetricType | None = None
+    action: Literal["map", "drop"] = "map"
+    observer_type: ObserverType | None = None
+    histogram_options: HistogramOptions | None = None
+    summary_options: SummaryOptions | None = None
+    ttl: Duration | None = None
+    honor_labels: bool = False
+    scale: float = 1.0
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        if self.action == "map" and not self.name:
+            raise FieldError("write the name that matching metrics get, or action: drop", "name")
+
+
+class MappingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A mapping file: the first rule that matches counts, globs before regular expressions."""
+
+    defaults: MappingDefaults = MappingDefaults()
+    mappings: tuple[MappingRule, ...] = ()
+
+
+class StatsdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of it. StatsD has no authentication: beyond loopback it listens only with `allow_remote`."""
+
+    udp: tuple[str, ...] = ("127.0.0.1:8125",)
+    tcp: tuple[str, ...] = ()
+    unix_datagram: tuple[str, ...] = ()
+    unix_stream: tuple[str, ...] = ()
+    unix_mode: str = "660"
+    allow_remote: bool = False
+    reuse_port: bool = False
+    receive_buffer_bytes: int = 4 << 20
+    connections_max: int = 256
+    series_max: int = 20_000
+    signed_gauges: Literal["relative", "absolute"] = "relative"
+    container_label: bool = False
+    mapping: MappingSettings = MappingSettings()
+    mapping_file: str = ""
+
+    def __post_init__(self) -> None:
+        for field, addresses in (("udp", self.udp), ("tcp", self.tcp)):
+            for text in addresses:
+                try:
+                    host = ListenAddress.parse(text).host
+                except InputError as error:
+                    raise FieldError(str(error), field) from error
+                if not (self.allow_remote or host == "localhost" or is_loopback(host)):
+                    raise FieldError(
+                        f"{text} can be reached from other machines and StatsD has no passwords:"
+                        " write 127.0.0.1, or allow_remote: true",
+                        field,
+                    )
+        if len(self.unix_mode) > 4 or not all(digit in "01234567" for digit in self.unix_mode) or not self.unix_mode:
+            raise FieldError('an octal mode in quotes, as in "660"', "unix_mode")
+        if not 1 <= self.series_max <= SERIES_MAX_MOST:
+            raise FieldError(f"1 to {SERIES_MAX_MOST}", "series_max")
+        if self.connections_max < 1:
+            raise FieldError("1 is the least", "connections_max")
+        if self.mapping_file and self.mapping.mappings:
+            raise FieldError("give the rules here or in a file, not both", "mapping_file")

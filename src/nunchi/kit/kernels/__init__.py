@@ -1,0 +1,1 @@
+"""Compiled loops of the kit: many datagrams a system call."""
