@@ -2,6 +2,7 @@ from nunchi.kit.clock import Clock
 from nunchi.storage.contracts import Store
 from nunchi.storage.memory import PRUNE_INTERVAL_MS, MemoryStore
 from nunchi.testing.clock import VirtualClock
+from nunchi.testing.contracts.changes import ChangesSuite
 from nunchi.testing.contracts.store import LOAD_A, UP, StoreSuite, append, select
 
 
@@ -22,3 +23,8 @@ async def test_samples_older_than_the_retention_and_empty_series_are_forgotten()
     assert [value for _, value in select(store)[LOAD_A]] == [2.0, 3.0]
     assert UP not in select(store)
     assert store.by_name.keys() == {"load1"}
+
+
+class TestChangesOfMemoryStore(ChangesSuite):
+    def make_store(self, clock: Clock) -> MemoryStore:
+        return MemoryStore(clock)

@@ -13,6 +13,7 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskLock
 from nunchi.kit.logs import Logger
 from nunchi.model.metadata import Metadata
+from nunchi.storage.changes import Changes
 from nunchi.storage.contracts import StoreStatistics
 from nunchi.tsdb.appender import DatabaseAppender
 from nunchi.tsdb.compaction import compact
@@ -26,7 +27,10 @@ from nunchi.tsdb.telemetry import DatabaseTelemetry
 
 
 class Database:
-    """Implements `storage.contracts.Store`. `open` fills it, `maintain` keeps it tidy, `close` seals what is open."""
+    """Implements `storage.contracts.Store` and `storage.changes.ChangeSource`.
+
+    `open` fills it, `maintain` keeps it tidy, `close` seals what is open.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,10 @@ class Database:
         """See `Store.querier`."""
         with self._state.lock:
             return DatabaseQuerier(*self._state.pinned_views(), self._state.lock)
+
+    def changes(self, since: int) -> Changes:
+        """See `ChangeSource.changes`."""
+        return self._state.changes.changes(since)
 
     def metadata(self) -> Mapping[str, Metadata]:
         """See `Store.metadata`."""

@@ -27,4 +27,5 @@ def drop_expired(state: State) -> None:
 def _drop(state: State, blocks: list[Block], reason: str) -> None:
     for block in blocks:
         replace_blocks(state, [block], [])
+        state.changes.remove_before(block.meta.max_time)
         state.telemetry.blocks_dropped.add(1, reason)

@@ -17,6 +17,7 @@ from nunchi.kit.disk import Disk
 from nunchi.kit.logs import Logger
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
+from nunchi.storage.changes import ChangeLog
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile, PageCache
 from nunchi.tsdb.commits import Commit, encode_commit
@@ -76,6 +77,7 @@ class State:
         self.sealed = Sealed()
         self.manifest = Manifest()
         self.head = Head(0)
+        self.changes = ChangeLog()
         self.wal = Wal(disk, folder, sync_always=settings.wal_sync_always, compressed=settings.wal_compressed)
         self.compacted_at_ms = -(2**62)
         self._owners = 0
@@ -115,6 +117,9 @@ class State:
             head.unlogged.clear()
             head.metadata.update(news)
             self.apply(cells, late)
+            times = [part[1] for part in (cells, late) if len(part[1])]
+            if times:
+                self.changes.record(min(int(each.min()) for each in times))
 
     def apply(self, cells: Cells, late: Cells) -> None:
         """Make logged cells visible. In-order ones that another writer overtook stay only if nothing is there yet."""
@@ -125,7 +130,7 @@ class State:
                 self._put_overtaken(cells[0][overtaken], cells[1][overtaken], cells[2][overtaken])
         head.open.put_late(*late)
         if len(late[0]):
-            head.raise_newest(late[0], late[1])
+            head.note_late(*late)
             head.open.commit += 1
 
     def _put_overtaken(self, refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64]) -> None:
