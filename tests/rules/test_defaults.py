@@ -1,7 +1,8 @@
 """The shipped rules on this host: every expression has data, and each alert fires when what it watches for happens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from nunchi.server.evaluator import RuleEvaluator
 from nunchi.storage.memory import MemoryStore
 
 STEP_MS = 15_000
+EARLY_MS = MappingProxyType({0: 3_600_000, 1: 900_000})
 FILTERS = ("==", "!=", "<", "<=", ">", ">=", "and", "or", "unless")
 
 Samples = dict[Labels, float]
@@ -70,12 +72,12 @@ class Host:
         self.end_ms = self.clock.now_ms()
         self.queries = QueryRunner(Engine(EngineSettings()), self.clock)
 
-    def fill(self, rounds: list[Samples]) -> None:
-        """One round every 15 seconds, the last one now."""
+    def fill(self, rounds: list[Samples], early_ms: Mapping[int, int] = EARLY_MS) -> None:
+        """One round every 15 seconds, the last one now; the first two stand an hour and a quarter of an hour back."""
         layout = Layout()
         columns = {labels: layout.append(labels.key()) for labels in rounds[0]}
         for place, samples in enumerate(rounds):
-            at_ms = self.end_ms - (len(rounds) - 1 - place) * STEP_MS
+            at_ms = self.end_ms - early_ms.get(place, (len(rounds) - 1 - place) * STEP_MS)
             here = np.array([columns[labels] for labels in samples], np.int32)
             appender = self.store.appender()
             appender.append(Batch.row(layout, at_ms, here, np.array(list(samples.values()))))
@@ -101,7 +103,7 @@ EXPRESSIONS = {rule.alert: rule.expr for group in shipped().groups for rule in g
 def rounds() -> list[Samples]:
     first, last = host_samples(), host_samples()
     both = first.keys() & last.keys()
-    return [{labels: (first if place < 10 else last)[labels] for labels in both} for place in range(20)]
+    return [{labels: (first if place < 10 else last)[labels] for labels in both} for place in range(22)]
 
 
 def test_every_expression_has_data_on_this_host(rounds):
@@ -146,10 +148,10 @@ SICK = [
     ("TargetDown", {"up": 0.0}),
     ("FilesystemAlmostFull", {"node_filesystem_size_bytes": 100.0, "node_filesystem_avail_bytes": 9.0}),
     ("FilesystemFull", {"node_filesystem_size_bytes": 100.0, "node_filesystem_avail_bytes": 2.0}),
-    ("FilesystemWillFill", {"node_filesystem_size_bytes": 1e9, "node_filesystem_avail_bytes": lambda n: 3e8 - n * 1e5}),
+    ("FilesystemWillFill", {"node_filesystem_size_bytes": 1e9, "node_filesystem_avail_bytes": lambda n: 3e8 - n * 1e7}),
     (
         "FilesystemWillFillSoon",
-        {"node_filesystem_size_bytes": 1e9, "node_filesystem_avail_bytes": lambda n: 1e8 - n * 1e6},
+        {"node_filesystem_size_bytes": 1e9, "node_filesystem_avail_bytes": lambda n: 1e8 - n * 4e6},
     ),
     ("FilesystemFilesAlmostUsedUp", {"node_filesystem_files": 100.0, "node_filesystem_files_free": 4.0}),
     ("FilesystemBecameReadOnly", {"node_filesystem_readonly": lambda n: float(n > 15)}),
@@ -197,3 +199,17 @@ async def test_alert_comes_when_its_host_is_sick(rounds, name, changes):
         for text in alert.annotations.values():
             assert "<" not in text
             assert text.strip()
+
+
+@pytest.mark.parametrize("name", ["FilesystemWillFill", "FilesystemWillFillSoon"])
+async def test_no_trend_is_seen_in_the_first_minutes_of_a_host(rounds, name):
+    changes = next(changes for sick, changes in SICK if sick == name)
+    for metric, value in {"node_filesystem_readonly": 0.0, **changes}.items():
+        rounds = changed(rounds, metric, value)
+    host = Host()
+    host.fill(rounds)
+    engine = Engine(EngineSettings())
+    assert len(engine.instant(host.store.querier, EXPRESSIONS[name], host.end_ms).value)
+    young = Host()
+    young.fill(rounds[-10:], early_ms={})
+    assert len(engine.instant(young.store.querier, EXPRESSIONS[name], young.end_ms).value) == 0

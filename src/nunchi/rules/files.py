@@ -136,18 +136,22 @@ def load_rule_file(path: Path) -> RuleFile:
 def find_rule_files(patterns: Iterable[str], folder: Path) -> list[Path]:
     """The files that the patterns of `rule_files:` mean, sorted within a pattern, each once; relative to `folder`.
 
-    A pattern without wildcards must exist; one with wildcards may match nothing.
+    Files that do not exist are passed over, as Prometheus does; `missing_rule_files` names them.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
         absolute = str(folder / pattern)
         names: Sequence[str] = sorted(glob.glob(absolute))  # noqa: PTH207 (absolute patterns)
-        if not names and not glob.has_magic(pattern):
-            names = [absolute]
         found.update(dict.fromkeys(map(Path, names)))
         if len(found) > FILES_MAX:
             raise SettingsError(pattern, None, f"more than {FILES_MAX} rule files: narrow the patterns of rule_files")
     return list(found)
+
+
+def missing_rule_files(patterns: Iterable[str], folder: Path) -> list[Path]:
+    """The files that `rule_files:` names without a wildcard and that do not exist."""
+    plain = [folder / pattern for pattern in patterns if not glob.has_magic(pattern)]
+    return [path for path in plain if not path.exists()]
 
 
 def load_rule_files(patterns: Iterable[str], folder: Path) -> tuple[RuleFile, ...]:

@@ -147,11 +147,11 @@ class RuleGroup:
         try:
             output = await run.rule.evaluate(self._evaluation(run, at_ms))
         except (QueryError, RuleError) as error:
-            run.health, run.last_error = RuleHealth.ERROR, str(error)
-            telemetry.rule_failed(self.key)
-            self._connections.log.warning("rule failed", rule_group=self.key, rule=run.rule.name, error=error)
+            self._note_failure(run, error)
             output = Output()
         else:
+            if run.health is RuleHealth.ERROR:
+                self._connections.log.info("rule works again", rule_group=self.key, rule=run.rule.name)
             run.health, run.last_error = RuleHealth.OK, ""
             self._send(run.rule, at_ms)
         run.seconds, run.at_ms = clock.monotonic() - begun, at_ms
@@ -160,6 +160,18 @@ class RuleGroup:
         if len(cells.columns):
             row.outputs.append(cells)
             row.names |= run.rule.writes
+
+    def _note_failure(self, run: RuleRun, error: NunchiError) -> None:
+        """Every failure is counted; the log hears of it when it begins, not in every evaluation."""
+        self._connections.telemetry.rule_failed(self.key)
+        if run.health is not RuleHealth.ERROR:
+            self._connections.log.warning(
+                "rule failed, and is tried again in every evaluation",
+                rule_group=self.key,
+                rule=run.rule.name,
+                error=error,
+            )
+        run.health, run.last_error = RuleHealth.ERROR, str(error)
 
     def _evaluation(self, run: RuleRun, at_ms: int) -> Evaluation:
         def report(reason: str) -> None:

@@ -32,7 +32,7 @@ from nunchi.kit.settings import FieldError, SettingsError, load, load_file
 from nunchi.kit.settings.loading import read_text
 from nunchi.model.labels import Labels
 from nunchi.notify.alertmanager_settings import AlertingSettings
-from nunchi.rules.files import RuleFile, load_rule_files
+from nunchi.rules.files import RuleFile, load_rule_files, missing_rule_files
 from nunchi.server.storage_settings import StorageSettings
 from nunchi.server.tracing_settings import TracingSettings
 
@@ -115,6 +115,10 @@ class Configuration:
         retention = self.settings.storage.tsdb.retention
         if retention.size or retention.percentage:
             remarks.append("storage.tsdb.retention.size and percentage have no effect on a store in memory")
+        for path in missing_rule_files(self.settings.rule_files, self.folder):
+            remarks.append(
+                f"rule_files: {path} does not exist and is passed over: create it, or remove it from the list"
+            )
         return remarks
 
     def with_rules(self, files: tuple[RuleFile, ...]) -> "Configuration":
