@@ -54,6 +54,9 @@ def main() -> None:
         code = nunchi.main(prog_name="nunchi", standalone_mode=False)
     except click.Abort:
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = 2
     except click.ClickException as error:
         code = _say(error.format_message(), 2)
     except InputError as error:

@@ -41,7 +41,7 @@ async def _run(home: Path | None) -> None:
     clock, random = SystemClock(), SystemRandom()
     folder = (home or Path("/etc/nunchi-agent")).resolve()
     if home is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        SystemDisk().make_folder(folder)
     source = ConfigurationFolder(folder, os.environ, state_folder=home and folder)
     configuration = source.load()
     settings = configuration.settings

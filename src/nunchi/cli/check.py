@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 
 from nunchi.cli.server_flags import FILE
+from nunchi.kit.clock import SystemClock
 from nunchi.kit.errors import InputError
+from nunchi.notify.notifier import check_support
 from nunchi.notify.settings import load_notify_settings
 from nunchi.rules.files import load_rule_file
 from nunchi.server.settings import load_configuration
+from nunchi.wire.errors import LineError
 from nunchi.wire.openmetrics import validate
 
 FILES = click.argument("files", nargs=-1, required=True, type=FILE)
@@ -24,7 +27,7 @@ def command() -> None:
 @command.command()
 @FILES
 def config(files: tuple[Path, ...]) -> None:
-    """Check Prometheus configuration files, with the rule files that they name."""
+    """Check Prometheus configuration and the rule files it names."""
     for path in files:
         configuration = load_configuration(path, os.environ)
         rules = sum(len(group.rules) for file in configuration.rule_files for group in file.groups)
@@ -52,13 +55,18 @@ def routes(files: tuple[Path, ...]) -> None:
     """Check Alertmanager configuration files."""
     for path in files:
         settings = load_notify_settings(path)
+        check_support(settings, path.resolve().parent, SystemClock())
         click.echo(f"{path}: good; {len(settings.receivers)} receivers")
 
 
 @command.command()
 @click.argument("file", type=FILE, required=False)
 def metrics(file: Path | None) -> None:
-    """Check an OpenMetrics exposition strictly; standard input by default."""
+    """Check an OpenMetrics exposition; standard input by default."""
     text = file.read_bytes() if file else sys.stdin.buffer.read()
-    summary = validate(text)
-    click.echo(f"{file or 'standard input'}: good; {summary.families} metric families, {summary.samples} samples")
+    name = str(file or "standard input")
+    try:
+        summary = validate(text)
+    except LineError as error:
+        raise InputError(f"{name}: {error}") from error
+    click.echo(f"{name}: good; {summary.families} metric families, {summary.samples} samples")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,12 +24,22 @@ class QueryRefusedError(InputError):
 
 
 @click.group(name="query")
-@click.option("--url", default=URL, show_default=True, envvar="NUNCHI_URL", help="Server to ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print the server's data as JSON.")
-@click.pass_context
-def command(context: click.Context, url: str, as_json: bool) -> None:
+def command() -> None:
     """Ask a server in PromQL."""
-    context.obj = Asker(url.rstrip("/"), as_json)
+
+
+def with_asker(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags that say whom to ask and how to print, and its first argument: an `Asker`."""
+
+    @click.option("--url", default=URL, show_default=True, envvar="NUNCHI_URL", help="Server to ask.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the server's data as JSON.")
+    @wraps(function)
+    def ask(url: str, as_json: bool, **options: Any) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise InputError(f'--url: "{url}" is not the address of a server: write it in full, as in {URL}')
+        function(Asker(url.rstrip("/"), as_json), **options)
+
+    return ask
 
 
 class Asker:
@@ -74,7 +86,7 @@ class Asker:
 @command.command()
 @click.argument("expression")
 @click.option("--time", help="Moment of evaluation, Unix seconds or RFC 3339; now by default.")
-@click.pass_obj
+@with_asker
 def instant(asker: Asker, expression: str, time: str | None) -> None:
     """Evaluate at one moment."""
     data = asker.ask("query", {"query": expression, "time": time})
@@ -94,7 +106,7 @@ def instant(asker: Asker, expression: str, time: str | None) -> None:
 @click.option("--start", required=True, help="First moment, Unix seconds or RFC 3339.")
 @click.option("--end", required=True, help="Last moment.")
 @click.option("--step", default="60s", show_default=True, help="Time between two moments.")
-@click.pass_obj
+@with_asker
 def range_(asker: Asker, expression: str, start: str, end: str, step: str) -> None:
     """Evaluate at many moments."""
     data = asker.ask("query_range", {"query": expression, "start": start, "end": end, "step": step})
@@ -106,7 +118,7 @@ def range_(asker: Asker, expression: str, start: str, end: str, step: str) -> No
 @click.argument("selectors", nargs=-1, required=True)
 @click.option("--start", help="Only series with samples since then.")
 @click.option("--end", help="Only series with samples until then.")
-@click.pass_obj
+@with_asker
 def series(asker: Asker, selectors: tuple[str, ...], start: str | None, end: str | None) -> None:
     """List the series that match any of the selectors."""
     data = asker.ask("series", {"match[]": selectors, "start": start, "end": end})
@@ -118,7 +130,7 @@ def series(asker: Asker, selectors: tuple[str, ...], start: str | None, end: str
 @command.command()
 @click.argument("label")
 @click.option("--match", "selectors", multiple=True, help="Only of series that match.")
-@click.pass_obj
+@with_asker
 def labels(asker: Asker, label: str, selectors: tuple[str, ...]) -> None:
     """List the values of a label."""
     data = asker.ask(f"label/{quote(label, safe='')}/values", {"match[]": selectors})

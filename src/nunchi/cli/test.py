@@ -23,7 +23,7 @@ def command() -> None:
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.pass_context
 def promql(context: click.Context, files: tuple[Path, ...]) -> None:
-    """Run scripts in the form of Prometheus's own (`load`, `eval`, `expect`)."""
+    """Run scripts of `load`, `eval` and `expect`, as Prometheus's own."""
     make_setting = settings_over(lambda: MemoryStore(VirtualClock(FAR_FUTURE_SECONDS), retention_ms=FOREVER_MS))
     report = run_files(files, make_setting)
     click.echo(str(report))

@@ -273,7 +273,7 @@ def _client_error(method: str, url: str, error: Exception) -> HttpClientError:
             return HttpProtocolError(method, url, f"the answer is not HTTP: {error.message}")
         case aiohttp.ClientPayloadError():
             return HttpConnectError(method, url, "the connection broke within the answer")
-        case aiohttp.InvalidURL() | ValueError():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | ValueError():
             return HttpProtocolError(method, url, "the URL or a header is not valid")
         case OSError():
             return HttpConnectError(method, url, os.strerror(error.errno).lower() if error.errno else "no connection")

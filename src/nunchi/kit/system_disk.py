@@ -206,7 +206,11 @@ class SystemDisk:
         """See `Disk.make_folder`."""
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         with _failing_as_disk_error("make", path):
-            path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            try:
+                path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            except (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError) as error:
+                cure = "name another folder, or let this user write there"
+                raise DiskError("make the folder", path, f"{(error.strerror or '').lower()}; {cure}") from error
         for folder in missing:
             self._sync_folder(folder.parent)
 

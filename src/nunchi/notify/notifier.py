@@ -27,6 +27,23 @@ from nunchi.notify.templates import TemplateSet, load_templates
 MAINTENANCE_SECONDS = 60.0
 
 
+def check_support(settings: NotifySettings, folder: Path, clock: Clock) -> None:
+    """Raise the `InputError` with which `Notifier.apply` would refuse settings that are well-formed."""
+    load_templates(settings.templates, folder, clock)
+    make_integrations(settings, folder, clock)
+
+
+def make_integrations(settings: NotifySettings, folder: Path, clock: Clock) -> dict[str, tuple[Integration, ...]]:
+    """What sends, by the receiver's name; raises an `InputError` for what cannot send here."""
+    return {
+        receiver.name: tuple(
+            Integration(receiver.name, index, make_receiver(receiver.name, kind, one, settings.global_, folder, clock))
+            for kind, index, one in receiver.kinds()
+        )
+        for receiver in settings.receivers
+    }
+
+
 class Notifier:
     """A `kit.supervision.Part` and a sink of alerts. Without settings it only remembers what it is sent."""
 
@@ -55,17 +72,7 @@ class Notifier:
         assert settings.route is not None, "checked when the settings were loaded"
         templates = load_templates(settings.templates, folder, self._clock)
         routes = build_routes(settings.route)
-        integrations = {
-            receiver.name: tuple(
-                Integration(
-                    receiver.name,
-                    index,
-                    make_receiver(receiver.name, kind, one, settings.global_, folder, self._clock),
-                )
-                for kind, index, one in receiver.kinds()
-            )
-            for receiver in settings.receivers
-        }
+        integrations = make_integrations(settings, folder, self._clock)
         alerts = self._inbox.alerts()
         inhibitor = Inhibitor(settings.inhibit_rules, alerts)
         intervals = {one.name: one for one in (*settings.mute_time_intervals, *settings.time_intervals)}
