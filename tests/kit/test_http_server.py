@@ -336,6 +336,19 @@ async def test_a_change_that_fails_unheard_is_logged(
     assert log_text.getvalue().count("disk is gone") == 1
 
 
+@pytest.mark.parametrize("request_bytes", [b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 70_000])
+async def test_what_is_not_http_is_told_so_and_fills_no_log(
+    serve: Serve, log_text: io.StringIO, request_bytes: bytes
+) -> None:
+    server = await serve(ROUTES)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    writer.write(request_bytes)
+    assert (await reader.readline()).startswith(b"HTTP/1.0 400 ")
+    writer.close()
+    assert "Traceback" not in log_text.getvalue()
+    assert log_text.getvalue().count("\n") == 0
+
+
 async def test_a_long_query_fits_into_a_url(serve: Serve, client: aiohttp.ClientSession) -> None:
     server = await serve(ROUTES)
     assert (await answer(client, "GET", f"{server.url}/hello?query={'x' * 50_000}"))[0] == 200

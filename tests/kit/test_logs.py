@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +49,17 @@ def test_configuring_again_replaces_the_stream() -> None:
     logger("x").info("once")
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
+
+
+def test_what_libraries_say_comes_in_the_same_form_from_warnings_on() -> None:
+    first, stream = io.StringIO(), io.StringIO()
+    configure("debug", "logfmt", first)
+    configure("debug", "logfmt", stream)
+    logging.getLogger("asyncio").info("nothing much")
+    logging.getLogger("asyncio").warning("a task was %s", "forgotten")
+    assert first.getvalue() == ""
+    [line] = stream.getvalue().splitlines()
+    assert line.endswith('level=warn area=asyncio msg="a task was forgotten"')
 
 
 def test_exception_carries_its_traceback_on_the_same_line() -> None:

@@ -5,12 +5,14 @@ and its body has been read, undecoded, within its bound.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Sequence
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from nunchi.kit import logs
 from nunchi.kit.clock import Clock
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_compression import compress
@@ -139,6 +141,7 @@ class HttpServer:
             application,
             handle_signals=False,
             access_log=None,
+            logger=_library_logger(self.name),
             auto_decompress=False,  # bodies are decoded by their readers, with a bound
             handler_cancellation=True,
             shutdown_timeout=STOP_SECONDS_MAX,
@@ -275,6 +278,17 @@ async def _read_body(request: web.Request, bytes_max: int) -> Refusal | None:
     except (web.RequestPayloadError, HttpProcessingError):
         return Refusal(400, "the body is not what its headers announce")
     return None
+
+
+def _library_logger(name: str) -> logging.Logger:
+    """Where aiohttp reports what goes wrong inside of it; what is not HTTP is told to its sender and fills no log."""
+    logger = logging.getLogger(f"{logs.ROOT}.{name}.connections")
+    logger.addFilter(_is_our_fault)
+    return logger
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _peer_of(request: web.Request) -> str | None:
