@@ -17,6 +17,7 @@ from nunchi.notify.notifier import Notifier
 from nunchi.notify.telemetry import NotifyTelemetry
 from nunchi.query.engine import Engine, EngineSettings
 from nunchi.query.limits import Limits
+from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner, RunnerSettings
 from nunchi.rules.restore import RestoreLimits
 from nunchi.rules.rule_group import Connections, GroupDefaults
@@ -78,6 +79,7 @@ def build_server(
         alertmanager_urls=judgement.alertmanagers.urls,
         reload=reload,
         clock=clock,
+        results=ResultCache(store, clock.now_ms, telemetry=telemetry),
         own_instance=own_instance,
         prefix=policy.prefix,
     )
