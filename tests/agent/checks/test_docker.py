@@ -73,7 +73,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             found.docker("rm", "-f", "worker", "ended", "sick")
     finally:
         subprocess.run([ip, "netns", "delete", namespace], check=True)
+        unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def unmount(folder: Path) -> None:
+    """The engine leaves the mounts of its network namespaces behind when it is ended."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = line.split()[4]
+        if point.startswith(f"{folder}/"):
+            subprocess.run(["umount", "-l", point], check=False)
 
 
 def wait_ready(engine: Engine) -> None:

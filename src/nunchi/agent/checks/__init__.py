@@ -1,6 +1,7 @@
 """One check a file; `check.py` beside this folder is their contract. The tuple below is the whole registry."""
 
 from nunchi.agent.check import Check
+from nunchi.agent.checks.apache import ApacheCheck
 from nunchi.agent.checks.arp import ArpCheck
 from nunchi.agent.checks.cgroup import CgroupCheck
 from nunchi.agent.checks.conntrack import ConntrackCheck
@@ -10,14 +11,19 @@ from nunchi.agent.checks.docker import DockerCheck
 from nunchi.agent.checks.entropy import EntropyCheck
 from nunchi.agent.checks.filefd import FilefdCheck
 from nunchi.agent.checks.filesystem import FilesystemCheck
+from nunchi.agent.checks.haproxy import HaproxyCheck
 from nunchi.agent.checks.load import LoadCheck
+from nunchi.agent.checks.memcached import MemcachedCheck
 from nunchi.agent.checks.memory import MemoryCheck
 from nunchi.agent.checks.mysql import MysqlCheck
 from nunchi.agent.checks.netstat import NetstatCheck
 from nunchi.agent.checks.network import NetworkCheck
+from nunchi.agent.checks.nginx import NginxCheck
 from nunchi.agent.checks.os import OsCheck
+from nunchi.agent.checks.php_fpm import PhpFpmCheck
 from nunchi.agent.checks.postgres import PostgresCheck
 from nunchi.agent.checks.pressure import PressureCheck
+from nunchi.agent.checks.prometheus import PrometheusCheck
 from nunchi.agent.checks.redis import RedisCheck
 from nunchi.agent.checks.schedstat import SchedstatCheck
 from nunchi.agent.checks.sockstat import SockstatCheck
@@ -30,6 +36,7 @@ from nunchi.agent.checks.uname import UnameCheck
 from nunchi.agent.checks.vmstat import VmstatCheck
 
 CHECKS: tuple[type[Check], ...] = (
+    ApacheCheck,
     ArpCheck,
     CgroupCheck,
     ConntrackCheck,
@@ -39,14 +46,19 @@ CHECKS: tuple[type[Check], ...] = (
     EntropyCheck,
     FilefdCheck,
     FilesystemCheck,
+    HaproxyCheck,
     LoadCheck,
+    MemcachedCheck,
     MemoryCheck,
     MysqlCheck,
     NetstatCheck,
     NetworkCheck,
+    NginxCheck,
     OsCheck,
+    PhpFpmCheck,
     PostgresCheck,
     PressureCheck,
+    PrometheusCheck,
     RedisCheck,
     SchedstatCheck,
     SockstatCheck,
