@@ -23,13 +23,17 @@ SUCCESS, DURATION = "node_scrape_collector_success", "node_scrape_collector_dura
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Round:
-    """One row: `values[i]` belongs to column `columns[i]`. `metadata` has the metric families that are new or due again."""
+    """One row: `values[i]` belongs to column `columns[i]`. `metadata` has the metric families that are new or due again.
+
+    `replaces`: values that the server has for this time already give way to these.
+    """
 
     timestamp_ms: int
     layout: Layout
     columns: "array[int]"
     values: "array[float]"
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
+    replaces: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -37,7 +41,9 @@ class Round:
     def slice(self, begin: int, end: int) -> "Round":
         """Some of its cells; what it says of metric families goes with the first."""
         metadata = {} if begin else self.metadata
-        return Round(self.timestamp_ms, self.layout, self.columns[begin:end], self.values[begin:end], metadata)
+        return Round(
+            self.timestamp_ms, self.layout, self.columns[begin:end], self.values[begin:end], metadata, self.replaces
+        )
 
 
 class Aggregation:

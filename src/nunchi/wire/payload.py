@@ -29,6 +29,7 @@ from nunchi.wire.payload_encoder import (
     LAYOUT_HEAD,
     LENGTH,
     METRIC_TYPES,
+    REPLACES,
     ROUND_HEAD,
     TEXT_LENGTH,
     VERSION,
@@ -54,12 +55,16 @@ class PayloadLayout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PayloadRound:
-    """One row: `values[i]`, float64, belongs to column `columns[i]`, int32, of the layout; each column at most once."""
+    """One row: `values[i]`, float64, belongs to column `columns[i]`, int32, of the layout; each column at most once.
+
+    `replaces`: values that are stored for this time already give way to these.
+    """
 
     timestamp_ms: int
     layout: PayloadLayout
     columns: NDArray[np.int32]
     values: NDArray[np.float64]
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -260,17 +265,17 @@ def read_metadata(source: Source) -> tuple[str, Metadata]:
 
 def read_rounds(source: Source, layouts: list[PayloadLayout], count: int) -> tuple[PayloadRound, ...]:
     """All rounds: their heads, then the columns that are listed, then the values."""
-    heads = [source.unpack(ROUND_HEAD) for _ in range(count)]
-    listed = sum(cells for _, _, cells, how in heads if how == COLUMNS_LISTED)
+    heads = [_read_head(source) for _ in range(count)]
+    listed = sum(cells for _, _, cells, how, _ in heads if how == COLUMNS_LISTED)
     columns_listed = source.integers(listed)
-    cells_all = sum(cells for _, _, cells, _ in heads)
+    cells_all = sum(cells for _, _, cells, _, _ in heads)
     bits = np.frombuffer(source.planes(cells_all, 8), "<u8").astype(np.uint64)
     source.end()
     rounds = []
     before: dict[int, slice] = {}
     columns_of: dict[int, NDArray[np.int32]] = {}
     at = listed_at = 0
-    for timestamp_ms, number, cells, how in heads:
+    for timestamp_ms, number, cells, how, replaces in heads:
         if number >= len(layouts):
             raise WireError("payload: a round names a layout that is not there")
         place = slice(at, at + cells)
@@ -287,10 +292,19 @@ def read_rounds(source: Source, layouts: list[PayloadLayout], count: int) -> tup
         else:
             raise WireError("payload: the columns of a round are given in no known way")
         before[number] = place
-        rounds.append((timestamp_ms, layouts[number], columns_of[number], place))
+        rounds.append((timestamp_ms, layouts[number], columns_of[number], place, replaces))
     values = bits.view(np.float64)
     bits[np.isnan(values) & (bits != STALE_BITS)] = NORMAL_NAN_BITS  # the markers of ours never come from outside
-    return tuple(PayloadRound(time, layout, columns, values[place]) for time, layout, columns, place in rounds)
+    return tuple(
+        PayloadRound(time, layout, columns, values[place], replaces)
+        for time, layout, columns, place, replaces in rounds
+    )
+
+
+def _read_head(source: Source) -> tuple[int, int, int, int, bool]:
+    """Time, layout, cells, how the columns are given, whether it replaces."""
+    timestamp_ms, number, cells, how = source.unpack(ROUND_HEAD)
+    return timestamp_ms, number, cells, how & ~REPLACES, bool(how & REPLACES)
 
 
 def _check_columns(columns: NDArray[np.uint32], layout: PayloadLayout) -> NDArray[np.int32]:

@@ -28,6 +28,7 @@ HEAD = struct.Struct("<qQIIII")  # epoch, first sequence, interval_ms, layouts, 
 LAYOUT_HEAD = struct.Struct("<IIII")  # series, symbols, bytes of symbols, pairs
 ROUND_HEAD = struct.Struct("<qIIB")  # timestamp_ms, layout, cells, how its columns are given
 COLUMNS_LISTED, COLUMNS_AS_BEFORE, COLUMNS_ALL = 0, 1, 2
+REPLACES = 0x80  # of the same byte: other values that are stored for the time of this round are overwritten
 METRIC_TYPES = tuple(MetricType)  # by number; only ever continued
 
 _IS_SWAPPED = sys.byteorder == "big"
@@ -45,12 +46,16 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Round:
-    """One row: `values[i]`, of typecode d, belongs to column `columns[i]`, of typecode i; each column at most once."""
+    """One row: `values[i]`, of typecode d, belongs to column `columns[i]`, of typecode i; each column at most once.
+
+    `replaces`: values that are stored for this time already give way to these.
+    """
 
     timestamp_ms: int
     layout: Layout
     columns: "array[int]"
     values: "array[float]"
+    replaces: bool = False
 
 
 class PayloadEncoder:
@@ -127,7 +132,11 @@ def _encode_rounds(rounds: Sequence[Round], numbers: Mapping[Layout, int], used:
             values.append(bits)
         if how == COLUMNS_LISTED:
             columns.append(_little(one.columns))
-        heads.append(ROUND_HEAD.pack(one.timestamp_ms, numbers[one.layout], len(one.columns), how))
+        heads.append(
+            ROUND_HEAD.pack(
+                one.timestamp_ms, numbers[one.layout], len(one.columns), how | REPLACES if one.replaces else how
+            )
+        )
         before[one.layout] = (one.columns, bits)
     return [*heads, _planes(b"".join(columns), 4), _planes(b"".join(values), 8)]
 

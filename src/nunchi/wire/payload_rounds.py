@@ -26,6 +26,7 @@ from nunchi.wire.payload_encoder import (
     LAYOUT_HEAD,
     LENGTH,
     METRIC_TYPES,
+    REPLACES,
     ROUND_HEAD,
     TEXT_LENGTH,
     VERSION,
@@ -147,12 +148,13 @@ def _read_layout(source: _Source) -> Layout:
 
 def _read_rounds(source: _Source, layouts: list[Layout], count: int) -> tuple[Round, ...]:
     heads = [source.unpack(ROUND_HEAD) for _ in range(count)]
-    listed = source.integers(sum(cells for _, _, cells, how in heads if how == COLUMNS_LISTED), "i")
+    listed = source.integers(sum(cells for _, _, cells, how in heads if how & ~REPLACES == COLUMNS_LISTED), "i")
     bits = source.planes(sum(cells for _, _, cells, _ in heads), 8)
     rounds: list[Round] = []
     before: dict[int, tuple[array[int], bytes]] = {}
     at = listed_at = 0
-    for timestamp_ms, number, cells, how in heads:
+    for timestamp_ms, number, cells, marks in heads:
+        how, replaces = marks & ~REPLACES, bool(marks & REPLACES)
         own = bits[8 * at : 8 * (at + cells)]
         at += cells
         if how == COLUMNS_LISTED:
@@ -169,5 +171,5 @@ def _read_rounds(source: _Source, layouts: list[Layout], count: int) -> tuple[Ro
         values: array[float] = array("d", own)
         if sys.byteorder == "big":
             values.byteswap()
-        rounds.append(Round(timestamp_ms, layouts[number], columns, values))
+        rounds.append(Round(timestamp_ms, layouts[number], columns, values, replaces))
     return tuple(rounds)

@@ -1,6 +1,7 @@
 """From rounds to the bytes that are spooled and sent, and back where payloads are joined or halved."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nunchi.agent.identity import Identity
 from nunchi.agent.rounds import Round
@@ -20,10 +21,13 @@ class PushEncoder:
         self._encoder = PayloadEncoder(Sender(identity.id, identity.name, identity.version, identity.epoch))
         self._reader = PayloadRounds()
 
-    def encode(self, first_sequence: int, one: Round) -> bytes:
-        """A payload of one round, whose samples are numbered from `first_sequence`."""
-        written = WrittenRound(one.timestamp_ms, one.layout, one.columns, one.values)
-        return self._encoder.encode(first_sequence, self.interval_ms, [written], one.metadata)
+    def encode(self, first_sequence: int, *rounds: Round) -> bytes:
+        """A payload of rounds, whose samples are numbered from `first_sequence`."""
+        written = [WrittenRound(one.timestamp_ms, one.layout, one.columns, one.values, one.replaces) for one in rounds]
+        metadata: dict[str, Metadata] = {}
+        for one in rounds:
+            metadata.update(one.metadata)
+        return self._encoder.encode(first_sequence, self.interval_ms, written, metadata)
 
     def read(self, body: bytes) -> WrittenPayload:
         """What a payload says. Raises WireError."""
@@ -49,9 +53,9 @@ class PushEncoder:
             cut = min(max(middle - begin, 0), len(one.values))
             begin += len(one.values)
             if cut:
-                first.append(WrittenRound(one.timestamp_ms, one.layout, one.columns[:cut], one.values[:cut]))
+                first.append(replace(one, columns=one.columns[:cut], values=one.values[:cut]))
             if cut < len(one.values):
-                second.append(WrittenRound(one.timestamp_ms, one.layout, one.columns[cut:], one.values[cut:]))
+                second.append(replace(one, columns=one.columns[cut:], values=one.values[cut:]))
         encoder = PayloadEncoder(payload.sender)
         return (
             encoder.encode(payload.first_sequence, payload.interval_ms, first, payload.metadata),

@@ -11,7 +11,7 @@ from nunchi.agent.accounting import Accounting
 from nunchi.agent.forwarder.delivery import Delivery, Fate, Verdict
 from nunchi.agent.forwarder.spool import RoundSpool, Shipment
 from nunchi.agent.own_metrics import own_outcome
-from nunchi.agent.rounds import Aggregation
+from nunchi.agent.rounds import Aggregation, Round
 from nunchi.agent.schedule import Outcome
 from nunchi.kit.backoff import Backoff
 from nunchi.kit.clock import Clock
@@ -54,6 +54,12 @@ class Forwarder:
     def put(self, timestamp_ms: int, outcomes: Sequence[Outcome]) -> None:
         """See `RoundSink.put`."""
         self._spool.put(self._aggregation.round(timestamp_ms, [*outcomes, own_outcome(self._telemetry)]))
+        self._has_rounds.set()
+
+    def put_rounds(self, rounds: Sequence[Round]) -> None:
+        """Deliver rounds that somebody else has made, as one payload; must not wait."""
+        self._accounting.collected.add(sum(map(len, rounds)))
+        self._spool.put(*rounds)
         self._has_rounds.set()
 
     async def start(self) -> None:

@@ -80,15 +80,16 @@ class RoundSpool:
     def __len__(self) -> int:
         return len(self.spool)
 
-    def put(self, one: Round) -> None:
-        """Number a round and spool it."""
-        if not len(one):
+    def put(self, *rounds: Round) -> None:
+        """Number rounds and spool them as one payload."""
+        samples = sum(map(len, rounds))
+        if not samples:
             return
-        body = self._encoder.encode(self._next_sequence, one)
-        self._next_sequence += len(one)
-        self._accounting.queued += len(one)
+        body = self._encoder.encode(self._next_sequence, *rounds)
+        self._next_sequence += samples
+        self._accounting.queued += samples
         self._note_rate(len(body))
-        self.spool.put(body, len(one))
+        self.spool.put(body, samples)
         self._has_news = True
 
     def take(self) -> Shipment | None:

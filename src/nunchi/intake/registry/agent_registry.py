@@ -6,14 +6,18 @@ Invariant: a sample counts as taken, and is acknowledged, only after it was comm
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.admission.door import Door
+from nunchi.intake.registry.agent_book import Owner
 from nunchi.intake.registry.errors import AgentConflictError, NotStoredError
+from nunchi.intake.registry.replacing_series import ReplacingSeries
+from nunchi.intake.registry.health import Health, HealthState
+from nunchi.intake.registry.sequence_memory import NoMemory, SequenceMemory
 from nunchi.intake.registry.sequences import SequenceRanges
 from nunchi.intake.registry.series import HOST_JOB, PushedSeries, Row, is_refused
 from nunchi.intake.registry.status import AgentStatus
@@ -22,6 +26,7 @@ from nunchi.kit.errors import WorldError
 from nunchi.kit.logs import Logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.batch import Reason
+from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import STALE
 from nunchi.storage.contracts import FUTURE_MS_MAX, AppendResult
 from nunchi.wire.payload import Payload, PayloadReader, PayloadRound, Sender
@@ -52,6 +57,7 @@ class _Agent:
     series: PushedSeries
     address: str
     first_heard_ms: int
+    replacing: ReplacingSeries | None = None
     reader: PayloadReader = field(default_factory=PayloadReader)
     epochs: dict[int, SequenceRanges] = field(default_factory=dict)
     epoch_round_ms: int = 0
@@ -62,6 +68,7 @@ class _Agent:
     down_due_at: float = 0.0
     lag_seconds: float = 0.0
     is_up: bool = False
+    health: Health = field(default_factory=lambda: Health(MISSED_INTERVALS_MAX))
     samples: int = 0
     duplicates: int = 0
     conflict: str = ""
@@ -72,8 +79,12 @@ class AgentRegistry:
 
     name = "registry"
 
-    def __init__(self, door: Door, clock: Clock, telemetry: Telemetry, log: Logger) -> None:
+    def __init__(
+        self, door: Door, clock: Clock, telemetry: Telemetry, log: Logger, memory: SequenceMemory | None = None
+    ) -> None:
+        """`memory` keeps what was taken over restarts, for a store that keeps samples over them."""
         self._door = door
+        self._memory = memory or NoMemory()
         self._clock = clock
         self._log = log
         self._agents: dict[str, _Agent] = {}
@@ -93,8 +104,16 @@ class AgentRegistry:
         agent = self._agents.get(agent_id)
         return agent.reader if agent else PayloadReader()
 
-    def receive(self, payload: Payload, address: str, reader: PayloadReader | None = None) -> Acknowledgement:
-        """Store a payload. Raises `AgentConflictError` or `NotStoredError`, and then nothing of it counts as taken."""
+    def receive(
+        self, payload: Payload, address: str, reader: PayloadReader | None = None, owner: Owner | None = None
+    ) -> Acknowledgement:
+        """Store a payload. Raises `AgentConflictError` or `NotStoredError`, and then nothing of it counts as taken.
+
+        `owner` is who sent it, by its key: that, not what the payload says, decides id and name.
+        """
+        if owner is not None:
+            sender = replace(payload.sender, agent_id=owner.agent_id, name=owner.name)
+            payload = replace(payload, sender=sender)
         agent = self._lookup(payload, address, reader)
         ranges = agent.epochs.get(payload.sender.epoch) or SequenceRanges()
         taken = ranges.taken(payload.first_sequence, payload.samples)
@@ -102,7 +121,7 @@ class AgentRegistry:
         is_news &= payload.first_sequence + payload.samples > ranges.high_water
         rows, invalid = self._rows(agent, payload, taken, is_news=is_news)
         try:
-            result = self._door.append(SOURCE, agent.series.batch(rows, payload.metadata))
+            result = self._append(agent, rows, payload.metadata)
         except WorldError as error:
             raise NotStoredError(f"not stored: {error}") from error
         if result.kept:
@@ -112,7 +131,23 @@ class AgentRegistry:
         agent.epochs[payload.sender.epoch] = ranges
         while len(agent.epochs) > EPOCHS_MAX:
             del agent.epochs[min(agent.epochs)]
+        self._memory.note(payload.sender.agent_id, agent.epochs)
         return self._acknowledge(agent, payload, result, int(taken.sum()), invalid)
+
+    def _append(self, agent: _Agent, rows: Sequence[Row], metadata: dict[str, Metadata]) -> AppendResult:
+        """Store rows; those that replace by themselves. What is stored when the second part fails is the same again later."""
+        plain, replacing = [row for row in rows if not row.replaces], [row for row in rows if row.replaces]
+        result = self._door.append(SOURCE, agent.series.batch(plain, metadata if plain else {}))
+        if not replacing:
+            return result
+        assert agent.replacing is not None
+        second = self._door.append(SOURCE, agent.replacing.batch(replacing, {} if plain else metadata))
+        rejected = dict(result.rejected)
+        for reason, count in second.rejected.items():
+            rejected[reason] = rejected.get(reason, 0) + count
+        return replace(
+            result, accepted=result.accepted + second.accepted, rejected=rejected, kept=result.kept + second.kept
+        )
 
     def _lookup(self, payload: Payload, address: str, reader: PayloadReader | None) -> _Agent:
         """The agent that a payload is from; new, or in a new epoch, where nothing speaks against it."""
@@ -123,6 +158,7 @@ class AgentRegistry:
                 raise NotStoredError(f"the server knows {AGENTS_MAX} agents already")
             agent = _Agent(sender, PushedSeries(sender.name), address, self._clock.now_ms())
             agent.reader = reader or agent.reader
+            agent.epochs = self._memory.load(sender.agent_id)
             self._agents[sender.agent_id] = agent
             self._log.info("a new agent is heard", agent=sender.name, id=sender.agent_id, address=address)
         elif sender.epoch != agent.sender.epoch:
@@ -154,7 +190,7 @@ class AgentRegistry:
             is_elsewhere = address != agent.address or sender.name != agent.sender.name
             is_conflict = agent.is_up and is_elsewhere
         else:
-            newest_ms = max((one.timestamp_ms for one in payload.rounds), default=0)
+            newest_ms = max(live_times(payload), default=0)
             is_conflict = newest_ms > agent.epoch_round_ms
         if is_conflict:
             second = f"{sender.name} at {address}"
@@ -167,11 +203,11 @@ class AgentRegistry:
     def _renew(self, agent: _Agent, payload: Payload, address: str) -> None:
         sender = payload.sender
         if sender.epoch > agent.sender.epoch or not agent.epoch_round_ms:
-            agent.epoch_round_ms = min((one.timestamp_ms for one in payload.rounds), default=agent.epoch_round_ms)
+            agent.epoch_round_ms = min(live_times(payload), default=agent.epoch_round_ms)
             agent.conflict = ""
         if sender.name != agent.sender.name:
             self._write(agent, agent.series.down_row(self._moment_ms(agent), STALE))
-            agent.series, agent.last_up_ms = PushedSeries(sender.name), 0
+            agent.series, agent.last_up_ms, agent.replacing = PushedSeries(sender.name), 0, None
             self._by_name.pop(agent.sender.name, None)
         agent.sender, agent.address = sender, address
         agent.interval_ms = payload.interval_ms or DEFAULT_INTERVAL_MS
@@ -185,10 +221,12 @@ class AgentRegistry:
         """
         rows: list[Row] = []
         invalid = 0
+        if agent.replacing is not None:
+            agent.replacing.prepare()
         future_ms = self._clock.now_ms() + FUTURE_MS_MAX
         has_duplicates = bool(taken.any())
         for begin, found in sorted(_numbered(payload), key=lambda numbered: numbered[1].timestamp_ms):
-            columns = agent.series.columns(found.layout)[found.columns]
+            columns = self._columns(agent, found)[found.columns]
             values = found.values
             refused = is_refused(columns)
             keep = ~refused & ~taken[begin : begin + len(values)] if has_duplicates else ~refused
@@ -197,11 +235,19 @@ class AgentRegistry:
                 columns, values = columns[keep], values[keep]
             if not len(columns):
                 continue
-            row = Row(found.timestamp_ms, columns, values)
-            if is_news and found.timestamp_ms <= future_ms:
+            row = Row(found.timestamp_ms, columns, values, replaces=found.replaces)
+            if is_news and not found.replaces and found.timestamp_ms <= future_ms:
                 row = agent.series.live_row(row, agent.interval_ms, with_up=found.timestamp_ms != agent.last_up_ms)
             rows.append(row)
         return rows, invalid
+
+    @staticmethod
+    def _columns(agent: _Agent, found: PayloadRound) -> NDArray[np.int32]:
+        if not found.replaces:
+            return agent.series.columns(found.layout)
+        if agent.replacing is None:
+            agent.replacing = ReplacingSeries(agent.sender.name)
+        return agent.replacing.columns(found.layout)
 
     def _settle(self, agent: _Agent, payload: Payload, rows: Sequence[Row]) -> None:
         now_ms = self._clock.now_ms()
@@ -214,6 +260,7 @@ class AgentRegistry:
             agent.last_up_ms = max(agent.last_up_ms, newest_ms)
             agent.lag_seconds = max(0.0, (now_ms - newest_ms) / 1000)
             agent.heard_at = self._clock.monotonic()
+            agent.health.hear()
             self._by_name[agent.sender.name] = agent
             if not agent.is_up:
                 agent.is_up = True
@@ -240,16 +287,19 @@ class AgentRegistry:
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             self.look()
+            self._memory.save()
 
     async def stop(self) -> None:
-        """Nothing to give back: agents will be heard again when the server is back."""
+        """Write what was taken: agents will be heard again when the server is back."""
+        self._memory.save()
 
     def look(self) -> None:
         """Write `up` 0 and markers for agents whose rounds are overdue; forget those silent for a day."""
         now = self._clock.monotonic()
         for agent_id, agent in list(self._agents.items()):
             silent_seconds = now - agent.heard_at
-            if agent.is_up and silent_seconds > MISSED_INTERVALS_MAX * agent.interval_ms / 1000:
+            agent.health.wait(silent_seconds / (agent.interval_ms / 1000))
+            if agent.is_up and agent.health.state is HealthState.UNHEALTHY:
                 self._put_down(agent, silent_seconds)
             elif not agent.is_up and silent_seconds > FORGOTTEN_SECONDS:
                 self._write(agent, agent.series.down_row(self._moment_ms(agent), STALE))
@@ -287,6 +337,10 @@ class AgentRegistry:
 
     # What pages and API show.
 
+    def is_known(self, agent_id: str) -> bool:
+        """Whether this agent was heard of."""
+        return agent_id in self._agents
+
     def agents(self) -> list[AgentStatus]:
         """Every agent heard of, by name."""
         found = [
@@ -306,10 +360,17 @@ class AgentRegistry:
                 samples=agent.samples,
                 duplicates=agent.duplicates,
                 conflict=agent.conflict,
+                health=agent.health.state,
+                misses=agent.health.misses,
             )
             for agent in self._agents.values()
         ]
         return sorted(found, key=lambda status: (status.instance, status.agent_id))
+
+
+def live_times(payload: Payload) -> list[int]:
+    """When the rounds of a payload were that say how things are."""
+    return [one.timestamp_ms for one in payload.rounds if not one.replaces]
 
 
 def _numbered(payload: Payload) -> list[tuple[int, PayloadRound]]:

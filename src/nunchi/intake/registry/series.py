@@ -30,12 +30,13 @@ UP_COLUMN = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One round or marker row; `is_live`: it says how things are now, it is no backlog."""
+    """One round or marker row; `is_live`: it says how things are now, it is no backlog. `replaces`: see `PayloadRound`."""
 
     timestamp_ms: int
     columns: NDArray[np.int32]
     values: NDArray[np.float64]
     is_live: bool = False
+    replaces: bool = False
 
 
 def identity_labels(labels: Mapping[str, str], instance: str) -> dict[str, str]:
