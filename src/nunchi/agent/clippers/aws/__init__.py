@@ -1,0 +1,1 @@
+"""Amazon Web Services: CloudWatch's metrics and the inventory of what they belong to."""
