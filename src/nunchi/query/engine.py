@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nunchi.kit.telemetry import Telemetry
 from nunchi.query.errors import ExecutionError
+from nunchi.query.functions import PythonFunction, index_functions
 from nunchi.query.kernels import instant
 from nunchi.query.limits import Budget, Limits
 from nunchi.query.notices import Notices
@@ -44,6 +45,7 @@ class EngineSettings:
     subquery_step_ms  the step of subqueries that name none
     delays_names      metric names are dropped at the end of a query (`promql-delayed-name-removal`)
     rewrites          plans are rewritten; off only to compare
+    functions         Python functions that queries may call, made by `nunchi.function`
     """
 
     lookback_ms: int = LOOKBACK_MS
@@ -52,6 +54,7 @@ class EngineSettings:
     parser: ParserSettings = STABLE
     delays_names: bool = False
     rewrites: bool = True
+    functions: tuple[PythonFunction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ class Engine:
         telemetry: Telemetry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.settings = settings or EngineSettings()
+        settings = settings or EngineSettings()
+        self._functions = index_functions(settings.functions)
+        signatures = tuple(function.signature for function in settings.functions)
+        self.settings = replace(settings, parser=replace(settings.parser, extensions=signatures))
         self._monotonic = monotonic
         self._plans: OrderedDict[tuple[str, int, int], Plan] = OrderedDict()
         telemetry = telemetry or Telemetry()
@@ -205,6 +211,7 @@ class Engine:
                 subquery_step_ms=self.settings.subquery_step_ms,
                 delays_names=self.settings.delays_names,
                 measure=measure,
+                functions=self._functions,
             )
             times = np.arange(start_ms, end_ms + 1, step_ms or 1, dtype=np.int64)
             with np.errstate(all="ignore"):

@@ -11,6 +11,7 @@ from nunchi.query.operators.join import Join
 from nunchi.query.operators.label_functions import LabelJoin, LabelReplace
 from nunchi.query.operators.once import Invariant, Nothing, Shared
 from nunchi.query.operators.operator import Scope, VectorOperator
+from nunchi.query.operators.python_function import PythonCall
 from nunchi.query.operators.ranges import (
     RangeFunction,
     StoredWindows,
@@ -48,6 +49,10 @@ def _operator(node: plan.PlanNode, scope: Scope) -> VectorOperator:
         case plan.Elementwise():
             parameters = [evaluate_scalar(parameter, scope, build) for parameter in node.parameters]
             return Unique(scope, Elementwise(scope, node.name, build(node.child, scope), parameters))
+        case plan.PythonCall():
+            parameters = [evaluate_scalar(parameter, scope, build) for parameter in node.parameters]
+            function = scope.context.functions[node.name]
+            return Unique(scope, PythonCall(scope, function, build(node.child, scope), parameters))
         case plan.VectorScalar():
             scalar = evaluate_scalar(node.scalar, scope, build)
             operator = VectorScalar(

@@ -4,7 +4,7 @@ An operator announces its series first, then yields batches, each with all steps
 most one batch; what does not come has no values. Batches are read-only for whoever gets them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
+from nunchi.query.functions import PythonFunction
 from nunchi.query.limits import Budget
 from nunchi.query.notices import Notices
 from nunchi.query.operators.tables import QuerySymbols
@@ -72,6 +73,7 @@ class QueryContext:
     delays_names: bool
     batch_cells: int = BATCH_CELLS
     measure: Measure | None = None
+    functions: Mapping[str, PythonFunction] = field(default_factory=dict)
 
     @property
     def is_range(self) -> bool:

@@ -67,7 +67,7 @@ def _selector(node: plan.InstantSelect | plan.RangeSelect) -> VectorSelector:
 
 def _function(node: plan.PlanNode) -> str:
     match node:
-        case plan.RangeFunction(name) | plan.Elementwise(name) | plan.BucketFunction(name):
+        case plan.RangeFunction(name) | plan.Elementwise(name) | plan.BucketFunction(name) | plan.PythonCall(name):
             return f"{name}()"
         case plan.LabelReplace() | plan.LabelJoin():
             name = "label_replace" if isinstance(node, plan.LabelReplace) else "label_join"

@@ -123,6 +123,17 @@ class Elementwise:
 
 
 @dataclass(frozen=True, slots=True)
+class PythonCall:
+    """A call of a Python function; `is_stepwise` where each step's result depends on that step alone."""
+
+    name: str
+    child: "VectorNode"
+    parameters: tuple["ScalarNode", ...] = ()
+    is_stepwise: bool = False
+    position: int = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class VectorScalar:
     """A vector and a scalar; `is_swapped` where the scalar stands on the left."""
 
@@ -260,6 +271,7 @@ VectorNode: TypeAlias = (
     | VectorOf
     | RangeFunction
     | Elementwise
+    | PythonCall
     | VectorScalar
     | Join
     | SetOperation
@@ -284,6 +296,7 @@ NODES: tuple[type, ...] = (
     VectorOf,
     RangeFunction,
     Elementwise,
+    PythonCall,
     VectorScalar,
     Join,
     SetOperation,

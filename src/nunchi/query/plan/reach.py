@@ -38,6 +38,8 @@ def reach_of(node: plan.PlanNode, lookback_ms: int) -> Reach | None:
     """A plan's reach; None where its steps depend on where the query begins or ends."""
     if isinstance(node, plan.QueryTime) and node.name in _OF_WHOLE_QUERY:
         return None
+    if isinstance(node, plan.PythonCall) and not node.is_stepwise:
+        return None
     if isinstance(node, plan.InstantSelect | plan.RangeSelect):
         return _select(node, lookback_ms)
     found = Reach()

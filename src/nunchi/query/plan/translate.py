@@ -132,6 +132,9 @@ def _call(node: syntax.Call) -> plan.VectorNode:
         raise Unsupported(f"the function {name}", UNSUPPORTED[name])
     if name == "info":
         return _info(arguments, position)
+    if node.function.is_extension:
+        numbers = tuple(map(_scalar, arguments[1:]))
+        return plan.PythonCall(name, _vector(arguments[0]), numbers, node.function.is_stepwise, position)
     if name == "vector":
         return plan.VectorOf(_scalar(arguments[0]), position)
     if name == "timestamp":

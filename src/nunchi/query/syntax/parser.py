@@ -176,7 +176,7 @@ class _Parser(SelectorParser):
     def parse_call(self) -> Call:
         start = self.starts[self.index]
         name = self.word()
-        function = FUNCTIONS.get(name)
+        function = FUNCTIONS.get(name) or self.settings.find_extension(name)
         if function is None:
             raise ParseError(f'unknown function with name "{name}"', start, self.text)
         if function.experimental and not self.settings.experimental_functions:

@@ -11,6 +11,7 @@ from nunchi.query.syntax.checks import MisfitError
 from nunchi.query.syntax.duration_parser import DurationParser
 from nunchi.query.syntax.lexer import DURATION, IDENTIFIER, KEYWORDS, LABEL_NAME, NUMBER, STRING
 from nunchi.query.syntax.nodes import At, Edge, Extension, MatrixSelector, Node, Span, Subquery, VectorSelector
+from nunchi.query.syntax.signatures import Function
 
 _MATCH_OPERATORS: Final = {operator.value: operator for operator in MatchOperator}
 _AT_SECONDS_MAX: Final = 2**63 / 1000
@@ -18,11 +19,16 @@ _AT_SECONDS_MAX: Final = 2**63 / 1000
 
 @dataclass(frozen=True, slots=True)
 class ParserSettings:
-    """What is experimental and only parsed where it was asked for."""
+    """What is experimental and only parsed where it was asked for; and functions besides PromQL's own."""
 
     experimental_functions: bool = False
     extended_selectors: bool = False
     fill_modifiers: bool = False
+    extensions: tuple[Function, ...] = ()
+
+    def find_extension(self, name: str) -> Function | None:
+        """The function of that name that is not PromQL's own."""
+        return next((function for function in self.extensions if function.name == name), None)
 
 
 STABLE: Final = ParserSettings()

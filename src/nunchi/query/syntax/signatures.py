@@ -29,6 +29,8 @@ class Function:
     arguments      types in order; the last one repeats where more are given
     arguments_min  how many must be given
     arguments_max  how many may be given; None: any number
+    is_extension   no function of Prometheus: a Python function that the parser's settings bring
+    is_stepwise    of an extension: each step's result depends on that step alone
     """
 
     name: str
@@ -37,6 +39,8 @@ class Function:
     arguments_min: int
     arguments_max: int | None
     experimental: bool = False
+    is_extension: bool = False
+    is_stepwise: bool = False
 
     def argument_type(self, position: int) -> ValueType:
         """The type of the argument at a position, from 0."""

@@ -6,6 +6,7 @@ from nunchi.query.plan.nodes import (
     InstantSelect,
     Invariant,
     PlanNode,
+    PythonCall,
     QueryTime,
     RangeFunction,
     RangeSelect,
@@ -33,7 +34,7 @@ def is_invariant(node: PlanNode) -> bool:
     match node:
         case Constant():
             return True
-        case QueryTime():
+        case QueryTime() | PythonCall():
             return False
         case InstantSelect() | RangeSelect() | Subquery():
             return node.at is not None
