@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -135,3 +136,31 @@ async def test_agent_survives_a_server_that_is_not_there_and_stops_at_once(tmp_p
     assert SystemClock().monotonic() - began < 1.5
     assert agent.accounting.is_balanced()
     assert agent.accounting.acknowledged.total() == 0
+
+
+async def test_agent_delivers_statsd_with_its_rounds(tmp_path: Path) -> None:
+    payloads: asyncio.Queue[Payload] = asyncio.Queue()
+    async with receiving(payloads) as url:
+        settings = parse_agent_settings(
+            f"""
+interval: 200ms
+state_folder: state
+server: {{url: "{url}"}}
+statsd: {{udp: [], unix_datagram: ["{tmp_path}/statsd"]}}
+""",
+            "agent.yaml",
+        )
+        wanted = Labels.of("hits", job="statsd", env="prod")
+        async with asyncio.timeout(20), running_agent(settings, tmp_path):
+            await payloads.get()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                while not (tmp_path / "statsd").exists():  # noqa: ASYNC110 (the file system tells nobody)
+                    await asyncio.sleep(0.01)
+                sender.sendto(b"hits:2|c|@0.5|#env:prod", f"{tmp_path}/statsd")
+            while True:
+                payload = await payloads.get()
+                samples = samples_of(payload)
+                if wanted in samples:
+                    break
+    assert samples[wanted] == 4
+    assert samples[Labels.of("agent_statsd_lines_total", job="agent")] == 1

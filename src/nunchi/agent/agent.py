@@ -16,6 +16,7 @@ from nunchi.agent.forwarder.spool import RoundSpool
 from nunchi.agent.heartbeat import Heartbeat
 from nunchi.agent.identity import Identity
 from nunchi.agent.instances import Instances
+from nunchi.agent.keys import KeyChange
 from nunchi.agent.listener import Listener
 from nunchi.agent.reloading import ReloadStatus, SettingsWatch
 from nunchi.agent.remote_health import RemoteHealth
@@ -25,12 +26,13 @@ from nunchi.agent.schedule import Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
 from nunchi.agent.settings import AgentSettings
 from nunchi.agent.spool_limits import spool_limits
+from nunchi.agent.statsd.statsd import Statsd
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
 from nunchi.kit.supervision import Part, PartStatus
 from nunchi.kit.telemetry import Telemetry
 
-RESTART_SETTINGS = ("name", "burst", "paths", "state_folder")
+RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class AgentParts:
     instances: Instances
     source: ConfigurationFolder | None
     root: Root
+    keys: KeyChange
+    statsd: Statsd | None = None
 
 
 class Agent:
@@ -78,7 +82,9 @@ class Agent:
         self.heartbeat: Heartbeat | None = None
         self.remote_health: RemoteHealth | None = None
         if configuration.settings.server.enabled:
-            self.heartbeat = Heartbeat(own.link, self.info, own.root, clock, telemetry, log.part("heartbeat"))
+            self.heartbeat = Heartbeat(
+                own.link, self.info, own.root, clock, telemetry, log.part("heartbeat"), own.keys.change
+            )
             self.remote_health = RemoteHealth(own.link, clock, telemetry)
         self.watch: SettingsWatch | None = None
         if own.source is not None:
@@ -89,7 +95,7 @@ class Agent:
         """Everything that runs, in the order of the start."""
         own = self._own
         every = (
-            own.forwarder, own.schedule, own.exporter, self.api, self.heartbeat, self.remote_health, self.watch,
+            own.forwarder, own.statsd, own.schedule, own.exporter, self.api, self.heartbeat, self.remote_health, self.watch,
         )  # fmt: skip
         return tuple(part for part in every if part is not None)
 

@@ -11,9 +11,10 @@ from nunchi.kit.errors import InputError
 
 
 class Instances:
-    """The instances in force, and the next ones made of them."""
+    """The instances in force, and the next ones made of them. `always` are those that no check settings speak of."""
 
     def __init__(self) -> None:
+        self.always: tuple[CheckInstance, ...] = ()
         self._known: list[tuple[InstanceSettings, CheckInstance]] = []
 
     def plan(self, wanted: Sequence[InstanceSettings]) -> list[tuple[InstanceSettings, CheckInstance]]:
@@ -39,7 +40,7 @@ class Instances:
     def take(self, planned: Sequence[tuple[InstanceSettings, CheckInstance]]) -> list[CheckInstance]:
         """These are in force from now on."""
         self._known = list(planned)
-        return [instance for _, instance in planned]
+        return [*(instance for _, instance in planned), *self.always]
 
 
 def make_instance(settings: InstanceSettings, name: str) -> CheckInstance:

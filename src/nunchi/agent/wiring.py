@@ -21,13 +21,15 @@ from nunchi.agent.forwarder.forwarder import Forwarder
 from nunchi.agent.forwarder.spool import RoundSpool
 from nunchi.agent.identity import load_identity
 from nunchi.agent.instances import Instances
+from nunchi.agent.keys import KeyChange, load_key
 from nunchi.agent.listener import Listener
 from nunchi.agent.root import Root
 from nunchi.agent.rounds import Aggregation
-from nunchi.agent.schedule import Burst, Schedule
+from nunchi.agent.schedule import Burst, CheckInstance, Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
-from nunchi.agent.settings import ExporterSettings
+from nunchi.agent.settings import AgentSettings, ExporterSettings
 from nunchi.agent.spool_limits import spool_limits
+from nunchi.agent.statsd.statsd import Statsd
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskError
@@ -40,6 +42,7 @@ from nunchi.kit.telemetry import Telemetry
 THREADS_MAX = 32
 BURST_INTERVAL_SECONDS = 1.0
 SPOOL_FOLDER = "spool"
+STATSD_SECONDS_MAX = 5.0
 
 
 def build_agent(
@@ -65,10 +68,16 @@ def build_agent(
     identity = load_identity(settings.name, state_folder, nunchi.__version__, root, disk, clock, random, log)
     accounting = Accounting(telemetry)
     instances = Instances()
+    statsd = build_statsd(settings, clock, random, telemetry, log.part("statsd"), folder)
+    if statsd is not None:
+        instances.always = (
+            CheckInstance(statsd.check.name, statsd.check, settings.interval.seconds, STATSD_SECONDS_MAX),
+        )
     first = instances.take(instances.plan(configuration.instances))
     encoder = PushEncoder(identity, interval_ms=0)
     aggregation = Aggregation(settings.labels, accounting)
     own_link = HttpLink(settings.server, clock, folder, environment, f"nunchi-agent/{identity.version}")
+    own_link.key = load_key(state_folder, disk, log)
     spool = Spool(
         state_folder / SPOOL_FOLDER,
         spool_limits(settings.spool),
@@ -105,11 +114,32 @@ def build_agent(
 
     exporter = Listener("agent.exporter", settings.exporter, open_exporter, clock, log)
     parts = AgentParts(
-        schedule, forwarder, aggregation, encoder, rounds, link or own_link, own_link, exporter, instances, source, root
+        schedule,
+        forwarder,
+        aggregation,
+        encoder,
+        rounds,
+        link or own_link,
+        own_link,
+        exporter,
+        instances,
+        source,
+        root,
+        KeyChange(own_link, state_folder, disk, log.part("keys")),
+        statsd,
     )
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
     agent.api = build_api(agent, schedule, state_folder, disk, random, clock, telemetry, log.part("api"))
     return agent
+
+
+def build_statsd(
+    settings: AgentSettings, clock: Clock, random: Random, telemetry: Telemetry, log: Logger, folder: Path
+) -> Statsd | None:
+    """The listeners of StatsD, where they are wanted. Raises InputError where the mapping rules cannot be used."""
+    if settings.statsd is None:
+        return None
+    return Statsd(settings.statsd, settings.interval.seconds, clock, random, telemetry, log, folder)
 
 
 def build_api(

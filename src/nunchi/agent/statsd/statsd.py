@@ -74,7 +74,9 @@ class Statsd:
         mapping_settings = load_mapping(settings, folder)
         mapping = Mapping(mapping_settings)
         self._window_seconds = window_step_seconds(mapping_settings)
-        self.aggregation = StatsdAggregation(settings, mapping, source.getrandbits(64), clock, self._telemetry, self._window_seconds)
+        self.aggregation = StatsdAggregation(
+            settings, mapping, source.getrandbits(64), clock, self._telemetry, self._window_seconds
+        )
         self.check = StatsdCheck(self.aggregation)
         self._streams = Streams(settings.connections_max, clock, self._telemetry)
         self._listeners: list[DatagramListener] = []
