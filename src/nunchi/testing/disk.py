@@ -2,8 +2,8 @@
 
 The fault model
     power loss   what was not synced may be there, in part (a file keeps a prefix of what was appended since its last sync, its
-                 end possibly torn within a record and possibly garbage), or not at all; a new name that was not made durable may
-                 be missing. What `sync`, `write_atomically`, `rename` and `make_folder` returned from is there, whole.
+                 end possibly torn within a record and possibly garbage), or not at all.
+                 What `sync`, `write_atomically`, `rename` and `make_folder` returned from is there, whole.
     full         from a chosen number of bytes on, appends fail with `DiskFull` and leave the file as it was; it ends when the
                  operator makes room. An append may instead leave a part behind; then that file refuses everything after.
     failed sync  `sync` raises once; what was unsynced may be lost although later syncs of other files succeed; the file refuses

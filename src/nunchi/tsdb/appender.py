@@ -49,8 +49,12 @@ class DatabaseAppender:
             if len(batch.values) == 0:
                 return result
             refs = known[batch.columns]
-            times, fates = np.empty(len(refs), np.int64), np.empty(len(refs), np.uint8)
-            fresh, same = self._judge(batch, refs, times, fates)
+            times, lasts, fates = (
+                np.empty(len(refs), np.int64),
+                np.empty(len(refs), np.int64),
+                np.empty(len(refs), np.uint8),
+            )
+            fresh, same = self._judge(batch, refs, times, lasts, fates)
             result.accepted = fresh + same
             if fresh == len(refs):
                 self._cells.append((refs, times, batch.values))
@@ -59,11 +63,16 @@ class DatabaseAppender:
             if fresh:
                 self._cells.append((refs[new], times[new], batch.values[new]))
             if fresh + same < len(refs):
-                self._judge_others(batch, refs, times, fates, result)
+                self._judge_others(batch, refs, times, lasts, fates, result)
         return result
 
     def _judge(
-        self, batch: Batch, refs: NDArray[np.int32], times: NDArray[np.int64], fates: NDArray[np.uint8]
+        self,
+        batch: Batch,
+        refs: NDArray[np.int32],
+        times: NDArray[np.int64],
+        lasts: NDArray[np.int64],
+        fates: NDArray[np.uint8],
     ) -> tuple[int, int]:
         state = self._state
         newest, now_ms = state.head.newest, state.clock.now_ms()
@@ -74,7 +83,7 @@ class DatabaseAppender:
         return kernel.judge(
             refs, batch.timestamps, batch.row_offsets, batch.values, newest.times, newest.bits, newest.pending,
             newest.pending_times, newest.pending_bits, self._owner, now_ms - state.settings.retention_ms,
-            now_ms + FUTURE_MS_MAX, times, fates,
+            now_ms + FUTURE_MS_MAX, batch.on_conflict is Conflict.REPLACE, times, lasts, fates,
         )  # fmt: skip
 
     def _judge_others(
@@ -82,6 +91,7 @@ class DatabaseAppender:
         batch: Batch,
         refs: NDArray[np.int32],
         times: NDArray[np.int64],
+        lasts: NDArray[np.int64],
         fates: NDArray[np.uint8],
         result: AppendResult,
     ) -> None:
@@ -94,9 +104,11 @@ class DatabaseAppender:
         for cell in np.flatnonzero(fates >= PAST).tolist():
             reason: Reason | None
             if fates[cell] == PAST:
+                is_late = int(lasts[cell]) - int(times[cell]) > late_max_ms
                 reason = self._judge_past(
-                    int(refs[cell]), int(times[cell]), float(batch.values[cell]), stored, late_max_ms, batch.on_conflict
-                )
+                    int(refs[cell]), int(times[cell]), float(batch.values[cell]), stored, batch.on_conflict,
+                    (Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER) if is_late else None,
+                )  # fmt: skip
                 if reason is None:
                     late.append(cell)
             else:
@@ -114,22 +126,27 @@ class DatabaseAppender:
         time: int,
         value: float,
         stored: dict[tuple[int, int], int],
-        late_max_ms: int,
         conflict: Conflict,
+        lateness: Reason | None,
     ) -> Reason | None:
         """A cell that is not its series' newest; what is accepted becomes part of `stored`."""
-        newest = self._state.head.newest
         bits = bits_of(value)
         found = stored.get((ref, time))
         if found is not None:
             if found != bits and conflict is not Conflict.REPLACE:
                 return Reason.DUPLICATE_TIMESTAMP
-        else:
-            last = int(newest.pending_times[ref] if newest.pending[ref] == self._owner else newest.times[ref])
-            if last - time > late_max_ms:
-                return Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
+        elif lateness is not None:
+            return lateness
         stored[ref, time] = bits
+        self._note_newest(ref, time, bits)
         return None
+
+    def _note_newest(self, ref: int, time: int, bits: int) -> None:
+        """A replaced newest sample is what the next cell is compared with."""
+        newest = self._state.head.newest
+        last = newest.pending_times[ref] if newest.pending[ref] == self._owner else newest.times[ref]
+        if time >= last:
+            newest.pending[ref], newest.pending_times[ref], newest.pending_bits[ref] = self._owner, time, bits
 
     def _stored(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> dict[tuple[int, int], int]:
         """Bits of the samples of some series between the oldest and the newest of some times, pending ones included."""

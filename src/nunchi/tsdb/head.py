@@ -64,6 +64,13 @@ class Head:
         """Series of which samples are known that are not open."""
         np.maximum.at(self.newest.times, refs, times)
 
+    def note_late(self, refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        """Cells outside the order: some may be their series' newest, or have replaced it."""
+        newest = self.newest
+        for ref, time, bits in zip(refs.tolist(), times.tolist(), values.view(np.uint64).tolist(), strict=True):
+            if time >= newest.times[ref]:
+                newest.times[ref], newest.bits[ref] = time, bits
+
     def freeze(self, first_segment: int) -> Generation:
         """Close the open generation and begin another, whose cells are logged from a segment on."""
         generation, self.open = self.open, Generation(len(self.table), first_segment)

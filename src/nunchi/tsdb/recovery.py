@@ -13,6 +13,7 @@ from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import BUILDING_SUFFIX, RUN_SUFFIX, SERIES_SUFFIX, number_of
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.manifest import Manifest, load_manifest
+from nunchi.tsdb.open_cells import Newest
 from nunchi.tsdb.series_log import read_series
 from nunchi.tsdb.state import Sealed, State
 from nunchi.tsdb.wal import Salvage, read_segment
@@ -21,7 +22,7 @@ from nunchi.tsdb.wal import Salvage, read_segment
 def recover(state: State) -> None:
     """Fill an empty state from its folder; raises `WorldError` where that cannot be done honestly."""
     state.manifest = load_manifest(state.disk, state.folder) or Manifest()
-    state.wal.open()
+    state.wal.open(state.manifest.first_segment)
     _remove_leftovers(state)
     blocks = _open_blocks(state)
     state.sealed = Sealed(tuple(blocks), ())
@@ -84,6 +85,8 @@ def _open_runs(state: State) -> list[ChunksFile]:
         head.raise_newest(run.ids[known], run.newest_times()[known])
         if entry.has_late:
             state.ask_blocks(head, np.ascontiguousarray(run.ids[known]))
+    created = head.table.snapshot().created
+    state.ask_blocks(head, created[head.newest.times[created] == Newest.NEVER])
     return runs
 
 

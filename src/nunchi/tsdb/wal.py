@@ -24,9 +24,16 @@ RECORD_MAGIC = b"\xa7NWR"
 COMPRESSION_LEVEL = 1
 RAW, ZSTD = 0, 1
 
-SEGMENT_HEADER = struct.Struct("<8sI")
+# magic, format version, crc32 of both
+SEGMENT_HEADER = struct.Struct("<8sII")
 # magic, crc32 of what follows, bytes of the payload, codec, bytes once decompressed
 RECORD_HEADER = struct.Struct("<4sIIBI")
+
+
+def segment_header() -> bytes:
+    """What a segment begins with."""
+    named = struct.pack("<8sI", SEGMENT_MAGIC, WAL_VERSION)
+    return named + struct.pack("<I", zlib.crc32(named))
 
 
 def encode_record(body: bytes, *, compressed: bool) -> bytes:
@@ -114,9 +121,9 @@ class Wal:
         self._rewrite = False
         self.number = 1
 
-    def open(self) -> None:
-        """Find the place behind all segments that are there."""
-        self.number = max(self.segments(), default=0) + 1
+    def open(self, first: int) -> None:
+        """Find the place behind all segments that are there, and not before `first`."""
+        self.number = max([first - 1, *self.segments()]) + 1
 
     def segments(self) -> list[int]:
         """Numbers of the segments on disk, ascending."""
@@ -124,11 +131,14 @@ class Wal:
         return sorted(n for name in names if (n := number_of(name, SEGMENT_SUFFIX)) is not None)
 
     def append(self, body: bytes) -> None:
-        """Add a record; raises a `DiskError`, and then the record is not there."""
-        if self._rewrite:
-            self._write_again()
+        """Add a record; raises a `DiskError`, and then the record is not there, or at most there unacknowledged."""
         record = encode_record(body, compressed=self._compressed)
-        self._append_bytes(record)
+        try:
+            self._append_record(record)
+        except DiskFull:
+            raise
+        except DiskError:
+            self._append_record(record)  # the segment is of no more use: another one may be
         self._unsynced.append(record)
         self._unsynced_bytes += len(record)
         if self._sync_always or self._unsynced_bytes >= UNSYNCED_BYTES_MAX:
@@ -174,7 +184,9 @@ class Wal:
         self.sync()
         self._leave_segment()
 
-    def _append_bytes(self, content: bytes) -> None:
+    def _append_record(self, content: bytes) -> None:
+        if self._rewrite:
+            self._write_again()
         if self._file is not None and self._file.size + len(content) > SEGMENT_BYTES_MAX:
             if self._unsynced:
                 self.sync()
@@ -193,7 +205,7 @@ class Wal:
         file = self._disk.open_append(self._folder.segment(self.number))
         try:
             if file.size == 0:
-                file.append(SEGMENT_HEADER.pack(SEGMENT_MAGIC, WAL_VERSION))
+                file.append(segment_header())
         except DiskError:
             file.close()
             raise
@@ -231,8 +243,8 @@ def read_segment(disk: Disk, folder: Folder, number: int, salvage: Salvage) -> I
     try:
         data = mapped.view
         if len(data) >= SEGMENT_HEADER.size:
-            magic, version = SEGMENT_HEADER.unpack_from(data)
-            if magic == SEGMENT_MAGIC:
+            _, version, checksum = SEGMENT_HEADER.unpack_from(data)
+            if checksum == zlib.crc32(data[: SEGMENT_HEADER.size - 4]):
                 check_version(path, version, WAL_VERSION)
         yield from read_records(data, salvage)
     finally:

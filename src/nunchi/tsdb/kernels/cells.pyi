@@ -22,7 +22,9 @@ def judge(
     owner: int,
     oldest_ms: int,
     newest_ms: int,
+    replaces: bool,
     times: Longs,
+    lasts: Longs,
     fates: Bytes,
 ) -> tuple[int, int]: ...
 def remember(

@@ -44,10 +44,11 @@ cdef inline uint64_t mix(uint64_t state, uint64_t word) noexcept nogil:
 def judge(const int32_t[::1] refs, const int64_t[::1] row_timestamps, const int64_t[::1] row_offsets,
           const double[::1] values, const int64_t[::1] last_times, const uint64_t[::1] last_bits, int32_t[::1] pending,
           int64_t[::1] pending_times, uint64_t[::1] pending_bits, int32_t owner, int64_t oldest_ms, int64_t newest_ms,
-          int64_t[::1] times, uint8_t[::1] fates):
-    """The fate of each cell, and its timestamp. `pending[ref] == owner` says that pending_* hold the series' newest cell.
+          bint replaces, int64_t[::1] times, int64_t[::1] lasts, uint8_t[::1] fates):
+    """The fate of each cell, and its timestamp; of cells in the past also the newest timestamp at their turn. `pending[ref] == owner` says that pending_* hold the series' newest cell.
 
-    Returns how many are new, and how many are the newest again: where that is all, nothing else needs a look.
+    Where the batch replaces, a newest cell that comes again counts as past: one between may have replaced it. Returns how
+    many are new, and how many are the newest again: where that is all, nothing else needs a look.
     """
     cdef int64_t row, i, time, last, fresh = 0, same = 0
     cdef uint64_t bits, newest
@@ -73,11 +74,12 @@ def judge(const int32_t[::1] refs, const int64_t[::1] row_timestamps, const int6
                     pending[ref] = owner
                     pending_times[ref] = time
                     pending_bits[ref] = bits
-                elif time == last and bits == newest:
+                elif time == last and bits == newest and not replaces:
                     fates[i] = FATE_SAME
                     same += 1
                 else:
                     fates[i] = FATE_PAST
+                    lasts[i] = last
     return fresh, same
 
 

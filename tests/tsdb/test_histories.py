@@ -1,0 +1,210 @@
+"""Random histories of the database, on a disk that fails, compared with the obvious store.
+
+What is acknowledged is applied to both; a commit that a crash interrupted may be there or not, whole. Power loss comes with
+every record synced, a killed process with any setting.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from nunchi.kit.disk import DiskError
+from nunchi.kit.errors import WorldError
+from nunchi.kit.logs import logger
+from nunchi.kit.telemetry import Telemetry
+from nunchi.model.batch import Batch, Conflict
+from nunchi.model.labels import Labels
+from nunchi.model.series_group import Layout
+from nunchi.model.staleness import STALE
+from nunchi.storage.memory import MemoryStore
+from nunchi.testing.clock import VirtualClock
+from nunchi.testing.contracts.store import NAME_SET, samples_of, select
+from nunchi.testing.disk import UNBOUNDED, Crash, FaultyDisk
+from nunchi.tsdb import compaction
+from nunchi.tsdb.compaction import BLOCK_MS, compact_head, merge_blocks
+from nunchi.tsdb.database import Database
+from nunchi.tsdb.retention import drop_expired
+from nunchi.tsdb.state import DatabaseSettings
+from nunchi.tsdb.telemetry import DatabaseTelemetry
+
+FOLDER = Path("/data")
+SERIES = [Labels.of("m" if n % 3 else "other", n=str(n), job="j" * (n % 2)) for n in range(7)]
+VALUES = st.sampled_from([0.0, 1.0, 2.5, -3.0, 1e300, float("nan"), STALE])
+CELLS = st.lists(st.tuples(st.integers(0, 6), st.integers(-40, 40), VALUES), min_size=1, max_size=12)
+STEP_MS = 5 * 60 * 1000
+
+
+def bits(samples: dict[Labels, list[tuple[int, float]]]) -> dict[str, list[tuple[int, int]]]:
+    return {
+        str(labels): [(t, int(np.float64(v).view(np.uint64))) for t, v in values] for labels, values in samples.items()
+    }
+
+
+class DatabaseHistory(RuleBasedStateMachine):
+    sync_always = True
+
+    @initialize(seed=st.integers(0, 2**32))
+    def begin(self, seed: int) -> None:
+        self.clock = VirtualClock()
+        self.disk = FaultyDisk(Random(seed))
+        self.oracle = MemoryStore(self.clock)
+        self.layout = Layout.of(*SERIES)
+        self.open_database()
+
+    def open_database(self) -> None:
+        keeping = DatabaseSettings(wal_sync_always=self.sync_always)
+        self.database = Database(FOLDER, self.disk, self.clock, DatabaseTelemetry(Telemetry()), logger("tsdb"), keeping)
+        self.database.open()
+
+    def batch(self, cells: list[tuple[int, int, float]], conflict: Conflict, late: float | None) -> Batch:
+        now = self.clock.now_ms() // STEP_MS * STEP_MS
+        times = np.array([now + step * STEP_MS // 4 for _, step, _ in cells], np.int64)
+        return Batch.cells(
+            self.layout, times, np.array([n for n, _, _ in cells], np.int32), np.array([v for _, _, v in cells]),
+            on_conflict=conflict, late_max_seconds=late,
+        )  # fmt: skip
+
+    @rule(
+        cells=CELLS,
+        conflict=st.sampled_from([Conflict.REJECT, Conflict.REJECT, Conflict.REPLACE]),
+        late=st.sampled_from([None, None, 3600.0, 86400.0]),
+    )
+    def append(self, cells: list[tuple[int, int, float]], conflict: Conflict, late: float | None) -> None:
+        batch = self.batch(cells, conflict, late)
+        ours, theirs = self.database.appender(), self.oracle.appender()
+        result, wanted = ours.append(batch), theirs.append(batch)
+        assert (result.accepted, result.rejected) == (wanted.accepted, wanted.rejected)
+        ours.commit()
+        theirs.commit()
+
+    @rule(cells=CELLS)
+    def roll_back(self, cells: list[tuple[int, int, float]]) -> None:
+        appender = self.database.appender()
+        appender.append(self.batch(cells, Conflict.REJECT, 3600.0))
+        appender.rollback()
+
+    @rule(cells=CELLS)
+    def append_to_a_full_disk(self, cells: list[tuple[int, int, float]]) -> None:
+        self.disk.bytes_max, self.disk.partial_append_share = 0, 0.3
+        appender = self.database.appender()
+        if appender.append(self.batch(cells, Conflict.REJECT, None)).accepted:
+            try:
+                appender.commit()
+            except DiskError:
+                appender.rollback()
+        self.disk.bytes_max = UNBOUNDED
+
+    @rule(cells=CELLS, failures=st.integers(1, 3))
+    def append_with_failing_syncs(self, cells: list[tuple[int, int, float]], failures: int) -> None:
+        """Not acknowledged: it may be there after all, so it is sent again until it is."""
+        batch = self.batch(cells, Conflict.REPLACE, 86400.0)
+        self.disk.fail_syncs = failures
+        for _ in range(failures + 2):
+            appender = self.database.appender()
+            appender.append(batch)
+            try:
+                appender.commit()
+                break
+            except DiskError:
+                appender.rollback()
+        self.disk.fail_syncs = 0
+        appender = self.database.appender()
+        appender.append(batch)
+        appender.commit()
+        theirs = self.oracle.appender()
+        theirs.append(batch)
+        theirs.commit()
+
+    @rule(seconds=st.sampled_from([1, 900, 7200]))
+    def pass_time(self, seconds: int) -> None:
+        self.clock.jump(seconds)
+
+    @rule()
+    def seal(self) -> None:
+        self.database.seal()
+
+    @rule()
+    def maintain(self) -> None:
+        self.database.maintain()
+
+    @rule()
+    def compact_everything(self) -> None:
+        self.compact(self.database)
+
+    def compact(self, database: Database) -> None:
+        database.seal()
+        state = database._state
+        compact_head(state, self.clock.now_ms() // BLOCK_MS * BLOCK_MS)
+        merge_blocks(state)
+        compaction.drop_dead_series(state)
+        drop_expired(state)
+
+    @rule()
+    def stop_and_start(self) -> None:
+        self.database.close()
+        self.disk.restart(power_lost=False)
+        self.open_database()
+
+    @rule(steps=st.integers(0, 40), what=st.sampled_from(["seal", "compact", "maintain"]), power_lost=st.booleans())
+    def crash_while_maintaining(self, steps: int, what: str, power_lost: bool) -> None:
+        self.disk.crash_in = steps
+        with contextlib.suppress(Crash, WorldError):
+            {"seal": self.database.seal, "maintain": self.database.maintain}.get(
+                what, lambda: self.compact(self.database)
+            )()
+        self.disk.restart(power_lost=power_lost and self.sync_always)
+        self.open_database()
+
+    @rule(cells=CELLS, steps=st.integers(0, 3), power_lost=st.booleans())
+    def crash_while_appending(self, cells: list[tuple[int, int, float]], steps: int, power_lost: bool) -> None:
+        batch = self.batch(cells, Conflict.REPLACE, 86400.0)
+        self.disk.crash_in = steps
+        try:
+            appender = self.database.appender()
+            appender.append(batch)
+            appender.commit()
+        except Crash:
+            pass
+        self.disk.restart(power_lost=power_lost and self.sync_always)
+        self.open_database()
+        again, theirs = self.database.appender(), self.oracle.appender()
+        again.append(batch)
+        again.commit()
+        theirs.append(batch)
+        theirs.commit()
+
+    @invariant()
+    def both_stores_hold_the_same(self) -> None:
+        if hasattr(self, "database"):
+            assert bits(select(self.database)) == bits(select(self.oracle))
+
+    @rule(start=st.integers(-60, 40), width=st.integers(0, 40))
+    def read_a_range(self, start: int, width: int) -> None:
+        now = self.clock.now_ms() // STEP_MS * STEP_MS
+        begin, end = now + start * STEP_MS // 4, now + (start + width) * STEP_MS // 4
+        for store in (self.database, self.oracle):
+            querier = store.querier()
+            found = samples_of(querier.select((NAME_SET,), begin, end))
+            wanted = bits(found) if store is self.database else wanted  # noqa: F821 - the database comes first
+            assert wanted == bits(found)
+            querier.close()
+
+
+class KilledProcessHistory(DatabaseHistory):
+    sync_always = False
+
+
+EXAMPLES_MAX = int(os.environ.get("NUNCHI_HISTORIES", "25"))
+BOUNDS = settings(
+    max_examples=EXAMPLES_MAX, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestPowerLoss = DatabaseHistory.TestCase
+TestPowerLoss.settings = BOUNDS
+TestKilledProcess = KilledProcessHistory.TestCase
+TestKilledProcess.settings = BOUNDS
