@@ -77,5 +77,5 @@ def test_parameters_that_make_no_sense_are_refused(expression: str, message: str
 
 
 def test_what_is_not_evaluated_is_named() -> None:
-    with pytest.raises(Unsupported, match="native histograms are not stored"):
-        planned("histogram_count(x)")
+    with pytest.raises(Unsupported, match="anchored on a range without a function is not supported"):
+        planned("x[5m] anchored")

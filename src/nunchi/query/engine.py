@@ -14,22 +14,23 @@ from numpy.typing import NDArray
 from nunchi.kit.telemetry import Telemetry
 from nunchi.query.errors import ExecutionError
 from nunchi.query.functions import PythonFunction, index_functions
-from nunchi.query.kernels import instant
+from nunchi.query.histogram_grid import HistogramGrid, rows_of
 from nunchi.query.limits import Budget, Limits
 from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
-from nunchi.query.operators.build import build, window_source
+from nunchi.query.operators.build import build
 from nunchi.query.operators.duplicates import merge_block
 from nunchi.query.operators.measured import Measurements
 from nunchi.query.operators.operator import Block, Measure, QueryContext, Scope, collect
 from nunchi.query.operators.scalars import evaluate_scalar
+from nunchi.query.operators.window_samples import window_samples
 from nunchi.query.plan import nodes as plan
 from nunchi.query.plan.rewrite import rewrite
 from nunchi.query.plan.translate import translate
 from nunchi.query.plan_report import Estimates, PlanReport, report_plan
 from nunchi.query.syntax import STABLE, ParserSettings, parse, resolve_durations
 from nunchi.query.syntax.nodes import StringLiteral
-from nunchi.query.values import Matrix, QueryResult, Samples, Scalar, Statistics, String, Value, Vector
+from nunchi.query.values import Matrix, QueryResult, Scalar, Statistics, String, Value, Vector
 from nunchi.storage.contracts import Querier
 
 LOOKBACK_MS = 5 * 60 * 1000
@@ -241,7 +242,7 @@ def evaluate(planned: Plan, scope: Scope) -> Value:
         return String(planned.value, context.start_ms)
     if isinstance(planned, plan.RangeSelect | plan.Subquery):
         _refuse_range(context, "range vector")
-        return _samples(planned, scope)
+        return window_samples(planned, scope)
     if plan.is_scalar(planned):
         values = evaluate_scalar(planned, scope, build)
         if not context.is_range:
@@ -252,7 +253,11 @@ def evaluate(planned: Plan, scope: Scope) -> Value:
     if context.is_range:
         return _matrix(block, times)
     rows = np.flatnonzero(block.present[:, 0])
-    return Vector(block.labels.take(rows), block.values[rows, 0], context.start_ms)
+    grid = rows_of(block.histograms, rows)
+    return Vector(
+        block.labels.take(rows), block.values[rows, 0], context.start_ms,
+        None if grid is None else HistogramGrid(grid.numbers[:, 0], grid.columns),
+    )  # fmt: skip
 
 
 def _refuse_range(context: QueryContext, kind: str) -> None:
@@ -268,7 +273,7 @@ def _settle_names(block: Block) -> Block:
     changes = np.where(block.drop_name, 0, tables.LEAVE).astype(np.int32)
     for name in tables.METADATA_LABELS:
         labels = tables.set_label(labels, name, changes)
-    return merge_block(Block(labels, block.values, block.present))
+    return merge_block(Block(labels, block.values, block.present, None, block.histograms))
 
 
 def _matrix(block: Block, times: NDArray[np.int64]) -> Matrix:
@@ -276,35 +281,6 @@ def _matrix(block: Block, times: NDArray[np.int64]) -> Matrix:
     rows = np.flatnonzero(block.present.any(axis=1))
     rows = rows[tables.sorted_order(block.labels.take(rows))]
     if len(rows) == len(block.values) and (np.diff(rows) == 1).all():
-        return Matrix(block.labels, times, block.values, block.present)
-    return Matrix(block.labels.take(rows), times, block.values[rows], block.present[rows])
-
-
-def _samples(window: plan.RangeSelect | plan.Subquery, scope: Scope) -> Samples:
-    """The samples within one window."""
-    function = plan.RangeFunction("last_over_time", window)
-    source = window_source(function, scope)
-    labels = source.series()
-    end_ms = int(source.references[0])
-    counts = np.zeros(len(labels), np.int64)
-    pieces: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-    for tile, _ in source.tiles():
-        held, times, values = instant.gather(
-            tile.vector_of, tile.vectors, tile.vector_offsets, tile.values, tile.offsets,
-            end_ms - source.range_ms, end_ms,
-        )  # fmt: skip
-        scope.context.budget.hold(1, len(values))
-        scope.context.budget.tick(len(values))
-        counts[tile.series] = held
-        pieces.append((tile.series, held, times, values))
-    rows = np.flatnonzero(counts)
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(counts[rows], out=offsets[1:])
-    begins = np.zeros(len(labels), np.int64)
-    begins[rows] = offsets[:-1]
-    all_times, all_values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1])
-    for series, held, times, values in pieces:
-        starts = np.cumsum(held) - held
-        places = np.repeat(begins[series] - starts, held) + np.arange(len(values))
-        all_times[places], all_values[places] = times, values
-    return Samples(labels.take(rows), offsets, all_times, all_values)
+        return Matrix(block.labels, times, block.values, block.present, block.histograms)
+    histograms = rows_of(block.histograms, rows)
+    return Matrix(block.labels.take(rows), times, block.values[rows], block.present[rows], histograms)

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.query.engine import Engine, OpenQuerier, QueryOptions
+from nunchi.query.histogram_grid import HistogramGrid, compacted, overlay, rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.operators import tables
 from nunchi.query.plan.reach import Reach, reach_of
@@ -186,7 +188,11 @@ def _cut(matrix: Matrix, first_ms: int, last_ms: int) -> Matrix | None:
         return None
     if begin == 0 and end == len(matrix.times):
         return matrix
-    return Matrix(matrix.labels, matrix.times[begin:end], matrix.values[:, begin:end], matrix.present[:, begin:end])
+    grid = matrix.histograms
+    return Matrix(
+        matrix.labels, matrix.times[begin:end], matrix.values[:, begin:end], matrix.present[:, begin:end],
+        None if grid is None else HistogramGrid(grid.numbers[:, begin:end], grid.columns),
+    )  # fmt: skip
 
 
 def _missing(kept: Matrix | None, first_ms: int, last_ms: int, step_ms: int) -> list[tuple[int, int]]:
@@ -208,15 +214,21 @@ def _joined(kept: Matrix, pieces: list[QueryResult], times: NDArray[np.int64], b
     values = np.zeros((len(firsts), len(times)))
     present = np.zeros(values.shape, np.bool_)
     begin = 0
+    grids: list[tuple[slice, HistogramGrid]] = []
     for part in parts:
         rows, at = row_of[begin : begin + len(part)], int(np.searchsorted(times, part.times[0]))
         columns = slice(at, at + len(part.times))
         values[rows, columns], present[rows, columns] = part.values, part.present
+        if part.histograms is not None:
+            numbers = np.full(values.shape, FLOAT, np.int32)
+            numbers[rows, columns] = part.histograms.numbers
+            grids.append((slice(None), HistogramGrid(numbers, part.histograms.columns)))
         begin += len(part)
     labels = table.take(firsts)
     rows = np.flatnonzero(present.any(axis=1))
     rows = rows[tables.sorted_order(labels.take(rows))]
-    matrix = Matrix(labels.take(rows), times, values[rows], present[rows])
+    histograms = rows_of(overlay(values.shape, grids), rows)
+    matrix = Matrix(labels.take(rows), times, values[rows], present[rows], histograms)
     seconds = [(piece.statistics.prepared_seconds, piece.statistics.executed_seconds) for piece in pieces]
     statistics = Statistics(
         budget.samples,
@@ -248,7 +260,12 @@ def _compact(matrix: Matrix) -> tuple[Matrix, int]:
     rows = np.flatnonzero(matrix.present.any(axis=1))
     symbols = Symbols()
     labels = _moved(matrix.labels.take(rows), symbols)
-    kept = Matrix(labels, matrix.times.copy(), matrix.values[rows], matrix.present[rows])
+    present = matrix.present[rows]
+    histograms = compacted(rows_of(matrix.histograms, rows), present)
+    kept = Matrix(labels, matrix.times.copy(), matrix.values[rows], present, histograms)
     texts = sum(64 + len(symbols.text(number)) for number in range(len(symbols)))
     arrays = (kept.times, kept.values, kept.present, labels.names, labels.values, labels.offsets)
-    return kept, texts + sum(array.nbytes for array in arrays)
+    size = texts + sum(array.nbytes for array in arrays)
+    if histograms is not None:
+        size += histograms.numbers.nbytes + 48 * len(histograms.columns) + histograms.columns.buckets.nbytes
+    return kept, size

@@ -1,5 +1,7 @@
 """What a query returns. Label sets stay tables of symbols until somebody shows them.
 
+Where `histograms` is given, it says which values are native histograms; the number beside such a one means nothing.
+
 Invariant: a cell that is not `present` means nothing, whatever number stands there; NaN is a value.
 """
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
+from nunchi.query.histogram_grid import HistogramGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Vector:
     labels: LabelTable
     values: NDArray[np.float64]
     timestamp_ms: int
+    histograms: HistogramGrid | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,6 +52,7 @@ class Matrix:
     times: NDArray[np.int64]
     values: NDArray[np.float64]
     present: NDArray[np.bool_]
+    histograms: HistogramGrid | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -64,6 +69,7 @@ class Samples:
     offsets: NDArray[np.int64]
     times: NDArray[np.int64]
     values: NDArray[np.float64]
+    histograms: HistogramGrid | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

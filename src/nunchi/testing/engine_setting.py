@@ -6,17 +6,44 @@ import numpy as np
 
 from nunchi.model.batch import Batch
 from nunchi.model.histogram import Histogram
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
+from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
+from nunchi.model.staleness import ABSENT
 from nunchi.query.engine import Engine, EngineSettings, QueryOptions
 from nunchi.query.errors import ExecutionError
 from nunchi.query.limits import Limits
 from nunchi.query.syntax import EVERYTHING
 from nunchi.query.values import Matrix, QueryResult, Samples, Scalar, String, Vector
 from nunchi.storage.contracts import Store
-from nunchi.testing.scripts import Answer, LoadedSeries
+from nunchi.testing.scripts import Answer, LoadedSample, LoadedSeries
 
 SETTINGS = EngineSettings(limits=Limits(samples_max=0), parser=EVERYTHING, delays_names=True)
 ALL_NOTICES = QueryOptions(notices_max=0)
+
+
+def value_of(result: Vector | Matrix | Samples, *cell: int) -> float | Histogram:
+    """One value of a result."""
+    grid = result.histograms
+    if grid is not None and grid.numbers[cell] != FLOAT:
+        return grid.histogram(*cell)
+    return float(result.values[cell])
+
+
+def batch_of(labels: Labels, samples: Sequence[LoadedSample]) -> Batch:
+    """A batch of one series; its samples may be histograms and have start timestamps."""
+    histograms = [sample.value for sample in samples if isinstance(sample.value, Histogram)]
+    kinds = np.array([isinstance(sample.value, Histogram) for sample in samples], np.bool_)
+    starts = np.array([sample.start_timestamp_ms for sample in samples], np.int64)
+    return Batch.cells(
+        Layout.of(labels),
+        np.array([sample.timestamp_ms for sample in samples], np.int64),
+        np.zeros(len(samples), np.int32),
+        np.array([ABSENT if isinstance(s.value, Histogram) else s.value for s in samples], np.float64),
+        histogram_of=np.where(kinds, np.cumsum(kinds) - 1, FLOAT).astype(np.int32) if histograms else None,
+        histograms=HistogramColumns.of(histograms) if histograms else None,
+        starts=starts if starts.any() else None,
+    )
 
 
 def answer_of(result: QueryResult) -> Answer:
@@ -28,19 +55,18 @@ def answer_of(result: QueryResult) -> Answer:
         case String():
             answer.string = value.value
         case Vector():
-            values = value.values.tolist()
             answer.series = [
-                (value.labels.labels(row), [(value.timestamp_ms, values[row])]) for row in range(len(value))
+                (value.labels.labels(row), [(value.timestamp_ms, value_of(value, row))]) for row in range(len(value))
             ]
         case Matrix():
             for row in range(len(value)):
-                steps = np.flatnonzero(value.present[row])
-                points = list(zip(value.times[steps].tolist(), value.values[row, steps].tolist(), strict=True))
+                steps = np.flatnonzero(value.present[row]).tolist()
+                points = [(int(value.times[step]), value_of(value, row, step)) for step in steps]
                 answer.series.append((value.labels.labels(row), points))
         case Samples():
             for row in range(len(value)):
-                piece = slice(value.offsets[row], value.offsets[row + 1])
-                points = list(zip(value.times[piece].tolist(), value.values[piece].tolist(), strict=True))
+                places = range(value.offsets[row], value.offsets[row + 1])
+                points = [(int(value.times[place]), value_of(value, place)) for place in places]
                 answer.series.append((value.labels.labels(row), points))
     return answer
 
@@ -53,20 +79,11 @@ class EngineSetting:
         self.engine = Engine(settings)
 
     def append(self, series: Sequence[LoadedSeries]) -> None:
-        """See `Setting.append`. Native histograms and start timestamps are not stored."""
+        """See `Setting.append`."""
         appender = self.store.appender()
         for loaded in series:
-            if any(isinstance(sample.value, Histogram) or sample.start_timestamp_ms for sample in loaded.samples):
-                raise ExecutionError("the store takes neither native histograms nor start timestamps")
             if loaded.samples:
-                result = appender.append(
-                    Batch.cells(
-                        Layout.of(loaded.labels),
-                        np.array([sample.timestamp_ms for sample in loaded.samples], np.int64),
-                        np.zeros(len(loaded.samples), np.int32),
-                        np.array([sample.value for sample in loaded.samples], np.float64),
-                    )
-                )
+                result = appender.append(batch_of(loaded.labels, loaded.samples))
                 if result.rejected:
                     raise ExecutionError(f"samples of {loaded.labels} were rejected: {result.rejected}")
         appender.commit()

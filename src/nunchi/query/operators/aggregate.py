@@ -10,6 +10,7 @@ from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
+from nunchi.query.operators.folded_histograms import COUNTING, FoldedHistograms
 from nunchi.query.operators.operator import Batch, Block, Kept, Scope, VectorOperator
 from nunchi.query.plan import nodes as plan
 
@@ -164,14 +165,20 @@ class Fold:
         budget.hold(count, scope.steps)
         accumulator: Accumulator = self.ACCUMULATORS[self._node.operator](count, scope.steps)
         drops = np.zeros(count, np.bool_)
+        histograms = FoldedHistograms(scope, self._node)
         for batch in self._child.batches():
             groups = grouping.ids[batch.series]
+            counted = batch.present
+            if batch.histograms is not None and self._node.operator not in COUNTING:
+                counted = batch.floats
+                histograms.fold(batch, groups)
             with budget.give_way():
-                accumulator.fold(np.ascontiguousarray(batch.values), batch.present.view(np.uint8), groups)
+                accumulator.fold(np.ascontiguousarray(batch.values), counted.view(np.uint8), groups)
             if batch.drop_name is not None:
                 np.logical_or.at(drops, groups, batch.drop_name & batch.present.any(axis=1))
         values, present = accumulator.result()
-        block = Block(grouping.labels, values, present, drops if drops.any() else None)
+        grid = histograms.result(present)
+        block = Block(grouping.labels, values, present, drops if drops.any() else None, grid)
         yield from block.batches(scope.rows_per_batch())
 
 

@@ -6,6 +6,7 @@ from nunchi.query.operators.aggregate import Fold
 from nunchi.query.operators.classic_histograms import BucketFunction
 from nunchi.query.operators.duplicates import Unique
 from nunchi.query.operators.elementwise import Elementwise, VectorOf, VectorScalar
+from nunchi.query.operators.histogram_fields import HISTOGRAM_FIELDS, HistogramField
 from nunchi.query.operators.info import Info
 from nunchi.query.operators.join import Join
 from nunchi.query.operators.label_functions import LabelJoin, LabelReplace
@@ -48,7 +49,10 @@ def _operator(node: plan.PlanNode, scope: Scope) -> VectorOperator:
             return VectorOf(scope, evaluate_scalar(node.child, scope, build))
         case plan.Elementwise():
             parameters = [evaluate_scalar(parameter, scope, build) for parameter in node.parameters]
-            return Unique(scope, Elementwise(scope, node.name, build(node.child, scope), parameters))
+            child = build(node.child, scope)
+            if node.name in HISTOGRAM_FIELDS:
+                return Unique(scope, HistogramField(scope, node.name, child))
+            return Unique(scope, Elementwise(scope, node.name, child, parameters))
         case plan.PythonCall():
             parameters = [evaluate_scalar(parameter, scope, build) for parameter in node.parameters]
             function = scope.context.functions[node.name]
@@ -62,6 +66,7 @@ def _operator(node: plan.PlanNode, scope: Scope) -> VectorOperator:
                 scalar,
                 is_swapped=node.is_swapped,
                 returns_bool=node.returns_bool,
+                position=node.position,
             )
             return Unique(scope, operator)
         case plan.RangeFunction():

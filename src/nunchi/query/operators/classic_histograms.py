@@ -1,4 +1,8 @@
-"""`histogram_quantile` and `histogram_fraction` over classic buckets: series that differ only in their upper bound `le`."""
+"""`histogram_quantile` and `histogram_fraction` over classic buckets, series that differ only in their upper bound `le`; what
+is native among them is `native_buckets`' concern.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +12,7 @@ from nunchi.model.symbols import LabelTable
 from nunchi.query.kernels import buckets
 from nunchi.query.operators import tables
 from nunchi.query.operators.go_format import format_shortest
+from nunchi.query.operators.native_buckets import NativeBuckets
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
 from nunchi.query.operators.parameters import remark_quantiles
 from nunchi.query.plan import nodes as plan
@@ -36,23 +41,26 @@ class BucketFunction(Kept):
 
     def compute(self) -> Block:
         """See `Kept.compute`."""
-        block = collect(self._child, self.scope)
+        everything = collect(self._child, self.scope)
+        block = replace(everything, present=everything.floats, histograms=None)
         if self._node.name != "histogram_fraction":
             for parameter, entry in zip(self._parameters, self._node.parameters, strict=True):
                 remark_quantiles(self.scope, entry, parameter, np.ones(self.scope.steps, np.bool_))
         bounds, usable = self._bounds(block)
         rows = np.flatnonzero(usable)
         table = block.labels.take(rows)
-        without = ("le",) if self.scope.context.delays_names else ("le", *tables.METADATA_LABELS)
         ids, firsts = tables.group(tables.drop_labels(table, (BOUND,)))
-        labels = tables.drop_labels(table.take(firsts), without)
+        labels = tables.drop_labels(table.take(firsts), (BOUND,))
         order = np.lexsort((bounds[rows], ids))
         begins = np.searchsorted(ids[order], np.arange(len(firsts) + 1)).astype(np.int64)
         results = [
             self._evaluate(block, rows, order, begins, bounds, first, second, table)
             for first, second in self._parameter_pairs()
         ]
-        return self._labelled(labels, results)
+        if everything.histograms is not None:
+            native = NativeBuckets(self.scope, self._node, everything)
+            labels, results = native.beside(labels, results, self._parameter_pairs())
+        return self._labelled(labels if self.scope.context.delays_names else tables.drop_metadata(labels), results)
 
     def _parameter_pairs(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         if self._node.name == "histogram_fraction":

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.symbols import LabelTable
 from nunchi.query.errors import ExecutionError
+from nunchi.query.histogram_grid import HistogramGrid
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Block, Kept, Scope, VectorOperator, collect
@@ -36,7 +39,16 @@ def merge_block(block: Block, message: str = SAME_LABELS) -> Block:
     if block.drop_name is not None:
         drops = np.zeros(len(firsts), np.bool_)
         np.logical_or.at(drops, groups, block.drop_name & block.present.any(axis=1))
-    return Block(block.labels.take(firsts), values, present, drops)
+    return Block(block.labels.take(firsts), values, present, drops, _merged_histograms(block, groups, values.shape))
+
+
+def _merged_histograms(block: Block, groups: NDArray[np.int64], shape: tuple[int, ...]) -> HistogramGrid | None:
+    if block.histograms is None:
+        return None
+    numbers = np.full(shape, FLOAT, np.int32)
+    rows, steps = np.nonzero(block.present)
+    numbers[groups[rows], steps] = block.histograms.numbers[rows, steps]
+    return HistogramGrid(numbers, block.histograms.columns)
 
 
 class _Merged(Kept):

@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
+from nunchi.query.histogram_grid import HistogramGrid
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator
+from nunchi.query.operators.value_pairs import ValuePairs, scaled
 from nunchi.query.plan.arithmetic import ARITHMETIC, COMPARISONS, greater_of, lesser_of
+from nunchi.query.syntax.operators import TRIMS
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -109,6 +112,8 @@ def transformation(name: str, parameters: list[Floats], times: NDArray[np.int64]
     if name == "timestamp":
         seconds = times / 1000
         return lambda values: np.broadcast_to(seconds, values.shape)
+    if name == "start_timestamp":
+        return np.zeros_like
     function = WITH_PARAMETERS[name]
     given = parameters or [np.ones(len(times))]
     return lambda values: function(values, *given)
@@ -120,6 +125,8 @@ class Elementwise:
     def __init__(self, scope: Scope, name: str, child: VectorOperator, parameters: list[Floats]) -> None:
         self._scope = scope
         self._child = child
+        self._name = name
+        self._takes_histograms = name in {"negate", "timestamp", "start_timestamp"}
         self._change = transformation(name, parameters, scope.times)
         self._allowed: NDArray[np.bool_] | None = None
         if name == "clamp":
@@ -133,9 +140,18 @@ class Elementwise:
     def batches(self) -> Iterator[Batch]:
         """See `VectorOperator.batches`."""
         for batch in self._child.batches():
-            present = batch.present if self._allowed is None else batch.present & self._allowed
+            present = batch.present if self._takes_histograms else batch.floats
+            if self._allowed is not None:
+                present = present & self._allowed
             drops = np.ones(len(batch.series), np.bool_) if self._scope.context.delays_names else None
-            yield Batch(batch.series, self._change(batch.values), present, drops)
+            yield Batch(batch.series, self._change(batch.values), present, drops, self._histograms(batch))
+
+    def _histograms(self, batch: Batch) -> HistogramGrid | None:
+        """What becomes of histograms: a sign turns them; the time of a sample is a number; the rest ignores them."""
+        grid = batch.histograms
+        if self._name != "negate" or grid is None:
+            return None
+        return HistogramGrid(grid.numbers, scaled(grid.columns, np.full(len(grid.columns), -1.0)))
 
 
 class VectorScalar:
@@ -150,6 +166,7 @@ class VectorScalar:
         *,
         is_swapped: bool,
         returns_bool: bool,
+        position: int,
     ) -> None:
         self._scope = scope
         self._operator = operator
@@ -158,6 +175,7 @@ class VectorScalar:
         self._is_swapped = is_swapped
         self._returns_bool = returns_bool
         self._drops_name = returns_bool or operator in ARITHMETIC
+        self._pairs = ValuePairs(operator, scope.context.notices, position)
 
     def series(self) -> LabelTable:
         """See `VectorOperator.series`."""
@@ -167,9 +185,12 @@ class VectorScalar:
     def batches(self) -> Iterator[Batch]:
         """See `VectorOperator.batches`."""
         is_comparison = self._operator in COMPARISONS
-        operation = COMPARISONS[self._operator] if is_comparison else ARITHMETIC[self._operator]
         for batch in self._child.batches():
             values, present = batch.values, batch.present
+            if batch.histograms is not None or self._operator in TRIMS:
+                yield self._combine_mixed(batch)
+                continue
+            operation = COMPARISONS[self._operator] if is_comparison else ARITHMETIC[self._operator]
             result = operation(self._scalar, values) if self._is_swapped else operation(values, self._scalar)
             if not is_comparison:
                 values = result
@@ -177,10 +198,26 @@ class VectorScalar:
                 values = result.astype(np.float64)
             else:
                 present = present & result
-            drops = batch.drop_name
-            if self._drops_name and self._scope.context.delays_names:
-                drops = np.ones(len(batch.series), np.bool_)
-            yield Batch(batch.series, values, present, drops)
+            yield Batch(batch.series, values, present, self._drops(batch))
+
+    def _drops(self, batch: Batch) -> NDArray[np.bool_] | None:
+        if self._drops_name and self._scope.context.delays_names:
+            return np.ones(len(batch.series), np.bool_)
+        return batch.drop_name
+
+    def _combine_mixed(self, batch: Batch) -> Batch:
+        """A batch with histograms in it."""
+        scalar = np.broadcast_to(self._scalar, batch.values.shape)
+        if self._is_swapped:
+            sides = (scalar, None, batch.values, batch.histograms)
+            values, kept, grid = self._pairs.combine(*sides, batch.present)
+        else:
+            values, kept, grid = self._pairs.combine(batch.values, batch.histograms, scalar, None, batch.present)
+        if self._operator not in COMPARISONS:
+            return Batch(batch.series, values, kept.holds, self._drops(batch), grid)
+        if self._returns_bool:
+            return Batch(batch.series, kept.holds.astype(np.float64), kept.known, self._drops(batch))
+        return Batch(batch.series, batch.values, kept.holds, self._drops(batch))
 
 
 class VectorOf:

@@ -12,6 +12,7 @@ from nunchi.model.labels import METRIC_NAME
 from nunchi.model.matchers import Matcher
 from nunchi.model.symbols import LabelTable
 from nunchi.query.errors import ExecutionError
+from nunchi.query.histogram_grid import rows_of
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
 from nunchi.query.plan import nodes as plan
@@ -56,7 +57,7 @@ class Info(Kept):
         present = base.present[rows] & (at_step[rows] == combinations.reshape(-1, 1))
         labels = self._labels(base.labels.take(rows), info.labels, choices.combinations[combinations])
         drops = None if base.drop_name is None else base.drop_name[rows]
-        return Block(labels, base.values[rows], present, drops)
+        return Block(labels, base.values[rows], present, drops, rows_of(base.histograms, rows))
 
     def _is_info(self, table: LabelTable) -> NDArray[np.bool_]:
         """bool[series]: which are info series themselves; they stay as they are."""

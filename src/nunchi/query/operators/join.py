@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.operators.join_rules import JoinRules
+from nunchi.query.histogram_grid import rows_of
+from nunchi.query.operators.join_rules import JoinRules, Side
 from nunchi.query.operators.matching import MatchKeys, match_keys
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, collect
 from nunchi.query.operators.paired_join import PairedJoin
@@ -41,16 +43,20 @@ class StreamedJoin:
         one = collect(self._one, self._scope)
         is_paired = self._partners >= 0
         place = np.cumsum(is_paired) - 1
-        for batch in self._many.batches():
-            series, values, present, drops = batch.series, batch.values, batch.present, batch.drop_name
-            paired = is_paired[series]
-            if not paired.all():
-                rows = np.flatnonzero(paired)
-                series, values, present = series[rows], values[rows], present[rows]
-                drops = None if drops is None else drops[rows]
-            partners = self._partners[series]
-            both = present & one.present[partners]
-            yield self._rules.combine(place[series], values, one.values[partners], both, drops)
+        for whole in self._many.batches():
+            paired = is_paired[whole.series]
+            batch = whole if paired.all() else rows_of_batch(whole, np.flatnonzero(paired))
+            partners = self._partners[batch.series]
+            many = Side(batch.values, batch.histograms)
+            both = batch.present & one.present[partners]
+            partner = Side(one.values[partners], rows_of(one.histograms, partners))
+            yield self._rules.combine(place[batch.series], many, partner, both, batch.drop_name)
+
+
+def rows_of_batch(batch: Batch, rows: NDArray[np.int64]) -> Batch:
+    """Only some rows of a batch."""
+    drops = None if batch.drop_name is None else batch.drop_name[rows]
+    return Batch(batch.series[rows], batch.values[rows], batch.present[rows], drops, rows_of(batch.histograms, rows))
 
 
 Strategy: TypeAlias = StreamedJoin | PairedJoin
@@ -61,7 +67,7 @@ class Join:
 
     def __init__(self, scope: Scope, node: plan.Join, left: VectorOperator, right: VectorOperator) -> None:
         self._scope = scope
-        self._rules = JoinRules(node, delays_names=scope.context.delays_names)
+        self._rules = JoinRules(node, scope.context.notices, delays_names=scope.context.delays_names)
         self._many, self._one = (right, left) if self._rules.is_swapped else (left, right)
         self._strategy: Strategy | None = None
 

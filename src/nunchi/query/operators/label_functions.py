@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class LabelChange:
                 yield batch
                 continue
             drops = batch.drop_name & (self._changed()[batch.series] == tables.LEAVE)
-            yield Batch(batch.series, batch.values, batch.present, drops)
+            yield replace(batch, drop_name=drops)
 
 
 class LabelReplace(LabelChange):

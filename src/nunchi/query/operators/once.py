@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nunchi.model.symbols import LabelTable
+from nunchi.query.histogram_grid import HistogramGrid
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Block, Kept, Scope, VectorOperator, collect
 
@@ -25,7 +26,10 @@ class Invariant:
         steps = self._scope.steps
         for batch in self._child.batches():
             values = np.repeat(batch.values, steps, axis=1)
-            yield Batch(batch.series, values, np.repeat(batch.present, steps, axis=1), batch.drop_name)
+            grid = batch.histograms
+            if grid is not None:
+                grid = HistogramGrid(np.repeat(grid.numbers, steps, axis=1), grid.columns)
+            yield Batch(batch.series, values, np.repeat(batch.present, steps, axis=1), batch.drop_name, grid)
 
 
 class Shared(Kept):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
 from nunchi.query.functions import PythonFunction
+from nunchi.query.histogram_grid import HistogramGrid, floats_of, overlay, rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.notices import Notices
 from nunchi.query.operators.tables import QuerySymbols
@@ -31,12 +32,19 @@ class Batch:
     values     float64[n, steps]; without meaning where not present
     present    bool[n, steps]
     drop_name  bool[n]: the metric name goes when the query ends (delayed name removal); None: no row's does
+    histograms which of the present cells hold histograms, whose `values` mean nothing then; None: all are numbers
     """
 
     series: NDArray[np.int64]
     values: NDArray[np.float64]
     present: NDArray[np.bool_]
     drop_name: NDArray[np.bool_] | None = None
+    histograms: HistogramGrid | None = None
+
+    @property
+    def floats(self) -> NDArray[np.bool_]:
+        """bool[n, steps]: the present cells that are numbers."""
+        return floats_of(self.present, self.histograms)
 
 
 class VectorOperator(Protocol):
@@ -126,6 +134,12 @@ class Block:
     values: NDArray[np.float64]
     present: NDArray[np.bool_]
     drop_name: NDArray[np.bool_] | None = None
+    histograms: HistogramGrid | None = None
+
+    @property
+    def floats(self) -> NDArray[np.bool_]:
+        """bool[series, steps]: the present cells that are numbers."""
+        return floats_of(self.present, self.histograms)
 
     def batches(self, rows: int) -> Iterator[Batch]:
         """In pieces of some rows."""
@@ -136,6 +150,7 @@ class Block:
                 self.values[begin:end],
                 self.present[begin:end],
                 None if self.drop_name is None else self.drop_name[begin:end],
+                rows_of(self.histograms, slice(begin, end)),
             )
 
 
@@ -149,18 +164,21 @@ def collect(operator: VectorOperator, scope: Scope) -> Block:
     batches = operator.batches()
     first = next(batches, None)
     if first is not None and len(first.series) == count and np.array_equal(first.series, np.arange(count)):
-        return Block(labels, first.values, first.present, first.drop_name)
+        return Block(labels, first.values, first.present, first.drop_name, first.histograms)
     values = np.zeros((count, steps))
     present = np.zeros((count, steps), np.bool_)
     drops: NDArray[np.bool_] | None = None
+    grids: list[tuple[NDArray[np.int64], HistogramGrid]] = []
     while first is not None:
         values[first.series] = first.values
         present[first.series] = first.present
         if first.drop_name is not None:
             drops = np.zeros(count, np.bool_) if drops is None else drops
             drops[first.series] = first.drop_name
+        if first.histograms is not None:
+            grids.append((first.series, first.histograms))
         first = next(batches, None)
-    return Block(labels, values, present, drops)
+    return Block(labels, values, present, drops, overlay(values.shape, grids))
 
 
 class Kept:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
 from nunchi.query.errors import ExecutionError
+from nunchi.query.histogram_grid import rows_of
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
-from nunchi.query.operators.join_rules import JoinRules
+from nunchi.query.operators.join_rules import JoinRules, Side
 from nunchi.query.operators.matching import MatchKeys
 from nunchi.query.operators.operator import Batch, Block, Scope, VectorOperator, collect, series_slices
 
@@ -69,26 +70,27 @@ class PairedJoin:
         self._scope.context.budget.hold(len(self._many_rows), self._scope.steps)
         for rows in series_slices(len(self._many_rows), self._scope.rows_per_batch()):
             many_rows, one_rows = self._many_rows[rows], self._one_rows[rows]
-            many_values, many_present = self._side(many, many_rows, self._rules.fill_many)
-            one_values, one_present = self._side(one, one_rows, self._rules.fill_one)
+            many_side, many_present = self._side(many, many_rows, self._rules.fill_many)
+            one_side, one_present = self._side(one, one_rows, self._rules.fill_one)
             present = many_present & one_present
             no_one, no_many = one_rows == NOBODY, many_rows == NOBODY
             present[no_one] &= ~one_seen[self._keys.left[many_rows[no_one]]]
             present[no_many] &= ~many_seen[self._keys.right[one_rows[no_many]]]
             drops = None if many.drop_name is None else many.drop_name[many_rows] & ~no_many
-            yield self._rules.combine(rows, many_values, one_values, present, drops)
+            yield self._rules.combine(rows, many_side, one_side, present, drops)
 
-    def _side(
-        self, block: Block, rows: NDArray[np.int64], fill: float | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def _side(self, block: Block, rows: NDArray[np.int64], fill: float | None) -> tuple[Side, NDArray[np.bool_]]:
         """Values and presence of rows of a side, of which `NOBODY` has the fill value everywhere."""
         nobody = rows == NOBODY
         if not nobody.any():
-            return block.values[rows], block.present[rows]
+            return Side(block.values[rows], rows_of(block.histograms, rows)), block.present[rows]
         values = np.full((len(rows), self._scope.steps), 0.0 if fill is None else fill)
         present = np.ones(values.shape, np.bool_)
         values[~nobody], present[~nobody] = block.values[rows[~nobody]], block.present[rows[~nobody]]
-        return values, present
+        histograms = rows_of(block.histograms, rows)
+        if histograms is not None:
+            histograms = histograms.only(~nobody.reshape(-1, 1))
+        return Side(values, histograms), present
 
     def _check(self, many: Block, one: Block) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Refuse ambiguous matches; which match groups have an element of each side at each step.

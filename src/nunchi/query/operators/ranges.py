@@ -8,11 +8,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram import ResetHint
+from nunchi.model.histogram_columns import CODE_OF_HINT
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable
+from nunchi.query.histogram_grid import CellWriter, HistogramGrid, floats_of
 from nunchi.query.kernels import extended, windows
 from nunchi.query.operators import tables
+from nunchi.query.operators.histogram_rates import Undecided, WindowFunction
+from nunchi.query.operators.mixed_windows import START_FUNCTIONS, RowSamples, special_rows
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_drops, series_slices
 from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
 from nunchi.query.operators.select import Reader, reference_times
@@ -87,7 +92,8 @@ class SubqueryWindows:
         steps = len(self._times)
         for batch in self._child.batches():
             count = len(batch.series)
-            cells = np.where(batch.present, batch.values, ABSENT)
+            cells = np.where(batch.floats, batch.values, ABSENT)
+            grid = without_hints(batch)
             yield (
                 Tile(
                     series=batch.series,
@@ -96,9 +102,21 @@ class SubqueryWindows:
                     vector_offsets=np.array([0, steps], np.int64),
                     values=cells.reshape(-1),
                     offsets=np.arange(count + 1, dtype=np.int64) * steps,
+                    histogram_of=None if grid is None else grid.numbers.reshape(-1),
+                    histograms=None if grid is None else grid.columns,
                 ),
                 batch.drop_name,
             )
+
+
+def without_hints(batch: Batch) -> HistogramGrid | None:
+    """The histograms of a batch; what they knew of resets is not about the step before."""
+    grid = batch.histograms
+    if grid is None:
+        return None
+    gauge, unknown = CODE_OF_HINT[ResetHint.GAUGE], CODE_OF_HINT[ResetHint.UNKNOWN]
+    hints = np.where(grid.columns.hints == gauge, np.uint8(gauge), np.uint8(unknown))
+    return HistogramGrid(grid.numbers, grid.columns.with_hints(hints)).only(batch.present)
 
 
 def subquery_references(scope: Scope, node: plan.Subquery) -> NDArray[np.int64]:
@@ -139,14 +157,15 @@ class RangeFunction:
                     held = self._evaluate(tile, rows, values, present.view(np.uint8))
                 context.budget.tick(held)
                 series = tile.series[rows]
+                grid = self._evaluate_mixed(tile, rows, values, present)
                 if suspects is not None:
-                    self._remark_suspects(suspects[series[present.any(axis=1)]])
+                    self._remark_suspects(suspects[series[floats_of(present, grid).any(axis=1)]])
                 if self._node.name == "quantile_over_time":
                     remark_quantiles(scope, self._node.parameters[0], self._first, present)
                 drops = None if drop_name is None else drop_name[rows]
                 if self._drops_name and context.delays_names:
                     drops = np.ones(len(rows), np.bool_)
-                yield Batch(series, values, present, any_drops(drops))
+                yield Batch(series, values, present, any_drops(drops), grid)
 
     def _evaluate(
         self, tile: Tile, rows: NDArray[np.int64], values: NDArray[np.float64], present: NDArray[np.uint8]
@@ -163,6 +182,38 @@ class RangeFunction:
             windows.FUNCTIONS[name], *cells, source.references, self._scope.times, source.range_ms,
             self._first, self._second, values, present,
         )  # fmt: skip
+
+    def _evaluate_mixed(
+        self, tile: Tile, rows: NDArray[np.int64], values: NDArray[np.float64], present: NDArray[np.bool_]
+    ) -> HistogramGrid | None:
+        """Once more the windows that the kernel cannot evaluate alone."""
+        with_starts = self._node.name in START_FUNCTIONS
+        if tile.histogram_of is None and (tile.starts is None or not with_starts):
+            return None
+        context, source = self._scope.context, self._source
+        table = source.series()
+        names = tables.column(table, METRIC_NAME)
+        window = self._node.window
+        extension = window.extension if isinstance(window, plan.RangeSelect) else None
+        function = WindowFunction(self._node.name, extension, context.notices, window.position)
+        writer = CellWriter(values, present)
+        for place in special_rows(tile, rows, with_starts=with_starts):
+            row = int(rows[place])
+            name = table.symbols.text(int(names[tile.series[row]]))
+            samples = RowSamples(tile, row)
+            if extension is not None:
+                present[place] = False
+                windows_of_row = samples.extended_windows(
+                    source.references, source.range_ms, context.lookback_ms, is_smoothed=extension is Extension.SMOOTHED
+                )
+            else:
+                windows_of_row = samples.windows(source.references, source.range_ms, with_starts=with_starts)
+            for step, held in windows_of_row:
+                value = function.evaluate(held, name)
+                if not isinstance(value, Undecided):
+                    writer.write((place, step), value)
+            context.budget.tick()
+        return writer.grid()
 
     def _suspect_names(self) -> NDArray[np.int32] | None:
         """int32[series]: the metric name where it is no counter's, else 0; None where there is no such series."""

@@ -2,10 +2,14 @@
 `limit_ratio`. They need all of their input; what they choose keeps its labels.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.query.errors import ExecutionError
+from nunchi.query.histogram_grid import histograms_of, rows_of
+from nunchi.query.histogram_text import describe_histogram
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
 from nunchi.query.operators.aggregate import Grouping, KeptAggregate
@@ -15,6 +19,7 @@ from nunchi.query.operators.label_hash import label_hashes
 from nunchi.query.operators.operator import Block, Scope, VectorOperator, collect
 from nunchi.query.operators.parameters import counts_of, remark_quantiles
 from nunchi.query.plan import nodes as plan
+from nunchi.query.remarks import IGNORED_IN_AGGREGATION
 
 
 def choose(block: Block, chosen: NDArray[np.bool_], order: NDArray[np.int64] | None = None) -> Block:
@@ -23,7 +28,16 @@ def choose(block: Block, chosen: NDArray[np.bool_], order: NDArray[np.int64] | N
     if order is not None:
         rows = order
     drops = None if block.drop_name is None else block.drop_name[rows]
-    return Block(block.labels.take(rows), block.values[rows], chosen[rows], drops)
+    return Block(block.labels.take(rows), block.values[rows], chosen[rows], drops, rows_of(block.histograms, rows))
+
+
+def numbers_alone(scope: Scope, node: plan.Aggregate, block: Block) -> Block:
+    """The block without histograms, with a remark where there were any."""
+    if block.histograms is None:
+        return block
+    if histograms_of(block.present, block.histograms).any():
+        scope.context.notices.inform(IGNORED_IN_AGGREGATION.format(node.operator), node.child.position)
+    return replace(block, present=block.floats, histograms=None)
 
 
 class Rank(KeptAggregate):
@@ -37,7 +51,7 @@ class Rank(KeptAggregate):
 
     def compute(self) -> Block:
         """See `Kept.compute`."""
-        block = collect(self.child, self.scope)
+        block = numbers_alone(self.scope, self.node, collect(self.child, self.scope))
         grouping = Grouping(block.labels, self.node)
         chosen = np.zeros(block.present.shape, np.bool_)
         top = self.node.operator == "topk"
@@ -113,7 +127,7 @@ class Quantile(KeptAggregate):
 
     def compute(self) -> Block:
         """See `Kept.compute`."""
-        block = collect(self.child, self.scope)
+        block = numbers_alone(self.scope, self.node, collect(self.child, self.scope))
         assert self.node.parameter is not None
         remark_quantiles(self.scope, self.node.parameter, self._parameter, np.ones(self.scope.steps, np.bool_))
         grouping = Grouping(block.labels, self.node)
@@ -135,10 +149,8 @@ class CountValues(KeptAggregate):
         grouping = Grouping(block.labels, self.node)
         drops = group_drops(block, grouping)
         steps, rows = np.nonzero(block.present.T)
-        cells = block.values[rows, steps]
-        cells = np.where(np.isnan(cells), np.nan, cells)
-        distinct, value_of = np.unique(cells.view(np.int64), return_inverse=True)
-        size = max(1, len(distinct))
+        words, value_of = _words(block, rows, steps)
+        size = max(1, len(words))
         pairs, firsts, pair_of = np.unique(grouping.ids[rows] * size + value_of, return_index=True, return_inverse=True)
         # What was seen first comes first: among equals, whoever ranks the counts takes that.
         order = np.argsort(firsts)
@@ -148,13 +160,28 @@ class CountValues(KeptAggregate):
         self.scope.context.budget.hold(len(pairs), self.scope.steps)
         counts = np.zeros((len(pairs), self.scope.steps))
         np.add.at(counts, (pair_of, steps), 1.0)
-        words = [format_plain(value) for value in distinct.view(np.float64).tolist()]
         symbols = self.scope.context.symbols
         named = symbols.intern_all(words)
         groups = pairs // size
         labels = tables.set_label(grouping.labels.take(groups), self.node.label, named[pairs % size])
         counted = Block(labels, counts, counts > 0, None if drops is None else drops[groups])
         return merge_block(counted)
+
+
+def _words(block: Block, rows: NDArray[np.int64], steps: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+    """The texts of some cells' values, and which of them each cell has."""
+    cells = block.values[rows, steps]
+    cells = np.where(np.isnan(cells), np.nan, cells)
+    is_float = block.floats[rows, steps]
+    distinct, value_of = np.unique(np.where(is_float, cells, 0.0).view(np.int64), return_inverse=True)
+    words = [format_plain(value) for value in distinct.view(np.float64).tolist()]
+    if block.histograms is None:
+        return words, value_of
+    places = {word: place for place, word in enumerate(words)}
+    for cell in np.flatnonzero(~is_float).tolist():
+        word = describe_histogram(block.histograms.histogram(int(rows[cell]), int(steps[cell])))
+        value_of[cell] = places.setdefault(word, len(places))
+    return list(places), value_of
 
 
 def group_drops(block: Block, grouping: Grouping) -> NDArray[np.bool_] | None:

@@ -48,13 +48,14 @@ def _query_time(name: str, scope: Scope) -> NDArray[np.float64]:
 
 
 def only_value(operator: VectorOperator, scope: Scope) -> NDArray[np.float64]:
-    """The value of the only element at each step, NaN where there is none or more than one."""
+    """The value of the only number at each step, NaN where there is none or more than one."""
     count = np.zeros(scope.steps, np.int64)
     value = np.full(scope.steps, np.nan)
     for batch in operator.batches():
-        count += batch.present.sum(axis=0)
-        rows = batch.present.argmax(axis=0)
-        found = batch.present.any(axis=0)
+        floats = batch.floats
+        count += floats.sum(axis=0)
+        rows = floats.argmax(axis=0)
+        found = floats.any(axis=0)
         value[found] = batch.values[rows, np.arange(scope.steps)][found]
     value[count != 1] = np.nan
     return value

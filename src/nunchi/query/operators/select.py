@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
+from nunchi.query.histogram_grid import HistogramGrid
 from nunchi.query.kernels import extended, instant
+from nunchi.query.operators.mixed_select import MixedSmoothing, select_mixed, select_starts, with_exact_hints
 from nunchi.query.operators.operator import Batch, Scope, series_slices
 from nunchi.query.plan import nodes as plan
 from nunchi.query.syntax.nodes import At, Edge
@@ -61,7 +63,7 @@ class Reader:
         selection, budget = self._opened(), self._scope.context.budget
         budget.tick()
         for tile in selection.read(0, len(selection.labels)):
-            yield tile
+            yield with_exact_hints(tile) if self._select.exact_hints else tile
             budget.tick()
         selection.close()
 
@@ -90,7 +92,24 @@ class InstantSelect:
                 with budget.give_way():
                     found = self._select(tile, rows, values, present.view(np.uint8))
                 budget.tick(found)
-                yield Batch(tile.series[rows], values, present)
+                grid = self._select_mixed(tile, rows, values, present)
+                yield Batch(tile.series[rows], values, present, None, grid)
+
+    def _select_mixed(
+        self, tile: Tile, rows: NDArray[np.int64], values: NDArray[np.float64], present: NDArray[np.bool_]
+    ) -> HistogramGrid | None:
+        """Once more the rows that the kernel cannot select alone."""
+        node, references, lookback_ms = self._node, self._reader.references, self._scope.context.lookback_ms
+        if node.wants_starts:
+            select_starts(tile, rows, references, lookback_ms, values, present)
+            return None
+        if tile.histogram_of is None:
+            return None
+        if node.extension is not None:
+            smoothing = MixedSmoothing(self._scope.context.notices, node.position, self.series())
+            return smoothing.select(tile, rows, references, lookback_ms, values, present)
+        grid = select_mixed(tile, rows, references, lookback_ms, values, present, wants_times=node.wants_times)
+        return None if node.wants_times else grid
 
     def _select(
         self, tile: Tile, rows: NDArray[np.int64], values: NDArray[np.float64], present: NDArray[np.uint8]

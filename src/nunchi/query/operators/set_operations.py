@@ -1,6 +1,7 @@
 """`and`, `unless`, `or`: what stays depends on the presence of match groups, step by step. Values pass unchanged."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class Intersection(_SetOperation):
         wanted = ~seen if self._is_negated else seen
         for batch in self.left.batches():
             present = batch.present & wanted[keys.left[batch.series]]
-            yield Batch(batch.series, batch.values, present, batch.drop_name)
+            yield replace(batch, present=present)
 
 
 class Union(_SetOperation):
@@ -74,4 +75,4 @@ class Union(_SetOperation):
         offset = len(keys.left)
         for batch in self.right.batches():
             present = batch.present & ~seen[keys.right[batch.series]]
-            yield Batch(batch.series + offset, batch.values, present, batch.drop_name)
+            yield replace(batch, series=batch.series + offset, present=present)

@@ -1,10 +1,12 @@
 """`sort` and its kin: they order the result of an instant query. The result of a range query is always sorted by labels."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.query.histogram_grid import rows_of
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
 from nunchi.query.plan import nodes as plan
@@ -27,12 +29,15 @@ class Sort(Kept):
     def compute(self) -> Block:
         """See `Kept.compute`."""
         block = collect(self._child, self.scope)
+        if not self._node.by_labels:
+            block = replace(block, present=block.floats, histograms=None)
         if self.scope.context.is_range or self.scope.steps != 1:
             return block
         rows = np.flatnonzero(block.present[:, 0])
         order = rows[self._by_labels(block, rows) if self._node.by_labels else self._by_value(block, rows)]
         drops = None if block.drop_name is None else block.drop_name[order]
-        return Block(block.labels.take(order), block.values[order], block.present[order], drops)
+        histograms = rows_of(block.histograms, order)
+        return Block(block.labels.take(order), block.values[order], block.present[order], drops, histograms)
 
     def _by_value(self, block: Block, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         values = block.values[rows, 0]

@@ -54,25 +54,31 @@ class ScalarOf:
 
 @dataclass(frozen=True, slots=True)
 class InstantSelect:
-    """The newest sample of each series; with `wants_times` its time in seconds."""
+    """The newest sample of each series; with `wants_times` its time in seconds, with `wants_starts` since when it counts.
+
+    `exact_hints`: histograms say of every reset whether it was one.
+    """
 
     matchers: tuple[Matcher, ...]
     offset_ms: int = 0
     at: At | None = None
     extension: Extension | None = None
     wants_times: bool = False
+    wants_starts: bool = False
+    exact_hints: bool = False
     position: int = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RangeSelect:
-    """The samples of each series within a range."""
+    """The samples of each series within a range. `exact_hints`: as for `InstantSelect`."""
 
     matchers: tuple[Matcher, ...]
     range_ms: int
     offset_ms: int = 0
     at: At | None = None
     extension: Extension | None = None
+    exact_hints: bool = False
     position: int = field(default=NOWHERE, compare=False)
 
 

@@ -1,22 +1,21 @@
 """Syntax to plan: brackets go, defaults come, and what this engine does not evaluate is refused, before anything is read."""
 
+from dataclasses import replace
+
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.matchers import Matcher, MatchOperator, RegexError, compile_regex
 from nunchi.query.errors import ExecutionError, Unsupported
 from nunchi.query.plan import nodes as plan
 from nunchi.query.syntax import nodes as syntax
-from nunchi.query.syntax.operators import SET_OPERATORS, TRIMS
+from nunchi.query.syntax.operators import SET_OPERATORS
 from nunchi.query.syntax.signatures import ValueType
 
 DATES = frozenset(("day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"))
 SORTS = frozenset(("sort", "sort_desc", "sort_by_label", "sort_by_label_desc"))
 QUERY_TIMES = frozenset(("time", "start", "end", "range", "step"))
 PI = 3.141592653589793
-
-UNSUPPORTED = {
-    "start_timestamp": "start timestamps are not stored",
-    **{f"histogram_{name}": "native histograms are not stored" for name in ("avg", "count", "stddev", "stdvar", "sum")},
-}
+HISTOGRAM_FIELDS = frozenset(f"histogram_{name}" for name in ("avg", "count", "stddev", "stdvar", "sum"))
+WITHOUT_BUCKETS = frozenset(("histogram_avg", "histogram_count", "histogram_sum"))
 
 
 def translate(node: syntax.Node) -> plan.PlanNode | syntax.StringLiteral:
@@ -68,7 +67,7 @@ def _window(node: syntax.Node) -> plan.WindowNode:
     if isinstance(node, syntax.MatrixSelector):
         selector = node.selector
         return plan.RangeSelect(
-            selector.matchers, node.range_ms, selector.offset_ms, selector.at, selector.extension, position
+            selector.matchers, node.range_ms, selector.offset_ms, selector.at, selector.extension, position=position
         )
     assert isinstance(node, syntax.Subquery), node
     child = syntax.unwrap(node.expression)
@@ -99,8 +98,6 @@ def _vector(node: syntax.Node) -> plan.VectorNode:
 
 def _binary(node: syntax.Binary) -> plan.VectorNode:
     position = node.span.start
-    if node.operator in TRIMS:
-        raise Unsupported(f"the operator {node.operator}", "native histograms are not stored")
     left_is_scalar = node.left.value_type is ValueType.SCALAR
     if left_is_scalar or node.right.value_type is ValueType.SCALAR:
         scalar, vector = (node.left, node.right) if left_is_scalar else (node.right, node.left)
@@ -128,8 +125,6 @@ def _aggregation(node: syntax.Aggregation) -> plan.VectorNode:
 
 def _call(node: syntax.Call) -> plan.VectorNode:
     name, arguments, position = node.function.name, node.arguments, node.span.start
-    if name in UNSUPPORTED:
-        raise Unsupported(f"the function {name}", UNSUPPORTED[name])
     if name == "info":
         return _info(arguments, position)
     if node.function.is_extension:
@@ -137,12 +132,14 @@ def _call(node: syntax.Call) -> plan.VectorNode:
         return plan.PythonCall(name, _vector(arguments[0]), numbers, node.function.is_stepwise, position)
     if name == "vector":
         return plan.VectorOf(_scalar(arguments[0]), position)
-    if name == "timestamp":
+    if name in {"timestamp", "start_timestamp"}:
         selector = syntax.unwrap(arguments[0])
         if isinstance(selector, syntax.VectorSelector) and selector.extension is None:
+            wants_starts = name == "start_timestamp"
             times = plan.InstantSelect(
-                selector.matchers, selector.offset_ms, selector.at, None, wants_times=True, position=selector.span.start
-            )
+                selector.matchers, selector.offset_ms, selector.at, None,
+                wants_times=not wants_starts, wants_starts=wants_starts, position=selector.span.start,
+            )  # fmt: skip
             return plan.Elementwise("identity", times, (), position)
     if name in DATES:
         date = _vector(arguments[0]) if arguments else plan.VectorOf(plan.QueryTime("time", position), position)
@@ -155,12 +152,29 @@ def _call(node: syntax.Call) -> plan.VectorNode:
         return plan.Sort(child, name.endswith("_desc"), name.startswith("sort_by_label"), labels, position)
     if name in {"label_replace", "label_join"}:
         return _label_function(name, arguments, position)
+    if name in HISTOGRAM_FIELDS:
+        child = _vector(arguments[0])
+        return plan.Elementwise(name, with_exact_hints(child) if name in WITHOUT_BUCKETS else child, (), position)
     if name.startswith("histogram_"):
         return _bucket_function(name, arguments, position)
     kinds = [argument.value_type for argument in arguments]
     if ValueType.MATRIX in kinds:
         return _range_function(name, arguments, kinds.index(ValueType.MATRIX), position)
     return plan.Elementwise(name, _vector(arguments[0]), tuple(map(_scalar, arguments[1:])), position)
+
+
+def with_exact_hints(node: plan.VectorNode) -> plan.VectorNode:
+    """The plan with selectors that spell out resets, as whoever reads no buckets sees them; subqueries have no hints."""
+
+    def change(child: plan.PlanNode) -> plan.PlanNode:
+        if isinstance(child, plan.InstantSelect | plan.RangeSelect):
+            return replace(child, exact_hints=True)
+        needs_buckets = isinstance(child, plan.Elementwise) and child.name in HISTOGRAM_FIELDS - WITHOUT_BUCKETS
+        if needs_buckets or isinstance(child, plan.Subquery | plan.BucketFunction):
+            return child
+        return plan.with_children(child, change)
+
+    return change(node)  # type: ignore[return-value]  # a vector stays one
 
 
 def _range_function(name: str, arguments: tuple[syntax.Node, ...], at: int, position: int) -> plan.VectorNode:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Final
 
 from nunchi.model.histogram import Histogram
-from nunchi.model.histogram_arithmetic import IncompatibleError, all_buckets
+from nunchi.model.histogram_arithmetic import IncompatibleError
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.errors import ExecutionError
+from nunchi.query.histogram_text import describe_histogram
 from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import Aggregation, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation
@@ -188,16 +189,3 @@ def _count_values(evaluation: Evaluation, node: Aggregation, elements: list[Elem
         Element(labels, float(len(members)), any(member.drops_name for member in members))
         for labels, members in groups.items()
     ]
-
-
-def describe_histogram(histogram: Histogram) -> str:
-    """A histogram as a label value."""
-    parts = [f"count:{format_g(histogram.count)}", f"sum:{format_g(histogram.sum)}"]
-    for bucket in all_buckets(histogram):
-        if bucket.count == 0:
-            continue
-        is_zero = bucket.lower < 0 < bucket.upper and not histogram.has_custom_buckets
-        left = "[" if is_zero or bucket.upper <= 0 or math.isinf(bucket.lower) else "("
-        right = ")" if bucket.upper <= 0 and not histogram.has_custom_buckets else "]"
-        parts.append(f"{left}{format_g(bucket.lower)},{format_g(bucket.upper)}{right}:{format_g(bucket.count)}")
-    return "{" + ", ".join(parts) + "}"

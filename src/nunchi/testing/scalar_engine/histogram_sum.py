@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from nunchi.model.histogram import Histogram, ResetHint
 from nunchi.model.histogram_arithmetic import harmonize, with_buckets
-from nunchi.testing.scalar_engine.sums import Sum
+from nunchi.query.compensated import Sum
 
 
 @dataclass

@@ -13,6 +13,7 @@ from nunchi.model.histogram_arithmetic import (
     harmonize,
     with_buckets,
 )
+from nunchi.query.compensated import Sum
 from nunchi.query.errors import ExecutionError
 from nunchi.query.syntax.nodes import Call, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation
@@ -26,7 +27,7 @@ from nunchi.testing.scalar_engine.remarks import (
     RECONCILED,
     RESETS_COLLIDE,
 )
-from nunchi.testing.scalar_engine.sums import Sum, mean_of, total_of
+from nunchi.testing.scalar_engine.sums import mean_of, total_of
 from nunchi.testing.scalar_engine.values import Point, Value, Window
 
 RangeFunction: TypeAlias = Callable[[Evaluation, Call, Window, int], "Value | None"]

@@ -1,0 +1,124 @@
+"""Histograms of one family (schema, zero bucket and custom bounds are equal) as rows of a matrix: what sums and rates run on.
+
+Invariant: a row is count, sum, zero count, then the buckets of the positive side and of the negative side by ascending index.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.model.histogram import BucketSpan
+from nunchi.model.histogram_columns import HistogramColumns, Shape
+
+COUNT, SUM, ZERO_COUNT, FIELDS = range(4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseHistograms:
+    """`matrix` float64[n, 3 + buckets]; `family` is a shape without spans."""
+
+    family: Shape
+    positive: list[int]
+    negative: list[int]
+    matrix: NDArray[np.float64]
+
+    def columns(self, matrix: NDArray[np.float64], hints: NDArray[np.uint8]) -> HistogramColumns:
+        """Columns of histograms over the same buckets."""
+        count, width = len(matrix), matrix.shape[1] - FIELDS
+        shape = replace(self.family, positive_spans=spans_over(self.positive), negative_spans=spans_over(self.negative))
+        return HistogramColumns(
+            (shape,),
+            np.zeros(count, np.int32),
+            matrix[:, COUNT].copy(),
+            matrix[:, SUM].copy(),
+            matrix[:, ZERO_COUNT].copy(),
+            hints,
+            np.zeros(count, np.bool_),
+            np.arange(count + 1, dtype=np.int64) * width,
+            matrix[:, FIELDS:].reshape(-1),
+        )
+
+
+def spans_over(indices: Sequence[int]) -> tuple[BucketSpan, ...]:
+    """Spans that cover ascending indices exactly."""
+    spans: list[BucketSpan] = []
+    end = 0
+    for index in indices:
+        if spans and index == end:
+            spans[-1] = BucketSpan(spans[-1].offset, spans[-1].length + 1)
+        else:
+            spans.append(BucketSpan(index - end, 1))
+        end = index + 1
+    return tuple(spans)
+
+
+def _indices(spans: Sequence[BucketSpan]) -> Iterator[int]:
+    index = 0
+    for span in spans:
+        index += span.offset
+        yield from range(index, index + span.length)
+        index += span.length
+
+
+def family_of(shape: Shape) -> Shape:
+    """What histograms must have in common to be added bucket by bucket."""
+    return replace(shape, positive_spans=(), negative_spans=())
+
+
+def families(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int32]) -> NDArray[np.int64]:
+    """int64[n]: equal numbers for histograms of one family."""
+    known: dict[Shape, int] = {}
+    places = [known.setdefault(family_of(shape), len(known)) for shape in columns.shapes]
+    return np.array(places, np.int64)[columns.shape_of[numbers]]
+
+
+def dense(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int32]) -> DenseHistograms:
+    """Histograms of one family, at least one, as rows."""
+    shape_of = columns.shape_of[numbers]
+    used = np.unique(shape_of).tolist()
+    sides = {
+        place: (
+            list(_indices(columns.shapes[place].positive_spans)),
+            list(_indices(columns.shapes[place].negative_spans)),
+        )
+        for place in used
+    }
+    positive = sorted({index for side, _ in sides.values() for index in side})
+    negative = sorted({index for _, side in sides.values() for index in side})
+    column_of_positive = {index: FIELDS + at for at, index in enumerate(positive)}
+    column_of_negative = {index: FIELDS + len(positive) + at for at, index in enumerate(negative)}
+    matrix = np.zeros((len(numbers), FIELDS + len(positive) + len(negative)))
+    matrix[:, COUNT] = columns.counts[numbers]
+    matrix[:, SUM] = columns.sums[numbers]
+    matrix[:, ZERO_COUNT] = columns.zero_counts[numbers]
+    for place in used:
+        rows = np.flatnonzero(shape_of == place)
+        above, below = sides[place]
+        targets = np.array([*(column_of_positive[i] for i in above), *(column_of_negative[i] for i in below)], np.int64)
+        begins = columns.offsets[numbers[rows]]
+        matrix[rows[:, None], targets] = columns.buckets[begins[:, None] + np.arange(len(targets))]
+    return DenseHistograms(family_of(columns.shapes[used[0]]), positive, negative, matrix)
+
+
+def add_compensated(
+    total: NDArray[np.float64], rest: NDArray[np.float64], rows: NDArray[np.int64], values: NDArray[np.float64]
+) -> None:
+    """Add values to some rows of running sums and of what rounding took from them (Kahan, Neumaier's variant)."""
+    before, lost = total[rows], rest[rows]
+    after = before + values
+    correction = np.where(np.abs(before) >= np.abs(values), (before - after) + values, (values - after) + before)
+    rest[rows] = np.where(np.isinf(after), 0.0, lost + correction)
+    total[rows] = after
+
+
+def sums_of(matrix: NDArray[np.float64], cells: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """The compensated sum of the rows of each cell, in their order. `cells` int64[n], ascending, below `count`."""
+    total = np.zeros((count, matrix.shape[1]))
+    rest = np.zeros_like(total)
+    place = np.arange(len(cells)) - np.searchsorted(cells, cells)
+    for turn in range(int(place.max(initial=-1)) + 1):
+        rows = np.flatnonzero(place == turn)
+        add_compensated(total, rest, cells[rows], matrix[rows])
+    return np.where(np.isinf(total), total, total + rest)
