@@ -1,15 +1,22 @@
 """`nunchi up` as a newcomer runs it: what it shows soon after the start, how it stops, what it says of mistakes."""
 
+import base64
+import contextlib
 import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import bcrypt
 import pytest
+import trustme
 from tests.end_to_end.systems import NUNCHI, System
 from tests.peers import free_port, running
 
@@ -80,6 +87,57 @@ def test_the_address_and_the_way_from_another_machine_are_printed(tmp_path: Path
             process.kill()
     assert f"ssh -L {port}:127.0.0.1:{port} min@198.18.0.1" in said
     assert "Traceback" not in said
+
+
+def write_web_config(folder: Path, more: str = "") -> Path:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("monitoring.example")
+    certificate.cert_chain_pems[0].write_to_path(folder / "certificate.pem")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+    path = folder / "web.yml"
+    path.write_text(
+        f"tls_server_config: {{cert_file: certificate.pem, key_file: key.pem{more}}}\nbasic_auth_users: {{min: '{hashed}'}}\n"
+    )
+    return path
+
+
+def test_where_strangers_must_sign_in_the_own_agent_and_the_own_scrape_are_let_in(tmp_path: Path):
+    url = f"https://127.0.0.1:{free_port()}"
+    flags = [f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.config.file={write_web_config(tmp_path)}"]
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    question = urllib.request.Request(f"{url}/api/v1/query?query=up==1")
+    deadline, found = time.monotonic() + 30, set()
+    with subprocess.Popen([NUNCHI, "up", *flags, f"--web.listen-address=0.0.0.0:{url[18:]}"]) as process:
+        try:
+            while found != {"node", "nunchi"} and time.monotonic() < deadline:
+                time.sleep(0.2)
+                with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                    urllib.request.urlopen(question, context=anybody, timeout=5)
+                    pytest.fail("a stranger was let in")
+                question.add_header("Authorization", f"Basic {base64.b64encode(b'min:secret').decode()}")
+                with (
+                    contextlib.suppress(urllib.error.URLError, ConnectionError),
+                    urllib.request.urlopen(question, context=anybody, timeout=5) as answer,
+                ):
+                    found = {one["metric"]["job"] for one in json.load(answer)["data"]["result"]}
+                question.remove_header("Authorization")
+        finally:
+            process.terminate()
+    assert found == {"node", "nunchi"}
+
+
+def test_client_certificates_that_the_own_agent_lacks_are_refused_with_the_cure(tmp_path: Path):
+    more = ", client_ca_file: authority.pem, client_auth_type: RequireAndVerifyClientCert"
+    path = write_web_config(tmp_path, more)
+    data = f"--storage.tsdb.path={tmp_path / 'data'}"
+    ended = run_nunchi("up", data, f"--web.config.file={path}", "--web.listen-address=127.0.0.1:0")
+    assert ended.returncode == 2, ended
+    [line] = [line for line in ended.stderr.splitlines() if line.startswith("nunchi: ")]
+    assert str(path) in line
+    assert "VerifyClientCertIfGiven" in line
 
 
 def said_until(process: "subprocess.Popen[str]", words: str) -> str:

@@ -6,6 +6,7 @@ be framed.
 Invariant: every refusal says what was wrong and what to change.
 """
 
+import hmac
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from multidict import CIMultiDictProxy
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_route import Access, Route
 from nunchi.kit.listen_address import is_loopback
+from nunchi.kit.secrets import Secret
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -45,6 +47,7 @@ class HttpPolicy:
     admin: bool = False  # --web.enable-admin-api
     web_config_file: Path | None = None  # --web.config.file
     connections_max: int = CONNECTIONS_MAX  # --web.max-connections
+    own_token: Secret | None = None  # bearer token of other parts of this process: they are let in as users are
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.external_url)
@@ -53,6 +56,12 @@ class HttpPolicy:
         if self.external_url and not is_whole and not is_path:
             cure = "write it in full, as in http://host/nunchi, or only its path"
             raise InputError(f'--web.external-url: "{self.external_url}" is not a URL: {cure}')
+
+    def is_own(self, authorization: str) -> bool:
+        """Whether a request comes from this very process."""
+        if self.own_token is None:
+            return False
+        return hmac.compare_digest(authorization.encode(), f"Bearer {self.own_token.reveal()}".encode())
 
     @property
     def prefix(self) -> str:

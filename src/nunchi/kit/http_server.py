@@ -67,6 +67,11 @@ class HttpServer:
         self._changes: set[asyncio.Task[web.StreamResponse]] = set()
 
     @property
+    def requires_client_certificate(self) -> bool:
+        """Whether nobody connects without one; only a started server knows."""
+        return self._web_config.requires_client_certificate
+
+    @property
     def url(self) -> str:
         """Where the server answers, with the prefix; only a started server knows its port."""
         scheme = "http" if self._web_config.ssl_context is None else "https"
@@ -119,7 +124,7 @@ class HttpServer:
             )
             raise InputError(f"{self._address} is open to others without TLS and authentication: {cure}")
         port = sockets[0].getsockname()[1]
-        host = self._address.host or "127.0.0.1"
+        host = "127.0.0.1" if self._address.host in {"", "0.0.0.0", "::"} else self._address.host  # noqa: S104 (compared)
         self._host_and_port = str(ListenAddress(host, port))
         own_hosts = {self._address.host.lower(), *self._policy.hosts, *addresses}
         if not is_loopback_listener:
@@ -189,17 +194,19 @@ class HttpServer:
         refusal = self._gate.refuse_host(request.headers.get("Host"))
         if refusal is not None:
             return _refused(refusal)
+        authorization = request.headers.get("Authorization", "")
+        is_own = self._policy.is_own(authorization)
         try:
-            user = await self._web_config.users.user_of(request.headers.get("Authorization", ""))
+            user = None if is_own else await self._web_config.users.user_of(authorization)
         except Busy:
             return _refused(Refusal(503, "too many sign-ins at once: try again"))
-        if user is None and self._web_config.users:
+        if user is None and self._web_config.users and not is_own:
             return _text(401, "Unauthorized", {"WWW-Authenticate": 'Basic realm="nunchi", charset="UTF-8"'})
-        if not self._is_allowed_client(request):
+        if not is_own and not self._is_allowed_client(request):
             return _refused(Refusal(403, "the client certificate has none of the names in client_allowed_sans"))
         if route is None:
             return await self._without_route(request, handler)
-        is_authenticated = user is not None or self._web_config.requires_client_certificate
+        is_authenticated = is_own or user is not None or self._web_config.requires_client_certificate
         refusal = (
             self._gate.refuse_access(route, _peer_of(request), is_authenticated=is_authenticated)
             or self._gate.refuse_cross_site(route, request.headers)

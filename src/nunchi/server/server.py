@@ -57,6 +57,11 @@ class Server:
         """Where the pages are; known once started."""
         return self._parts.web.url
 
+    @property
+    def requires_client_certificate(self) -> bool:
+        """Whether the pages are for holders of certificates only; known once started."""
+        return self._parts.web.requires_client_certificate
+
     async def start(self) -> None:
         """Load the configuration, start every part, answer queries. Raises what any of it raises, and nothing stays."""
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)

@@ -9,6 +9,7 @@ from nunchi.intake.registry.agent_registry import AgentRegistry
 from nunchi.intake.scrape.scrape_manager import ScrapeManager
 from nunchi.kit.http_server import HttpPolicy, HttpServer
 from nunchi.kit.logs import logger
+from nunchi.kit.secrets import Secret
 from nunchi.kit.supervision import Supervisor
 from nunchi.kit.telemetry import Telemetry
 from nunchi.notify.alert_sender import AlertSender
@@ -44,8 +45,13 @@ def build_server(
     world: World,
     adjust: Adjust = unchanged,
     own_instance: str = "",
+    own_token: Secret | None = None,
 ) -> Server:
-    """A server that is not started. `own_instance` is the agent in this process, with which the overview opens."""
+    """A server that is not started.
+
+    own_instance  the agent in this process, with which the overview opens
+    own_token     with which other parts of this process are let in where users must sign in
+    """
     clock, telemetry = world.clock, Telemetry()
     store = MemoryStore(clock, flags.storage_tsdb_retention_time_ms)
     door = Door(store.appender, clock, telemetry)
@@ -64,6 +70,7 @@ def build_server(
         insecure=flags.web_insecure,
         lifecycle=flags.web_enable_lifecycle,
         web_config_file=flags.web_config_file,
+        own_token=own_token,
     )
 
     async def reload() -> None:
