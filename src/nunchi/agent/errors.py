@@ -3,7 +3,8 @@
 WorldError
 ├── Unavailable       the host does not have what a check measures
 ├── ServiceError      a service that a check watches does not answer as it should
-└── DeliveryError     the server could not be asked, or did not answer in time
+├── DeliveryError     the server could not be asked, or did not answer in time
+└── JoinRefusedError  the server does not take the agent in
 """
 
 from nunchi.kit.errors import WorldError
@@ -19,3 +20,7 @@ class ServiceError(WorldError):
 
 class DeliveryError(WorldError):
     """A payload's fate is unknown: it is kept and sent again."""
+
+
+class JoinRefusedError(WorldError):
+    """The server does not take the agent in; says why."""

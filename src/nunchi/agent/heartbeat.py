@@ -3,7 +3,7 @@
 Invariant: a heartbeat that is not heard costs nothing but itself; collection and delivery do not wait for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ INVENTORY_SECONDS = 4 * 3600.0
 ANSWER_BYTES_MAX = 64 << 10
 
 Info = Callable[[], dict[str, Any]]
+ChangeKey = Callable[[], Awaitable[None]]
 
 
 class InfoAnswer(msgspec.Struct, frozen=True):
@@ -32,12 +33,19 @@ class InfoAnswer(msgspec.Struct, frozen=True):
 
 
 class Heartbeat:
-    """A part. `info` is what is told each time; `rotate` is called when the server asks for another key."""
+    """A part. `info` is what is told each time; `change_key` is called when the server asks for that."""
 
     name = "agent.heartbeat"
 
     def __init__(
-        self, link: ServerLink, info: Info, root: Root, clock: Clock, telemetry: Telemetry, log: Logger
+        self,
+        link: ServerLink,
+        info: Info,
+        root: Root,
+        clock: Clock,
+        telemetry: Telemetry,
+        log: Logger,
+        change_key: ChangeKey | None = None,
     ) -> None:
         self.last_error = ""
         self._link = link
@@ -46,7 +54,7 @@ class Heartbeat:
         self._clock = clock
         self._log = log
         self._inventory_due_at = 0.0
-        self._is_rotation_wanted = False
+        self._change_key = change_key
         self._beats = telemetry.counter(
             "agent_heartbeats_total", "Times the server was told who this agent is.", "outcome"
         )
@@ -63,11 +71,6 @@ class Heartbeat:
 
     async def stop(self) -> None:
         """Nothing to give back."""
-
-    def take_rotation_wish(self) -> bool:
-        """Whether the server has asked for another key since this was asked."""
-        wanted, self._is_rotation_wanted = self._is_rotation_wanted, False
-        return wanted
 
     async def beat(self) -> None:
         """Tell once."""
@@ -99,7 +102,8 @@ class Heartbeat:
             return
         if answer.wants_inventory:
             self._inventory_due_at = 0.0
-        self._is_rotation_wanted |= answer.rotate_key
+        if answer.rotate_key and self._change_key is not None:
+            await self._change_key()
 
     def _fail(self, outcome: str, reason: str) -> None:
         self._beats.add(1, outcome)

@@ -99,12 +99,18 @@ class Gate:
             return None
         return Refusal(403, f'host "{host}" is not served here: add it with --web.external-url, or use localhost')
 
-    def refuse_access(self, route: Route, peer: str | None, *, is_authenticated: bool) -> Refusal | None:
+    def refuse_access(
+        self, route: Route, peer: str | None, *, is_authenticated: bool, is_encrypted: bool = False
+    ) -> Refusal | None:
         """Refuse what the operator did not switch on, and pushes of strangers."""
         if route.access is Access.LIFECYCLE and not self.policy.lifecycle:
             return Refusal(403, "Lifecycle API is not enabled: start with --web.enable-lifecycle")
         if route.access is Access.ADMIN and not self.policy.admin:
             return Refusal(403, "Admin API is not enabled: start with --web.enable-admin-api")
+        if route.access is Access.JOIN and not (is_encrypted or (peer is not None and is_loopback(peer))):
+            return Refusal(
+                403, "secrets are not taken in the clear: give a certificate in --web.config.file, use https"
+            )
         if route.access is Access.INGEST and not is_authenticated:
             is_local = self.is_loopback_listener and peer is not None and is_loopback(peer)
             if not is_local:

@@ -23,6 +23,7 @@ class Access(enum.Enum):
     LIFECYCLE = "lifecycle"  # reloads or ends the process
     ADMIN = "admin"  # deletes or copies data
     INGEST = "ingest"  # brings samples
+    JOIN = "join"  # carries a secret of its own that the handler judges; over TLS or from this machine only
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ and its body has been read, undecoded, within its bound.
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -35,6 +35,10 @@ LINGER_SECONDS = 2.0  # how long a refused body is still read, so that the clien
 HEADER_LINE_BYTES_MAX = 64 << 10  # a query in a URL may be long
 SWEEP_INTERVAL_SECONDS = 5.0
 CLIENT_GONE = 499
+OWNER = web.RequestKey("nunchi.owner", object)  # of the key that came with a request, None where none came
+
+NOBODY = object()
+KeyOwner = Callable[[str], object | None]
 
 
 class HttpServer:
@@ -49,8 +53,14 @@ class HttpServer:
         clock: Clock,
         telemetry: Telemetry,
         log: Logger,
+        key_owner: KeyOwner | None = None,
     ) -> None:
+        """`key_owner` says whose a bearer token is, None for nobody's; a key opens routes that bring samples, no others.
+
+        The handler finds the owner in the request under `OWNER`.
+        """
         self.name = name
+        self._key_owner = key_owner
         self._address = ListenAddress.parse(address)
         self._route_list = tuple(routes)
         self._policy = policy
@@ -196,19 +206,28 @@ class HttpServer:
             return _refused(refusal)
         authorization = request.headers.get("Authorization", "")
         is_own = self._policy.is_own(authorization)
+        owner = None if is_own else self._owner_of_key(route, authorization)
+        if owner is NOBODY:
+            return _text(401, "this key opens nothing here: let the agent join again", {"WWW-Authenticate": "Bearer"})
+        request[OWNER] = owner
         try:
-            user = None if is_own else await self._web_config.users.user_of(authorization)
+            user = None if is_own or owner is not None else await self._web_config.users.user_of(authorization)
         except Busy:
             return _refused(Refusal(503, "too many sign-ins at once: try again"))
-        if user is None and self._web_config.users and not is_own:
+        is_let_in = is_own or owner is not None or (route is not None and route.access is Access.JOIN)
+        if user is None and self._web_config.users and not is_let_in:
             return _text(401, "Unauthorized", {"WWW-Authenticate": 'Basic realm="nunchi", charset="UTF-8"'})
         if not is_own and not self._is_allowed_client(request):
             return _refused(Refusal(403, "the client certificate has none of the names in client_allowed_sans"))
         if route is None:
             return await self._without_route(request, handler)
-        is_authenticated = is_own or user is not None or self._web_config.requires_client_certificate
+        is_authenticated = (
+            is_own or owner is not None or user is not None or self._web_config.requires_client_certificate
+        )
         refusal = (
-            self._gate.refuse_access(route, _peer_of(request), is_authenticated=is_authenticated)
+            self._gate.refuse_access(
+                route, _peer_of(request), is_authenticated=is_authenticated, is_encrypted=request.secure
+            )
             or self._gate.refuse_cross_site(route, request.headers)
             or self._gate.refuse_content_type(
                 route, request.headers.get("Content-Type", ""), has_body=request.body_exists
@@ -217,6 +236,13 @@ class HttpServer:
         if refusal is not None:
             return _refused(refusal)
         return await self._handled(request, route, handler)
+
+    def _owner_of_key(self, route: Route | None, authorization: str) -> object | None:
+        """Whose the bearer token of a request is; None where there is none to judge, NOBODY where it opens nothing."""
+        scheme, _, key = authorization.partition(" ")
+        if self._key_owner is None or route is None or route.access is not Access.INGEST or scheme.lower() != "bearer":
+            return None
+        return self._key_owner(key) or NOBODY
 
     async def _handled(self, request: web.Request, route: Route, handler: Handler) -> web.StreamResponse:
         """Read the body, run the handler, compress. Only reads end when their client goes away; changes are finished."""

@@ -7,22 +7,26 @@ is answered, the agent keeps the payload or learns what is wrong with it.
 import msgspec
 from aiohttp import web
 
+from nunchi.intake.registry.agent_book import AgentBook, Owner
 from nunchi.intake.registry.agent_registry import Acknowledgement, AgentRegistry
 from nunchi.intake.registry.errors import AgentConflictError, NotStoredError
-from nunchi.kit.http_server import Access, Route
+from nunchi.kit.http_server import OWNER, Access, Route
 from nunchi.kit.telemetry import Telemetry
 from nunchi.wire.errors import BodyTooLarge, UnknownVersion, WireError
 from nunchi.wire.payload import BODY_BYTES_MAX, CONTENT_TYPE, agent_id_of, open_envelope
 
 PATH = "/api/v1/push"
 RETRY_AFTER_SECONDS = 2
+DISABLED_RETRY_AFTER_SECONDS = 60
 
 
 class PushReceiver:
     """Takes payloads and answers them."""
 
-    def __init__(self, registry: AgentRegistry, telemetry: Telemetry) -> None:
+    def __init__(self, registry: AgentRegistry, telemetry: Telemetry, book: AgentBook | None = None) -> None:
+        """`book` knows whose ids are spoken for by keys, and who is not wanted."""
         self._registry = registry
+        self._book = book
         self._pushes = telemetry.counter("nunchi_pushes_total", "Payloads of agents, by the status answered.", "status")
 
     def routes(self) -> list[Route]:
@@ -35,15 +39,24 @@ class PushReceiver:
 
     async def receive(self, request: web.Request) -> web.Response:
         """Answer one push."""
-        response = self._answer(request.remote or "", await request.read())
+        owner = request.get(OWNER)
+        return self.answer(request.remote or "", await request.read(), owner if isinstance(owner, Owner) else None)
+
+    def answer(self, address: str, body: bytes, owner: Owner | None = None) -> web.Response:
+        """Answer one push of a peer, or of an agent in this process; `owner` is whose key it came with."""
+        response = self._answer(address, body, owner)
         self._pushes.add(1, str(response.status))
         return response
 
-    def _answer(self, address: str, body: bytes) -> web.Response:
+    def _answer(self, address: str, body: bytes, owner: Owner | None) -> web.Response:
         try:
             opened = open_envelope(body, BODY_BYTES_MAX)
-            reader = self._registry.reader(agent_id_of(opened))
-            return _acknowledged(self._registry.receive(reader.read_body(opened), address, reader))
+            agent_id = owner.agent_id if owner is not None else agent_id_of(opened)
+            refusal = self._refusal(agent_id, owner)
+            if refusal is not None:
+                return refusal
+            reader = self._registry.reader(agent_id)
+            return _acknowledged(self._registry.receive(reader.read_body(opened), address, reader, owner))
         except BodyTooLarge as error:
             return web.Response(status=413, text=str(error))
         except UnknownVersion as error:
@@ -54,6 +67,17 @@ class PushReceiver:
             return web.Response(status=409, text=str(error))
         except NotStoredError as error:
             return web.Response(status=503, text=str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    def _refusal(self, agent_id: str, owner: Owner | None) -> web.Response | None:
+        """Why nothing of this agent is taken now, before any of it is kept."""
+        if self._book is None:
+            return None
+        if owner is None and self._book.is_enrolled(agent_id):
+            return web.Response(status=403, text=f"agent {agent_id} delivers with its key only: let it join")
+        if not self._book.is_enabled(agent_id):
+            text = f"agent {agent_id} is disabled here: it may keep what it has"
+            return web.Response(status=403, text=text, headers={"Retry-After": str(DISABLED_RETRY_AFTER_SECONDS)})
+        return None
 
 
 def _acknowledged(done: Acknowledgement) -> web.Response:

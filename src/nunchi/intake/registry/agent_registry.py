@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from nunchi.admission.door import Door
 from nunchi.intake.registry.agent_book import Owner
 from nunchi.intake.registry.errors import AgentConflictError, NotStoredError
-from nunchi.intake.registry.replacing_series import ReplacingSeries
 from nunchi.intake.registry.health import Health, HealthState
+from nunchi.intake.registry.replacing_series import ReplacingSeries
 from nunchi.intake.registry.sequence_memory import NoMemory, SequenceMemory
 from nunchi.intake.registry.sequences import SequenceRanges
 from nunchi.intake.registry.series import HOST_JOB, PushedSeries, Row, is_refused

@@ -2,6 +2,8 @@
 
 AgentConflictError (InputError)   another live agent has this id; the operator must give one of them its own
 NotStoredError (WorldError)       nothing of it counts as taken; to be sent again
+JoinError (InputError)            a join token that opens nothing
+UnknownAgentError (InputError)    no agent has this id
 """
 
 from nunchi.kit.errors import InputError, WorldError
@@ -13,3 +15,11 @@ class AgentConflictError(InputError):
 
 class NotStoredError(WorldError):
     """The store, or the registry, cannot take it now."""
+
+
+class JoinError(InputError):
+    """Nobody joins by this."""
+
+
+class UnknownAgentError(InputError):
+    """There is no such agent."""

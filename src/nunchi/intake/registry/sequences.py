@@ -5,6 +5,7 @@ closed, that is, samples older than thousands of lost payloads count as taken.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,18 @@ class SequenceRanges:
     def __init__(self) -> None:
         self._begins: list[int] = []
         self._ends: list[int] = []
+
+    @classmethod
+    def of(cls, spans: Iterable[tuple[int, int]]) -> "SequenceRanges":
+        """The ranges that `spans` gave."""
+        ranges = cls()
+        for begin, end in spans:
+            ranges.take(begin, end - begin)
+        return ranges
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Begin and exclusive end of each range, ascending."""
+        return list(zip(self._begins, self._ends, strict=True))
 
     @property
     def high_water(self) -> int:

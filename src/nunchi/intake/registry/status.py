@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from nunchi.intake.registry.health import HealthState
+
 
 @dataclass(frozen=True, slots=True)
 class AgentStatus:
@@ -25,3 +27,5 @@ class AgentStatus:
     samples: int
     duplicates: int
     conflict: str
+    health: HealthState = HealthState.NEW
+    misses: int = 0
