@@ -1,26 +1,27 @@
-"""`nunchi query`: PromQL asked of a server over its HTTP API; answers as tables, or as the server's JSON."""
+"""`nunchi query`: PromQL asked of a server over its HTTP API; answers as tables, graphs, JSON or CSV."""
 
-import asyncio
-import json
+import shutil
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import click
 
+from nunchi.cli.answers import align, as_csv, as_json, as_samples, as_table, series_text
+from nunchi.cli.asking import URL, Asker
+from nunchi.cli.bucket_usage import bucket_usage
+from nunchi.cli.graph import draw
 from nunchi.kit.clock import SystemClock
-from nunchi.kit.errors import InputError, WorldError
-from nunchi.kit.http_client import HttpClient
+from nunchi.kit.durations import parse_duration
+from nunchi.kit.errors import InputError
 
-URL = "http://127.0.0.1:9190"
-ANSWER_BYTES_MAX = 256 << 20
-TIMEOUT_SECONDS = 130.0
-RANGE_ROWS_MAX = 20
-
-
-class QueryRefusedError(InputError):
-    """The server's own words about a query that it does not answer."""
+STEPS = 250  # of a range whose step is not given
+STEP_SECONDS_MIN = 1
+GRAPH_HEIGHT = 16
+GRAPH_WIDTH_MAX = 140
+SAMPLES_MATCH = "analyze needs --match, as in --match 'http_request_duration_seconds_bucket'"
 
 
 @click.group(name="query")
@@ -28,140 +29,138 @@ def command() -> None:
     """Ask a server in PromQL."""
 
 
-def with_asker(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags that say whom to ask and how to print, and its first argument: an `Asker`."""
+def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags that say whom to ask and how to print, and its first arguments: an `Asker` and the format."""
 
-    @click.option("--url", default=URL, show_default=True, envvar="NUNCHI_URL", help="Server to ask.")
-    @click.option("--json", "as_json", is_flag=True, help="Print the server's data as JSON.")
-    @wraps(function)
-    def ask(url: str, as_json: bool, **options: Any) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise InputError(f'--url: "{url}" is not the address of a server: write it in full, as in {URL}')
-        function(Asker(url.rstrip("/"), as_json), **options)
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @click.option("--url", default=URL, show_default=True, envvar="NUNCHI_URL", help="Server to ask.")
+        @click.option("--json", "is_json", is_flag=True, help="The same as --format json.")
+        @click.option("-f", "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True)
+        @wraps(function)
+        def ask(url: str, is_json: bool, form: str, **options: Any) -> None:
+            function(Asker(url), "json" if is_json else form, **options)
 
-    return ask
+        return ask
 
-
-class Asker:
-    """One server, and how its answers are printed."""
-
-    def __init__(self, url: str, as_json: bool) -> None:
-        self.url = url
-        self.as_json = as_json
-
-    def ask(self, path: str, parameters: dict[str, Any]) -> Any:
-        """The `data` of the server's answer; raises `QueryRefusedError` with its words, or a `WorldError`."""
-        body = urlencode({key: value for key, value in parameters.items() if value is not None}, doseq=True)
-        answer = asyncio.run(self._fetch(path, body))
-        for notice in (*answer.get("warnings", ()), *answer.get("infos", ())):
-            click.echo(notice, err=True)
-        return answer["data"]
-
-    async def _fetch(self, path: str, body: str) -> dict[str, Any]:
-        async with HttpClient(SystemClock()) as client:
-            response = await client.request(
-                "GET",
-                f"{self.url}/api/v1/{path}?{body}",
-                timeout_seconds=TIMEOUT_SECONDS,
-                body_bytes_max=ANSWER_BYTES_MAX,
-            )
-        try:
-            answer: dict[str, Any] = json.loads(response.body)
-        except ValueError:
-            text = response.body[:200].decode("utf-8", "replace").strip()
-            raise WorldError(f"{self.url} answers {response.status}, not in JSON: {text}") from None
-        if answer.get("status") != "success":
-            raise QueryRefusedError(
-                f"{answer.get('errorType', response.status)}: {answer.get('error', 'no reason given')}"
-            )
-        return answer
-
-    def show_json(self, data: Any) -> bool:
-        """Print as JSON if that is asked for; whether it was."""
-        if self.as_json:
-            click.echo(json.dumps(data, indent=1, ensure_ascii=False))
-        return self.as_json
+    return decorate
 
 
 @command.command()
 @click.argument("expression")
 @click.option("--time", help="Moment of evaluation, Unix seconds or RFC 3339; now by default.")
-@with_asker
-def instant(asker: Asker, expression: str, time: str | None) -> None:
+@with_asker("table", "json", "csv")
+def instant(asker: Asker, form: str, expression: str, time: str | None) -> None:
     """Evaluate at one moment."""
     data = asker.ask("query", {"query": expression, "time": time})
-    if asker.show_json(data):
-        return
-    result = data["result"]
-    if data["resultType"] in ("scalar", "string"):
-        click.echo(result[1])
-    elif data["resultType"] == "vector":
-        _print_rows([(series_text(series["metric"]), series["value"][1]) for series in result])
-    else:
-        _print_matrix(result)
+    is_matrix = data["resultType"] == "matrix"
+    printers = {"table": as_samples if is_matrix else as_table, "json": as_json, "csv": as_csv}
+    click.echo(printers[form](data))
 
 
 @command.command(name="range")
 @click.argument("expression")
-@click.option("--start", required=True, help="First moment, Unix seconds or RFC 3339.")
-@click.option("--end", required=True, help="Last moment.")
-@click.option("--step", default="60s", show_default=True, help="Time between two moments.")
-@with_asker
-def range_(asker: Asker, expression: str, start: str, end: str, step: str) -> None:
+@click.option("--start", help="First moment, Unix seconds or RFC 3339.")
+@click.option("--end", help="Last moment; now by default.")
+@click.option("--last", default="1h", show_default=True, help="How far before now to begin, without --start.")
+@click.option("--step", help=f"Time between two moments; by default a {STEPS}th of --last, or 60s.")
+@with_asker("graph", "table", "json", "csv")
+def range_(
+    asker: Asker, form: str, expression: str, start: str | None, end: str | None, last: str, step: str | None
+) -> None:
     """Evaluate at many moments."""
-    data = asker.ask("query_range", {"query": expression, "start": start, "end": end, "step": step})
-    if not asker.show_json(data):
-        _print_matrix(data["result"])
+    span = _span(start, end, last, step)
+    data = asker.ask("query_range", {"query": expression, **span})
+    printers: dict[str, Callable[[Any], str]] = {"table": as_table, "json": as_json, "csv": as_csv, "graph": _graph}
+    click.echo(printers[form](data))
 
 
 @command.command()
 @click.argument("selectors", nargs=-1, required=True)
 @click.option("--start", help="Only series with samples since then.")
 @click.option("--end", help="Only series with samples until then.")
-@with_asker
-def series(asker: Asker, selectors: tuple[str, ...], start: str | None, end: str | None) -> None:
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@with_asker("table", "json")
+def series(
+    asker: Asker, form: str, selectors: tuple[str, ...], start: str | None, end: str | None, limit: int | None
+) -> None:
     """List the series that match any of the selectors."""
-    data = asker.ask("series", {"match[]": selectors, "start": start, "end": end})
-    if not asker.show_json(data):
-        for labels in data:
-            click.echo(series_text(labels))
+    data = asker.ask("series", {"match[]": selectors, "start": start, "end": end, "limit": limit})
+    click.echo(as_json(data) if form == "json" else "\n".join(map(series_text, data)) or "no series")
 
 
 @command.command()
-@click.argument("label")
+@click.argument("label", required=False)
 @click.option("--match", "selectors", multiple=True, help="Only of series that match.")
-@with_asker
-def labels(asker: Asker, label: str, selectors: tuple[str, ...]) -> None:
-    """List the values of a label."""
-    data = asker.ask(f"label/{quote(label, safe='')}/values", {"match[]": selectors})
-    if not asker.show_json(data):
-        for value in data:
-            click.echo(value)
+@click.option("--start", help="Only of series with samples since then.")
+@click.option("--end", help="Only of series with samples until then.")
+@with_asker("table", "json")
+def labels(
+    asker: Asker, form: str, label: str | None, selectors: tuple[str, ...], start: str | None, end: str | None
+) -> None:
+    """List the values of a label, or without one the names of all labels."""
+    path = f"label/{quote(label, safe='')}/values" if label else "labels"
+    data = asker.ask(path, {"match[]": selectors, "start": start, "end": end}, "GET")
+    click.echo(as_json(data) if form == "json" else "\n".join(data) or "nothing")
 
 
-def series_text(labels: dict[str, str]) -> str:
-    """A series as PromQL writes it."""
-    inner = ", ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items() if name != "__name__"
-    )
-    return f"{labels.get('__name__', '')}{{{inner}}}" if inner or "__name__" not in labels else labels["__name__"]
+@command.command()
+@click.option("--match", "selectors", multiple=True, help="Selectors of histogram series, as x_bucket{job='y'}.")
+@click.option("--duration", default="1h", show_default=True, help="How far back to look.")
+@click.option("--time", help="Up to when, Unix seconds or RFC 3339; now by default.")
+@with_asker("table", "json")
+def analyze(asker: Asker, form: str, selectors: tuple[str, ...], duration: str, time: str | None) -> None:
+    """Tell how well classic histograms use their buckets: how many gain observations between two scrapes."""
+    if not selectors:
+        raise InputError(SAMPLES_MATCH)
+    result = [
+        found
+        for selector in selectors
+        for found in asker.ask("query", {"query": f"{selector}[{duration}]", "time": time})["result"]
+    ]
+    usages = bucket_usage(result)
+    if form == "json":
+        shown = ("metric", "labels", "scrapes", "buckets", "least", "mean", "most")
+        click.echo(as_json([{name: getattr(usage, name) for name in shown} for usage in usages]))
+        return
+    rows = [
+        (
+            series_text({"__name__": usage.metric, **usage.labels}),
+            *map(str, (usage.scrapes, usage.buckets, usage.least)),
+            f"{usage.mean:.1f}",
+            str(usage.most),
+        )
+        for usage in usages
+    ]
+    heads = ("histogram", "scrapes", "buckets", "least used", "mean", "most")
+    click.echo(align([heads, *rows], numbers=range(1, 6)) if rows else "no histograms with two scrapes")
 
 
-def _print_rows(rows: list[tuple[str, str]]) -> None:
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, value in rows:
-        click.echo(f"{name:{width}}  {value}")
-    if not rows:
-        click.echo("no series", err=True)
+def _span(start: str | None, end: str | None, last: str, step: str | None) -> dict[str, Any]:
+    """`start`, `end` and `step` of a range query."""
+    if start is not None:
+        return {"start": start, "end": end or SystemClock().now(), "step": step or "60s"}
+    if end is not None:
+        raise InputError("--end needs --start; --last counts back from now")
+    try:
+        seconds = parse_duration(last) / 1000
+    except ValueError as error:
+        raise InputError(f"--last: {error}") from None
+    chosen = max(STEP_SECONDS_MIN, round(seconds / STEPS))
+    now = SystemClock().now()
+    if step is None:
+        # On the grid of the step, as dashboards ask: then what the server has kept is of use.
+        now = now // chosen * chosen
+    return {"start": now - seconds, "end": now, "step": step or chosen}
 
 
-def _print_matrix(result: list[dict[str, Any]]) -> None:
-    for found in result:
-        click.echo(series_text(found["metric"]))
-        values = found.get("values", [])
-        for timestamp, value in values[-RANGE_ROWS_MAX:]:
-            click.echo(f"  {timestamp:.3f}  {value}")
-        if len(values) > RANGE_ROWS_MAX:
-            click.echo(f"  the last {RANGE_ROWS_MAX} of {len(values)}; --json prints all")
-    if not result:
-        click.echo("no series", err=True)
+def _graph(data: dict[str, Any]) -> str:
+    lines = {
+        series_text(series["metric"]): [(at, float(value)) for at, value in series.get("values", ())]
+        for series in data["result"]
+    }
+    times = [at for points in lines.values() for at, _ in points]
+    if not times:
+        return "no series"
+    width = min(GRAPH_WIDTH_MAX, shutil.get_terminal_size().columns)
+    is_coloured = sys.stdout.isatty()
+    return draw(lines, min(times), max(times), width, GRAPH_HEIGHT, is_coloured=is_coloured)
