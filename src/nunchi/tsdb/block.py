@@ -19,6 +19,9 @@ from nunchi.tsdb.index import Index, Postings
 from nunchi.tsdb.kernels import labels as kernel
 from nunchi.tsdb.sections import Sections, SectionsWriter
 
+MAPPED_SERIES_MIN = 50_000
+"""Indexes of fewer series are packed and loaded whole: a few bytes of memory a series, a third of the room on disk."""
+
 
 class BlockMeta(msgspec.Struct, frozen=True):
     """What a block says of itself: [min_time, max_time) in milliseconds, how often it was compacted, out of which numbers."""
@@ -130,5 +133,5 @@ def write_index(disk: Disk, path: Path, table: LabelTable, hashes: NDArray[np.ui
         "postings_offsets": postings_offsets, "postings": postings,
     }  # fmt: skip
     for name, array in arrays.items():
-        writer.put(name, array)
+        writer.put(name, array, packed=count < MAPPED_SERIES_MIN)
     writer.finish({"series": count})

@@ -14,7 +14,7 @@ from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.manifest import RunEntry
 from nunchi.tsdb.querier import View
-from nunchi.tsdb.sealing import entry_of, narrowed
+from nunchi.tsdb.sealing import entry_of
 from nunchi.tsdb.series_log import RECORD_SERIES_MAX, encode_series, file_header
 from nunchi.tsdb.series_table import SeriesTable
 from nunchi.tsdb.state import Sealed, State
@@ -27,7 +27,6 @@ RETENTION_SHARE = 10
 RUNS_MAX = 12
 COMPACTION_INTERVAL_MS = 5 * 60 * 1000
 DEAD_SERIES_MIN = 1024
-NEVER = -(2**63)
 
 
 def compact(state: State) -> None:
@@ -37,7 +36,7 @@ def compact(state: State) -> None:
     if runs:
         newest = max(run.max_time for run in runs)
         due = (newest - GRACE_MS) // BLOCK_MS * BLOCK_MS
-        oldest = min(max(run.min_time, run.valid_from) for run in runs)
+        oldest = min(run.min_time for run in runs)
         waited = now_ms - state.compacted_at_ms >= COMPACTION_INTERVAL_MS
         if oldest < due and (waited or len(runs) > RUNS_MAX):
             compact_head(state, due)
@@ -61,32 +60,41 @@ def compact_head(state: State, until_ms: int) -> None:
         if block is not None:
             blocks.append(block)
             state.telemetry.compactions.add(1, "head")
+    rest = _rewrite_runs(state, [run.narrowed(until_ms) for run in runs if run.max_time >= until_ms])
     with state.lock:
-        left: list[ChunksFile] = []
-        entries: list[RunEntry] = []
-        gone: list[ChunksFile] = []
         compacted = {run.number for run in runs}
-        for run in state.sealed.runs:
-            if run.number in compacted and run.max_time < until_ms:
-                gone.append(run)
-                continue
-            entry = entry_of(state, run.number)
-            if run.number in compacted:
-                entry = narrowed(entry, until_ms)
-                run = run.narrowed(until_ms)  # noqa: PLW2901 - the same run, seen from a later time on
-            left.append(run)
-            entries.append(entry)
-        sealed = Sealed((*state.sealed.blocks, *blocks), tuple(left))
-        state.settle(sealed, blocks=tuple(b.meta.number for b in sealed.blocks), runs=tuple(entries))
-    for run in gone:
+        later = [run for run in state.sealed.runs if run.number not in compacted]
+        entries = [entry for entry in state.manifest.runs if entry.number not in compacted]
+        sealed = Sealed((*state.sealed.blocks, *blocks), tuple([run for run, _ in rest] + later))
+        state.settle(
+            sealed,
+            blocks=tuple(block.meta.number for block in sealed.blocks),
+            runs=tuple([entry for _, entry in rest] + entries),
+        )
+    for run in runs:
         state.disk.remove(run.path)
+
+
+def _rewrite_runs(state: State, runs: Sequence[ChunksFile]) -> list[tuple[ChunksFile, RunEntry]]:
+    """Some runs as one, with what is valid of them; nothing where that is nothing."""
+    if not runs:
+        return []
+    number = state.next_number()
+    refs = np.unique(np.concatenate([run.ids for run in runs])).astype(np.int32)
+    path = state.folder.run(number)
+    has_late = any(entry_of(state, run.number).has_late for run in runs)
+    view = View(state.head_index(), runs)
+    if not write_run(state.disk, path, view, refs, state.lock, {"has_late": has_late}):
+        return []
+    state.telemetry.compactions.add(1, "runs")
+    return [(ChunksFile(state.disk, path, number, state.cache), RunEntry(number, has_late))]
 
 
 def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:
     """The beginnings of the two-hour ranges before a time in which some run may have samples."""
     starts: set[int] = set()
     for run in runs:
-        first = max(run.min_time, run.valid_from) // BLOCK_MS * BLOCK_MS
+        first = run.min_time // BLOCK_MS * BLOCK_MS
         starts.update(range(first, min(until_ms, run.max_time + 1), BLOCK_MS))
     return sorted(starts)
 
@@ -94,20 +102,13 @@ def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:
 def _merge_runs(state: State) -> None:
     """All runs become one."""
     runs = state.sealed.runs
-    number = state.next_number()
-    refs = np.unique(np.concatenate([run.ids for run in runs])).astype(np.int32)
-    path = state.folder.run(number)
-    has_late = any(entry_of(state, run.number).has_late for run in runs)
-    samples = write_run(state.disk, path, View(state.head_index(), runs), refs, state.lock, {"has_late": has_late})
+    merged = _rewrite_runs(state, runs)
     with state.lock:
-        merged = {run.number for run in runs}
-        later = [run for run in state.sealed.runs if run.number not in merged]
-        entries = [entry for entry in state.manifest.runs if entry.number not in merged]
-        if samples:
-            later.insert(0, ChunksFile(state.disk, path, number, state.cache))
-            entries.insert(0, RunEntry(number, NEVER, has_late))
-        state.settle(Sealed(state.sealed.blocks, tuple(later)), runs=tuple(entries))
-    state.telemetry.compactions.add(1, "runs")
+        former = {run.number for run in runs}
+        later = [run for run in state.sealed.runs if run.number not in former]
+        entries = [entry for entry in state.manifest.runs if entry.number not in former]
+        sealed = Sealed(state.sealed.blocks, tuple([run for run, _ in merged] + later))
+        state.settle(sealed, runs=tuple([entry for _, entry in merged] + entries))
     for run in runs:
         state.disk.remove(run.path)
 

@@ -14,10 +14,9 @@ from nunchi.tsdb.files import MANIFEST_VERSION, Folder, check_version
 
 
 class RunEntry(msgspec.Struct, frozen=True):
-    """A run; its samples before `valid_from` are in blocks already."""
+    """A run. `has_late`: some of its samples are older than their series' newest was when they came."""
 
     number: int
-    valid_from: int
     has_late: bool = False
 
 

@@ -78,8 +78,6 @@ def _open_runs(state: State) -> list[ChunksFile]:
         except (CorruptionError, DiskError, ValueError) as error:
             _name_loss(state, "run", f"run {entry.number} cannot be opened, its samples are missing", error)
             continue
-        if entry.valid_from > run.valid_from:
-            run = run.narrowed(entry.valid_from)
         runs.append(run)
         known = run.ids < len(head.newest.times)
         head.raise_newest(run.ids[known], run.newest_times()[known])
@@ -92,6 +90,7 @@ def _open_runs(state: State) -> list[ChunksFile]:
 
 def _replay(state: State) -> None:
     salvage = Salvage()
+    state.wal.sync_segments()
     unnamed = 0
     for number in state.wal.segments():
         for body in read_segment(state.disk, state.folder, number, salvage):

@@ -3,7 +3,6 @@
 Invariant: the log is cut only behind what a manifest on disk lists.
 """
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +56,7 @@ def _seal_generation(state: State, generation: Generation) -> None:
         run = ChunksFile(state.disk, path, number, state.cache)
         with state.lock:
             following = next((g for g in state.head.generations if g is not generation), state.head.open)
-            entry = RunEntry(number, -(2**63), has_late=generation.late_count > 0)
+            entry = RunEntry(number, has_late=generation.late_count > 0)
             state.settle(
                 Sealed(state.sealed.blocks, (*state.sealed.runs, run)),
                 runs=(*state.manifest.runs, entry), series=series, series_bytes=series_bytes,
@@ -101,8 +100,3 @@ def append_series(state: State, refs: NDArray[np.int32]) -> tuple[int, int]:
 def entry_of(state: State, number: int) -> RunEntry:
     """What the manifest says of a run."""
     return next(entry for entry in state.manifest.runs if entry.number == number)
-
-
-def narrowed(entry: RunEntry, valid_from: int) -> RunEntry:
-    """A run of which the older samples are in blocks."""
-    return msgspec.structs.replace(entry, valid_from=max(entry.valid_from, valid_from))

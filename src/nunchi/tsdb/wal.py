@@ -125,6 +125,15 @@ class Wal:
         """Find the place behind all segments that are there, and not before `first`."""
         self.number = max([first - 1, *self.segments()]) + 1
 
+    def sync_segments(self) -> None:
+        """Sync what a killed process left with the operating system: what is found at start is acknowledged again."""
+        for number in self.segments():
+            file = self._disk.open_append(self._folder.segment(number))
+            try:
+                file.sync()
+            finally:
+                file.close()
+
     def segments(self) -> list[int]:
         """Numbers of the segments on disk, ascending."""
         names = self._disk.list(self._folder.wal)
@@ -162,7 +171,8 @@ class Wal:
             self._file.sync()
         except DiskError:
             self._rewrite = True
-            raise
+            self._write_again()
+            return
         self._unsynced, self._unsynced_bytes = [], 0
 
     def rotate(self) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nunchi.kit.disk import Disk
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable, Symbols
-from nunchi.tsdb.block import Block, BlockMeta, write_index
+from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, write_index
 from nunchi.tsdb.chunks import ChunksWriter, PageCache
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
 from nunchi.tsdb.querier import Found, View, label_table, locate, sort_labels
@@ -76,7 +76,7 @@ def write_block(
     try:
         table, hashes, order = _sorted_series(found)
         write_index(disk, building / INDEX, table, hashes)
-        writer = ChunksWriter(disk, building / CHUNKS, mapped=True)
+        writer = ChunksWriter(disk, building / CHUNKS, mapped=len(table) >= MAPPED_SERIES_MIN)
         try:
             _write_chunks(writer, found, order, table, start_ms, end_ms, lock)
             writer.finish({})
