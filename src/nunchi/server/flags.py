@@ -20,7 +20,7 @@ class ServerFlags:
     config_file: Path | None = None
     alertmanager_config_file: Path | None = None
     storage_tsdb_path: Path = Path("data")
-    storage_tsdb_retention_time_ms: int = DAY_MS
+    storage_tsdb_retention_time_ms: int = 15 * DAY_MS
     web_listen_address: str = "127.0.0.1:9190"
     web_external_url: str = ""
     web_config_file: Path | None = None

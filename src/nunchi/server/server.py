@@ -4,7 +4,7 @@ Invariant: a configuration is taken by all parts or by none; what is wrong with 
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nunchi.kit.errors import InputError
@@ -33,6 +33,7 @@ class ServerParts:
 
     prepare  takes what must be there first, the data folder; raises where it cannot be had
     adjust   adds what a program brings itself to a configuration, given the server's address
+    close    gives the data folder back, once no part can append any more
     """
 
     prepare: Callable[[], None]
@@ -43,6 +44,7 @@ class ServerParts:
     load: LoadConfiguration
     apply: ApplyConfiguration
     adjust: Adjust
+    close: Callable[[], Awaitable[None]]
     log: Logger
 
 
@@ -75,6 +77,7 @@ class Server:
                 await parts.supervisor.start(part)
         except BaseException:
             await parts.supervisor.stop()
+            await parts.close()
             raise
         parts.status.become_ready()
 
@@ -92,6 +95,7 @@ class Server:
         """Stop every part, last started first."""
         self._parts.status.begin_stop()
         await self._parts.supervisor.stop()
+        await self._parts.close()
 
     def statistics(self) -> list[PartStatus]:
         """How each part is doing."""

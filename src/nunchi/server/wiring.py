@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from nunchi.admission.door import Door
-from nunchi.intake.receive.push import PushReceiver
 from nunchi.intake.receive.remote_write import RemoteWriteReceiver
-from nunchi.intake.registry.agent_registry import AgentRegistry
 from nunchi.intake.scrape.scrape_manager import ScrapeManager
 from nunchi.kit.http_server import HttpPolicy, HttpServer
 from nunchi.kit.logs import logger
@@ -28,12 +26,16 @@ from nunchi.rules.telemetry import RuleTelemetry
 from nunchi.server.configuration import ConfigurationLoader, LoadedConfiguration
 from nunchi.server.evaluator import RuleEvaluator
 from nunchi.server.flags import ServerFlags
+from nunchi.server.fleet import Fleet
 from nunchi.server.server import Adjust, Server, ServerParts, unchanged
 from nunchi.server.status import ServerStatus
 from nunchi.server.views import AgentViews
 from nunchi.server.world import World
 from nunchi.storage.contracts import Store
-from nunchi.storage.memory import MemoryStore
+from nunchi.tsdb.database import Database
+from nunchi.tsdb.maintenance import Maintenance
+from nunchi.tsdb.state import DatabaseSettings
+from nunchi.tsdb.telemetry import DatabaseTelemetry
 from nunchi.web.wiring import WebParts, web_routes
 
 RULE_QUERIES_MAX = 4
@@ -53,14 +55,16 @@ def build_server(
     own_token     with which other parts of this process are let in where users must sign in
     """
     clock, telemetry = world.clock, Telemetry()
-    store = MemoryStore(clock, flags.storage_tsdb_retention_time_ms)
+    counts = DatabaseTelemetry(telemetry)
+    keeping = DatabaseSettings(retention_ms=flags.storage_tsdb_retention_time_ms)
+    store = Database(flags.storage_tsdb_path.absolute(), world.disk, clock, counts, logger("tsdb"), keeping)
+    maintenance = Maintenance(store, clock, counts, logger("tsdb"))
     door = Door(store.appender, clock, telemetry)
     scrape = ScrapeManager(
         door, clock, telemetry, logger("intake.scrape"), host_name=world.host_name, environment=world.environment
     )
-    registry = AgentRegistry(door, clock, telemetry, logger("intake.registry"))
+    fleet = Fleet(flags.storage_tsdb_path.absolute(), world, door, telemetry)
     remote_write = RemoteWriteReceiver(door, telemetry, logger("intake.receive"))
-    push = PushReceiver(registry, telemetry)
     engine = build_engine(flags, world, telemetry)
     queries = QueryRunner(engine, clock, RunnerSettings(concurrency_max=flags.query_max_concurrency), telemetry)
     judgement = build_judgement(flags, world, telemetry, store, engine)
@@ -80,7 +84,7 @@ def build_server(
         store=store,
         queries=queries,
         targets=scrape,
-        agents=AgentViews(registry),
+        agents=AgentViews(fleet.registry),
         rules=judgement.rules,
         status=status,
         alertmanager_urls=judgement.alertmanagers.urls,
@@ -90,11 +94,16 @@ def build_server(
         own_instance=own_instance,
         prefix=policy.prefix,
     )
-    routes = [*remote_write.routes(), *push.routes(), *web_routes(pages)]
-    web = HttpServer("web", flags.web_listen_address, routes, policy, clock, telemetry, logger("web"))
+    routes = [*remote_write.routes(), *fleet.routes(), *web_routes(pages)]
+    web = HttpServer("web", flags.web_listen_address, routes, policy, clock, telemetry, logger("web"), fleet.key_owner)
 
     def prepare() -> None:
-        world.disk.make_folder(flags.storage_tsdb_path)
+        store.open()
+        fleet.open()
+
+    async def close() -> None:
+        fleet.close()
+        await maintenance.close()
 
     def apply(configuration: LoadedConfiguration) -> None:
         judgement.apply(configuration, external_url(flags))
@@ -104,12 +113,13 @@ def build_server(
         ServerParts(
             prepare=prepare,
             web=web,
-            others=(registry, *judgement.parts, scrape),
+            others=(maintenance, fleet.registry, *judgement.parts, scrape),
             status=status,
             supervisor=Supervisor(clock, world.random, logger("supervision")),
             load=loader.load,
             apply=apply,
             adjust=adjust,
+            close=close,
             log=logger("server"),
         )
     )

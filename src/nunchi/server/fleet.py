@@ -1,0 +1,51 @@
+"""The server's side of its agents, put together: records, book, registry, push. For agents outside, and for one in this
+process.
+
+Invariant: the records are open before the first request is answered.
+"""
+
+from pathlib import Path
+
+from nunchi.admission.door import Door
+from nunchi.intake.receive.agents import AgentRoutes
+from nunchi.intake.receive.push import PushReceiver
+from nunchi.intake.registry.agent_book import AgentBook, Owner
+from nunchi.intake.registry.agent_registry import AgentRegistry
+from nunchi.intake.registry.sequence_memory import RecordedSequences
+from nunchi.kit.http_route import Route
+from nunchi.kit.logs import logger
+from nunchi.kit.telemetry import Telemetry
+from nunchi.server.world import World
+from nunchi.storage.records import Records
+
+RECORDS_FILE = "records.sqlite"
+
+
+class Fleet:
+    """`folder` is None where nothing is to outlive the process."""
+
+    def __init__(self, folder: Path | None, world: World, door: Door, telemetry: Telemetry) -> None:
+        log = logger("intake.registry")
+        self._records = Records(None if folder is None else folder / RECORDS_FILE, world.clock)
+        self._book = AgentBook(self._records, world.clock, world.random, telemetry, log)
+        memory = RecordedSequences(self._records, log)
+        self.registry = AgentRegistry(door, world.clock, telemetry, log, memory)
+        self._push = PushReceiver(self.registry, telemetry, self._book)
+        self._routes = AgentRoutes(self._book, self.registry, world.clock)
+
+    def open(self) -> None:
+        """Read what is known of agents. Raises RecordsError."""
+        self._records.open()
+        self._book.open()
+
+    def close(self) -> None:
+        """Give the records back."""
+        self._records.close()
+
+    def routes(self) -> list[Route]:
+        """What is served."""
+        return [*self._push.routes(), *self._routes.routes()]
+
+    def key_owner(self, key: str) -> Owner | None:
+        """See `HttpServer`."""
+        return self._book.authenticate(key)
