@@ -96,6 +96,18 @@ async def test_a_strange_host_is_refused_before_anything_else(serve: Serve, clie
     assert 'host "rebound.example" is not served here' in text
 
 
+async def test_a_program_may_push_under_any_host_name_but_no_page_may(
+    serve: Serve, client: aiohttp.ClientSession
+) -> None:
+    url = (await serve()).url
+    pushed = {"Host": "collector", "Content-Type": "application/x-protobuf"}
+    async with client.post(f"{url}/push", data=b"x", headers=pushed) as answer:
+        assert answer.status == 200
+    for page in ({"Origin": "http://collector:9190"}, {"Sec-Fetch-Site": "same-origin"}):
+        async with client.post(f"{url}/push", data=b"x", headers={**pushed, **page}) as answer:
+            assert answer.status == 403
+
+
 async def test_a_page_of_another_site_may_read_by_post_but_not_push(
     serve: Serve, client: aiohttp.ClientSession
 ) -> None:

@@ -99,6 +99,12 @@ class Gate:
             return None
         return Refusal(403, f'host "{host}" is not served here: add it with --web.external-url, or use localhost')
 
+    @staticmethod
+    def is_push_of_program(route: Route | None, headers: CIMultiDictProxy[str]) -> bool:
+        """Whether samples come from a program, which may call us what it likes: browsers name the origin of all they post."""
+        is_browser = "Origin" in headers or "Sec-Fetch-Site" in headers
+        return route is not None and route.access is Access.INGEST and not is_browser
+
     def refuse_access(
         self, route: Route, peer: str | None, *, is_authenticated: bool, is_encrypted: bool = False
     ) -> Refusal | None:

@@ -201,9 +201,10 @@ class HttpServer:
         return response
 
     async def _answer(self, request: web.Request, route: Route | None, handler: Handler) -> web.StreamResponse:
-        refusal = self._gate.refuse_host(request.headers.get("Host"))
-        if refusal is not None:
-            return _refused(refusal)
+        if not self._gate.is_push_of_program(route, request.headers):
+            refusal = self._gate.refuse_host(request.headers.get("Host"))
+            if refusal is not None:
+                return _refused(refusal)
         authorization = request.headers.get("Authorization", "")
         is_own = self._policy.is_own(authorization)
         owner = None if is_own else self._owner_of_key(route, authorization)
