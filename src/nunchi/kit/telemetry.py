@@ -29,13 +29,14 @@ class Instrument:
 
 
 class Counter(Instrument):
-    """A number that only grows."""
+    """A number that only grows: counted here, or read from `observe` when somebody looks."""
 
     type = "counter"
 
     def __init__(self, name: str, help_text: str, label_names: Sequence[str]) -> None:
         super().__init__(name, help_text, label_names)
         self._values: dict[LabelValues, float] = {} if label_names else {(): 0.0}
+        self._observe: Callable[[], float] | None = None
 
     def add(self, amount: float = 1, *label_values: str) -> None:
         """Count `amount` more."""
@@ -47,12 +48,20 @@ class Counter(Instrument):
         """What was counted so far."""
         return self._values.get(label_values, 0.0)
 
+    def observe_with(self, observe: Callable[[], float]) -> None:
+        """Ask this function, which counts by itself, whenever the counter is read; for counters without labels."""
+        assert not self.label_names, self.name
+        self._observe = observe
+
     def total(self) -> float:
         """The sum over all label values."""
         return sum(self._values.values())
 
     def samples(self) -> Iterator[tuple[str, tuple[tuple[str, str], ...], float]]:
         """See `Instrument.samples`."""
+        if self._observe is not None:
+            yield self.name, (), self._observe()
+            return
         for label_values, value in list(self._values.items()):
             yield self.name, tuple(zip(self.label_names, label_values, strict=True)), value
 

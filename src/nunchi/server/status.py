@@ -40,7 +40,7 @@ class ServerStatus:
         )
         telemetry.gauge("process_start_time_seconds", "When this process started.").set(self._started_ms / 1000)
         telemetry.gauge("process_resident_memory_bytes", "Memory of this process.").observe_with(resident_bytes)
-        telemetry.gauge("process_cpu_seconds", "Processor time of this process.").observe_with(_cpu_seconds)
+        telemetry.counter("process_cpu_seconds_total", "Processor time of this process.").observe_with(_cpu_seconds)
         telemetry.gauge("process_open_fds", "Open files of this process.").observe_with(_open_files)
         build = telemetry.gauge("nunchi_build_info", "Which program this is.", "version", "python_version")
         build.set(1, nunchi.__version__, platform.python_version())

@@ -1,0 +1,66 @@
+"""The guides against the program: every flag, route and metric family of a server is documented, and nothing else is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nunchi.cli.server_flags import FLAGS, LOG_FLAGS
+from nunchi.kit.clock import SystemClock
+from nunchi.server.configuration import ConfigurationLoader
+from nunchi.server.flags import ServerFlags
+from nunchi.server.server import ServerParts
+from nunchi.server.wiring import build_server
+from nunchi.server.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDES = ROOT / "docs" / "guides"
+PAGES = re.compile(r"/(query|graph|targets|alerts|rules|status|agents?|static/.*|favicon.ico|\{path:.*)?")
+WITHOUT_VALUE = (None, "")
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> ServerParts:
+    flags = ServerFlags(storage_tsdb_path=tmp_path)
+    server = build_server(flags, ConfigurationLoader(None, None, {}), World(clock=SystemClock()))
+    return server._parts
+
+
+def rows(guide: str) -> list[list[str]]:
+    """The cells of all table rows of a guide, but for heads."""
+    lines = [line for line in (GUIDES / guide).read_text().splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_flag_is_in_the_table_with_its_default_and_meaning() -> None:
+    expected = []
+    for flag, _, options in (*FLAGS, *LOG_FLAGS):
+        default = options.get("default")
+        shown = "off" if options.get("is_flag") else "" if default in WITHOUT_VALUE else f"`{default}`"
+        expected.append([f"`{flag}`", shown, options["help"]])
+    assert rows("flags.md")[1:] == expected
+
+
+async def test_every_route_is_in_the_api_guide_and_none_that_is_not_served(parts: ServerParts) -> None:
+    served = {(route.method, route.path) for route in parts.web._route_list if not PAGES.fullmatch(route.path)}
+    documented = {
+        (method, cells[1].strip("`"))
+        for cells in rows("http-api.md")
+        if len(cells) == 3 and cells[1].startswith("`/")
+        for method in cells[0].split()
+    }
+    assert documented == served
+
+
+async def test_every_metric_family_is_in_the_telemetry_guide(parts: ServerParts) -> None:
+    instruments = parts.status._telemetry.instruments()
+    expected = {
+        (f"`{one.name}`", one.type, ", ".join(f"`{name}`" for name in one.label_names), one.help_text)
+        for one in instruments
+    }
+    assert {tuple(cells) for cells in rows("telemetry.md")[1:]} == expected
+
+
+def test_the_readme_leads_to_every_guide() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [path.name for path in GUIDES.glob("*.md") if f"docs/guides/{path.name}" not in readme] == []
