@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.manifest import RunEntry
-from nunchi.tsdb.querier import View
 from nunchi.tsdb.sealing import entry_of
 from nunchi.tsdb.series_log import RECORD_SERIES_MAX, encode_series, file_header
 from nunchi.tsdb.series_table import SeriesTable
@@ -42,15 +41,27 @@ def compact(state: State) -> None:
             compact_head(state, due)
             state.compacted_at_ms = now_ms
     if len(state.sealed.runs) > RUNS_MAX:
-        _merge_runs(state)
+        merge_runs(state)
     merge_blocks(state)
     drop_dead_series(state)
+    _forget_deletions(state)
+
+
+def _forget_deletions(state: State) -> None:
+    """Deletions of which no file has samples any more."""
+    with state.lock:
+        files = [*(block.chunks for block in state.sealed.blocks), *state.sealed.runs]
+        left = tuple(
+            d for d in state.manifest.deletions if any(d.touches(f.number, f.min_time, f.max_time) for f in files)
+        )
+        if left != state.manifest.deletions:
+            state.settle(state.sealed, deletions=left)
 
 
 def compact_head(state: State, until_ms: int) -> None:
     """All sealed samples before a time, a multiple of two hours, go to blocks."""
     runs = state.sealed.runs
-    view = View(state.head_index(), runs)
+    view = state.view_of_runs(runs)
     blocks: list[Block] = []
     for start_ms in _ranges(runs, until_ms):
         block = write_block(
@@ -83,7 +94,7 @@ def _rewrite_runs(state: State, runs: Sequence[ChunksFile]) -> list[tuple[Chunks
     refs = np.unique(np.concatenate([run.ids for run in runs])).astype(np.int32)
     path = state.folder.run(number)
     has_late = any(entry_of(state, run.number).has_late for run in runs)
-    view = View(state.head_index(), runs)
+    view = state.view_of_runs(runs)
     if not write_run(state.disk, path, view, refs, state.lock, {"has_late": has_late}):
         return []
     state.telemetry.compactions.add(1, "runs")
@@ -99,7 +110,7 @@ def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:
     return sorted(starts)
 
 
-def _merge_runs(state: State) -> None:
+def merge_runs(state: State) -> None:
     """All runs become one."""
     runs = state.sealed.runs
     merged = _rewrite_runs(state, runs)
@@ -158,7 +169,7 @@ def merge(state: State, chosen: Sequence[Block]) -> None:
     number = state.next_number()
     start_ms, end_ms = min(b.meta.min_time for b in chosen), max(b.meta.max_time for b in chosen)
     block = write_block(
-        state.disk, state.folder, number, [View(b.index, (b.chunks,)) for b in chosen], start_ms, end_ms,
+        state.disk, state.folder, number, [state.view_of(b) for b in chosen], start_ms, end_ms,
         max(b.meta.level for b in chosen) + 1, tuple(b.meta.number for b in chosen), state.lock, state.cache,
     )  # fmt: skip
     replace_blocks(state, chosen, [block] if block is not None else [])

@@ -4,7 +4,7 @@ Appends come from one thread (the event loop), queries from any; what takes long
 Invariant: time is the clock's; nothing happens in the background unless somebody calls `maintain`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,19 @@ import numpy as np
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskLock
 from nunchi.kit.logs import Logger
+from nunchi.model.matchers import Matcher
 from nunchi.model.metadata import Metadata
 from nunchi.storage.changes import Changes
 from nunchi.storage.contracts import StoreStatistics
 from nunchi.tsdb.appender import DatabaseAppender
 from nunchi.tsdb.compaction import compact
+from nunchi.tsdb.deletion import clean_tombstones, delete_series
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.querier import DatabaseQuerier
 from nunchi.tsdb.recovery import recover
 from nunchi.tsdb.retention import drop_expired
 from nunchi.tsdb.sealing import is_seal_due, seal
+from nunchi.tsdb.snapshot import make_snapshot
 from nunchi.tsdb.state import DatabaseSettings, State
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 
@@ -108,6 +111,21 @@ class Database:
         """Seal what is open now."""
         with self._state.maintaining:
             seal(self._state)
+
+    def delete_series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> None:
+        """Samples of the series that match, both ends included, are no longer there for readers; raises `WorldError`."""
+        with self._state.maintaining:
+            delete_series(self._state, matchers, start_ms, end_ms)
+
+    def clean_tombstones(self) -> None:
+        """Give back the room of what was deleted."""
+        with self._state.maintaining:
+            clean_tombstones(self._state)
+
+    def snapshot(self, name: str) -> Path:
+        """A copy of everything committed, under `snapshots/` of the data folder; returns where."""
+        with self._state.maintaining:
+            return make_snapshot(self._state, name)
 
     def close(self) -> None:
         """Seal what is open, so that the next start has nothing to replay, and let go of everything."""

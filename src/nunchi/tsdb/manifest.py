@@ -11,6 +11,7 @@ from nunchi.kit.disk import Disk, DiskMissing
 from nunchi.model.metadata import Metadata
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import MANIFEST_VERSION, Folder, check_version
+from nunchi.tsdb.tombstones import Deletion
 
 
 class RunEntry(msgspec.Struct, frozen=True):
@@ -31,6 +32,7 @@ class Manifest(msgspec.Struct, frozen=True):
     series_bytes: int = 0
     first_segment: int = 0
     metadata: dict[str, Metadata] = {}
+    deletions: tuple[Deletion, ...] = ()
 
 
 class _Sealed(msgspec.Struct):

@@ -19,6 +19,7 @@ from nunchi.tsdb.index import Index
 from nunchi.tsdb.kernels import labels as kernel
 from nunchi.tsdb.open_cells import Moment, OpenLayer
 from nunchi.tsdb.reading import Layer, Located, Reading
+from nunchi.tsdb.tombstones import Deletion, MaskedLayer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,16 +29,27 @@ class View:
     index: Index
     files: Sequence[ChunksFile]
     moments: Sequence[Moment] = ()
+    deletions: Sequence[Deletion] = ()
 
     def layers(self, lock: Any) -> list[Layer]:
         """What to read from."""
-        layers: list[Layer] = list(self.files)
+        layers = [self._masked(file) for file in self.files]
         for moment in self.moments:
             layers.append(OpenLayer(moment, lock))
             if moment.late:
                 with lock:
                     layers.append(moment.generation.late_layer(moment.late))
         return layers
+
+    def _masked(self, file: ChunksFile) -> Layer:
+        """A file without what was deleted of it."""
+        layer: Layer = file
+        for deletion in self.deletions:
+            if deletion.touches(file.number, file.min_time, file.max_time):
+                deleted = self.index.select(deletion.to_matchers())
+                if len(deleted):
+                    layer = MaskedLayer(layer, deleted, deletion.start_ms, deletion.end_ms)
+        return layer
 
 
 class DatabaseSelection:

@@ -25,7 +25,7 @@ from nunchi.tsdb.files import Folder
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.index import Index
 from nunchi.tsdb.manifest import Manifest, save_manifest
-from nunchi.tsdb.open_cells import Cells
+from nunchi.tsdb.open_cells import Cells, Moment
 from nunchi.tsdb.querier import Found, View, locate
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 from nunchi.tsdb.wal import Wal
@@ -191,14 +191,22 @@ class State:
         """Everything as it is now, and what to call when it is no longer looked at."""
         sealed = self.sealed
         moments = tuple(generation.moment() for generation in self.head.generations)
-        views = tuple(View(block.index, (block.chunks,)) for block in sealed.blocks)
+        views = tuple(self.view_of(block) for block in sealed.blocks)
 
         def release() -> None:
             with self.lock:
                 for moment in moments:
                     moment.generation.release()
 
-        return (*views, View(self.head_index(), sealed.runs, moments)), release
+        return (*views, self.view_of_runs(sealed.runs, moments)), release
+
+    def view_of(self, block: Block) -> View:
+        """A block, without what was deleted."""
+        return View(block.index, (block.chunks,), (), self.manifest.deletions)
+
+    def view_of_runs(self, runs: Sequence[ChunksFile], moments: Sequence[Moment] = ()) -> View:
+        """The head, or some runs of it, without what was deleted."""
+        return View(self.head_index(), runs, moments, self.manifest.deletions)
 
     def head_index(self) -> Index:
         """The head's series as they are now."""
