@@ -260,7 +260,8 @@ def test_silence_and_garbage_are_down_with_the_reason_in_time(make: "type[Check]
 
 def test_exporter_is_forwarded_with_histograms_and_by_name() -> None:
     page = (
-        b'# HELP a A.\n# TYPE a counter\na_total 3\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 4\nh_sum 7\nh_count 4\n'
+        b'# HELP a A.\n# TYPE a counter\na_total 3\n# TYPE h histogram\nh_bucket{le="1"} 2\n'
+        b'h_bucket{le="+Inf"} 4\nh_sum 7\nh_count 4\n'
         b'# TYPE g gauge\ng{x="}, \\"{\\n"} 1e3 1700000000000\nplain NaN\n'
     )
     with saying_peer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(page), page)) as port:

@@ -7,11 +7,14 @@ from nunchi.agent.checks.cgroup import CgroupCheck
 from nunchi.agent.checks.conntrack import ConntrackCheck
 from nunchi.agent.checks.cpu import CpuCheck
 from nunchi.agent.checks.disk import DiskCheck
+from nunchi.agent.checks.dns import DnsCheck
 from nunchi.agent.checks.docker import DockerCheck
 from nunchi.agent.checks.entropy import EntropyCheck
 from nunchi.agent.checks.filefd import FilefdCheck
 from nunchi.agent.checks.filesystem import FilesystemCheck
 from nunchi.agent.checks.haproxy import HaproxyCheck
+from nunchi.agent.checks.http import HttpCheck
+from nunchi.agent.checks.icmp import IcmpCheck
 from nunchi.agent.checks.load import LoadCheck
 from nunchi.agent.checks.memcached import MemcachedCheck
 from nunchi.agent.checks.memory import MemoryCheck
@@ -23,14 +26,20 @@ from nunchi.agent.checks.os import OsCheck
 from nunchi.agent.checks.php_fpm import PhpFpmCheck
 from nunchi.agent.checks.postgres import PostgresCheck
 from nunchi.agent.checks.pressure import PressureCheck
+from nunchi.agent.checks.processes import ProcessesCheck
 from nunchi.agent.checks.prometheus import PrometheusCheck
 from nunchi.agent.checks.redis import RedisCheck
 from nunchi.agent.checks.schedstat import SchedstatCheck
 from nunchi.agent.checks.sockstat import SockstatCheck
 from nunchi.agent.checks.softnet import SoftnetCheck
 from nunchi.agent.checks.stat import StatCheck
+from nunchi.agent.checks.systemd import SystemdCheck
+from nunchi.agent.checks.tcp import TcpCheck
+from nunchi.agent.checks.textfile import TextfileCheck
+from nunchi.agent.checks.thermal import ThermalCheck
 from nunchi.agent.checks.time import TimeCheck
 from nunchi.agent.checks.timex import TimexCheck
+from nunchi.agent.checks.tls import TlsCheck
 from nunchi.agent.checks.udp_queues import UdpQueuesCheck
 from nunchi.agent.checks.uname import UnameCheck
 from nunchi.agent.checks.vmstat import VmstatCheck
@@ -42,11 +51,14 @@ CHECKS: tuple[type[Check], ...] = (
     ConntrackCheck,
     CpuCheck,
     DiskCheck,
+    DnsCheck,
     DockerCheck,
     EntropyCheck,
     FilefdCheck,
     FilesystemCheck,
     HaproxyCheck,
+    HttpCheck,
+    IcmpCheck,
     LoadCheck,
     MemcachedCheck,
     MemoryCheck,
@@ -58,14 +70,20 @@ CHECKS: tuple[type[Check], ...] = (
     PhpFpmCheck,
     PostgresCheck,
     PressureCheck,
+    ProcessesCheck,
     PrometheusCheck,
     RedisCheck,
     SchedstatCheck,
     SockstatCheck,
     SoftnetCheck,
     StatCheck,
+    SystemdCheck,
+    TcpCheck,
+    TextfileCheck,
+    ThermalCheck,
     TimeCheck,
     TimexCheck,
+    TlsCheck,
     UdpQueuesCheck,
     UnameCheck,
     VmstatCheck,

@@ -98,6 +98,10 @@ class Connection:
         """The reading side, as `http.client.HTTPResponse` wants it."""
         return self._buffered
 
+    def as_socket(self) -> socket.socket:
+        """Itself, for `http.client.HTTPResponse`, which asks a socket for nothing but its `makefile`."""
+        return self  # type: ignore[return-value]  # see above
+
 
 class _Reader(io.RawIOBase):
     """Reads from a socket as long as time and bytes remain."""

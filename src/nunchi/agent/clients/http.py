@@ -1,7 +1,6 @@
 """HTTP/1.1 requests from a check's thread, over TCP, TLS or a Unix socket: one request a connection, bounded."""
 
 import http.client
-import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,11 +80,10 @@ class HttpAsker:
             if self._socket_path
             else Address(host, parts.port or (443 if is_tls else 80))
         )
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         with Connection.open(address, deadline, body_bytes_max + (64 << 10)) as connection:
             if is_tls:
                 connection.wrap_tls(self.tls_context(), self._settings.tls_config.server_name or host)
-            connection.send(self._head(method, path, parts.netloc.rpartition("@")[2] or "localhost", headers))
+            connection.send(head_of(self._settings, method, url, headers))
             return read_answer(connection, method, shown, body_bytes_max)
 
     def ask_for_body(self, url: str, deadline: Deadline, headers: Mapping[str, str] = NO_HEADERS) -> bytes:
@@ -99,36 +97,45 @@ class HttpAsker:
         """The context of the settings."""
         return self._context.context()
 
-    def _head(self, method: str, path: str, host: str, headers: Mapping[str, str]) -> bytes:
-        try:
-            configured = configured_headers(self._settings.client_settings(), Path())
-        except CredentialsUnreadable as error:
-            raise ServiceError(str(error)) from error
-        lines = {
-            "host": ("Host", host),
-            "user-agent": ("User-Agent", "nunchi-agent"),
-            "connection": ("Connection", "close"),
-            "accept-encoding": ("Accept-Encoding", "identity"),
-        }
-        for name, value in (*configured, *self._settings.headers.items(), *headers.items()):
-            lines[name.lower()] = (name, value)
-        text = "".join(f"{name}: {value}\r\n" for name, value in lines.values())
-        return f"{method} {path} HTTP/1.1\r\n{text}\r\n".encode("latin-1", errors="replace")
+
+def head_of(
+    settings: HttpCheckSettings, method: str, url: str, headers: Mapping[str, str] = NO_HEADERS, body: bytes = b""
+) -> bytes:
+    """A whole request: what the settings say of headers and credentials, then the caller's headers, then the body."""
+    parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        configured = configured_headers(settings.client_settings(), Path())
+    except CredentialsUnreadable as error:
+        raise ServiceError(str(error)) from error
+    lines = {
+        "host": ("Host", parts.netloc.rpartition("@")[2] or "localhost"),
+        "user-agent": ("User-Agent", "nunchi-agent"),
+        "connection": ("Connection", "close"),
+        "accept-encoding": ("Accept-Encoding", "identity"),
+    }
+    if body:
+        lines["content-length"] = ("Content-Length", str(len(body)))
+    for name, value in (*configured, *settings.headers.items(), *headers.items()):
+        lines[name.lower()] = (name, value)
+    text = "".join(f"{name}: {value}\r\n" for name, value in lines.values())
+    return f"{method} {path} HTTP/1.1\r\n{text}\r\n".encode("latin-1", errors="replace") + body
 
 
 def read_answer(connection: Connection, method: str, shown: str, body_bytes_max: int) -> Answer:
     """The answer that comes over a connection."""
-    response = http.client.HTTPResponse(_as_socket(connection), method=method)
+    response = http.client.HTTPResponse(connection.as_socket(), method=method)
     try:
         response.begin()
-        body = response.read(body_bytes_max + 1) if method != "HEAD" else b""
+        body = read_body(response, body_bytes_max)
     except (http.client.HTTPException, ValueError) as error:
         raise ServiceError(f"{shown}: does not speak HTTP: {str(error) or type(error).__name__}") from error
-    if len(body) > body_bytes_max:
-        raise ServiceError(f"{shown}: the answer is larger than {body_bytes_max} bytes")
     return Answer(response.status, response.reason, response.headers, body)
 
 
-def _as_socket(connection: Connection) -> socket.socket:
-    """HTTPResponse asks a socket for nothing but its `makefile`."""
-    return connection  # type: ignore[return-value]  # see above
+def read_body(response: http.client.HTTPResponse, body_bytes_max: int) -> bytes:
+    """The whole body; ServiceError where it is larger."""
+    body = response.read(body_bytes_max + 1)
+    if len(body) > body_bytes_max:
+        raise ServiceError(f"the answer is larger than {body_bytes_max} bytes")
+    return body
