@@ -1,19 +1,90 @@
 """`nunchi agent`. Imports nothing of the server."""
 
+import asyncio
 import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 import click
+import msgspec
 
-from nunchi.agent.configuration import ConfigurationFolder
+from nunchi.agent.api import TOKEN_FILE, URL_FILE
+from nunchi.agent.configuration import SETTINGS_FILE, AgentConfiguration, ConfigurationFolder
+from nunchi.agent.identity import load_id
+from nunchi.agent.instances import Instances
+from nunchi.agent.keys import join as join_server
+from nunchi.agent.process import ProcessError, find_process, lock_process, start_process, stop_process
 from nunchi.agent.program import AgentProgram
+from nunchi.agent.root import Root
+from nunchi.agent.server_link import HttpLink
+from nunchi.agent.settings import STATE_FOLDER
 from nunchi.agent.wiring import build_agent
 from nunchi.kit import logs
 from nunchi.kit.clock import SystemClock
+from nunchi.kit.disk import DiskError, DiskLock
+from nunchi.kit.errors import InputError
+from nunchi.kit.http_client import HttpClient, HttpClientSettings
 from nunchi.kit.program import run_to_exit, run_until_signal
+from nunchi.kit.secrets import Secret
 from nunchi.kit.system_disk import SystemDisk
 from nunchi.kit.telemetry import Telemetry
+
+DEFAULT_FOLDER = Path("/etc/nunchi-agent")
+STATUS_BYTES_MAX = 16 << 20
+
+with_home = click.option(
+    "--home",
+    envvar="NUNCHI_AGENT_HOME",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of settings and state.  [default: /etc/nunchi-agent, state in /var/lib/nunchi-agent]",
+)
+
+
+def with_log_flags(function: Callable[..., None]) -> Callable[..., None]:
+    """The flags of the log."""
+    level = click.option(
+        "--log.level", "log_level", type=click.Choice(list(logs.LEVELS)), default="info", show_default=True
+    )
+    form = click.option(
+        "--log.format", "log_format", type=click.Choice(["logfmt", "json"]), default="logfmt", show_default=True
+    )
+    return level(form(function))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an agent has its files, and what they say now."""
+
+    source: ConfigurationFolder
+    configuration: AgentConfiguration
+
+    @property
+    def folder(self) -> Path:
+        """The folder of settings."""
+        return self.source.folder
+
+    @property
+    def state_folder(self) -> Path:
+        """The folder of what the agent keeps."""
+        return self.folder / self.configuration.settings.state_folder
+
+
+def place_of(home: Path | None) -> Place:
+    """Read the settings. Raises SettingsError."""
+    folder = (home or DEFAULT_FOLDER).resolve()
+    source = ConfigurationFolder(folder, os.environ, state_folder=home and folder)
+    return Place(source, source.load())
+
+
+def state_folder_of(home: Path | None) -> Path:
+    """Where the agent of this folder keeps its state, also while its settings are broken."""
+    try:
+        return place_of(home).state_folder
+    except InputError:
+        return home.resolve() if home is not None else Path(STATE_FOLDER)
 
 
 @click.group(name="agent")
@@ -22,34 +93,181 @@ def command() -> None:
 
 
 @command.command()
-@click.option(
-    "--home",
-    envvar="NUNCHI_AGENT_HOME",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of settings and state.  [default: /etc/nunchi-agent, state in /var/lib/nunchi-agent]",
-)
-@click.option("--log.level", "log_level", type=click.Choice(list(logs.LEVELS)), default="info", show_default=True)
-@click.option("--log.format", "log_format", type=click.Choice(["logfmt", "json"]), default="logfmt", show_default=True)
-def run(home: Path | None, log_level: str, log_format: logs.LogFormat) -> None:
+@with_home
+@click.option("--plugin-filter", default="", help="Run these checks only, named with commas or colons between them.")
+@with_log_flags
+def run(home: Path | None, plugin_filter: str, log_level: str, log_format: logs.LogFormat) -> None:
     """Run in the foreground. Without settings: the host checks every 10 s, delivered to 127.0.0.1:9190."""
     logs.configure(log_level, log_format)
-    run_to_exit(_run(home))
+    run_to_exit(_run(home, plugin_filter))
 
 
-async def _run(home: Path | None) -> None:
-    log = logs.logger("agent")
+async def _run(home: Path | None, plugin_filter: str) -> None:
+    log, disk = logs.logger("agent"), SystemDisk()
     clock, random = SystemClock(), SystemRandom()
-    folder = (home or Path("/etc/nunchi-agent")).resolve()
+    place = place_of(home)
+    configuration = filtered(place.configuration, plugin_filter)
+    lock: DiskLock | None = lock_process(place.state_folder, disk, log)
+    try:
+        agent = build_agent(
+            configuration, clock, random, disk, Telemetry(), log, place.folder, os.environ,
+            source=None if plugin_filter else place.source,
+        )  # fmt: skip
+        settings = configuration.settings
+        target = settings.server.url if settings.server.enabled else "nobody"
+        await run_until_signal(
+            AgentProgram(agent, clock, random, log),
+            log,
+            announce=lambda: log.info("running", name=agent.identity.name, id=agent.identity.id, delivers_to=target),
+            reload=agent.reload,
+        )
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def filtered(configuration: AgentConfiguration, plugin_filter: str) -> AgentConfiguration:
+    """Only the instances of these checks. Raises InputError for one that is not there."""
+    wanted = set(plugin_filter.replace(":", ",").split(",")) - {""}
+    known = {one.check.name for one in configuration.instances}
+    if not wanted:
+        return configuration
+    if wanted - known:
+        missing = ", ".join(sorted(wanted - known))
+        raise InputError(
+            f"--plugin-filter: no instance of {missing} is configured; these are: {', '.join(sorted(known))}"
+        )
+    return replace(configuration, instances=tuple(one for one in configuration.instances if one.check.name in wanted))
+
+
+@command.command()
+@with_home
+@with_log_flags
+def start(home: Path | None, log_level: str, log_format: str) -> None:
+    """Run in the background; its log is agent.log in the state folder."""
+    place = place_of(home)
+    words = ["agent", "run", f"--log.level={log_level}", f"--log.format={log_format}"]
     if home is not None:
-        SystemDisk().make_folder(folder)
-    source = ConfigurationFolder(folder, os.environ, state_folder=home and folder)
-    configuration = source.load()
-    settings = configuration.settings
-    agent = build_agent(configuration, clock, random, SystemDisk(), Telemetry(), log, folder, os.environ, source=source)
-    target = settings.server.url if settings.server.enabled else "nobody"
-    await run_until_signal(
-        AgentProgram(agent, clock, random, log),
-        log,
-        announce=lambda: log.info("running", name=agent.identity.name, id=agent.identity.id, delivers_to=target),
-        reload=agent.reload,
-    )
+        words.append(f"--home={home.resolve()}")
+    process = start_process(words, place.state_folder, SystemDisk())
+    click.echo(f"the agent runs as process {process}; its log: {place.state_folder / 'agent.log'}")
+
+
+@command.command()
+@with_home
+def stop(home: Path | None) -> None:
+    """End the agent of this folder; what the server has not taken yet stays in the spool."""
+    process = stop_process(state_folder_of(home), SystemDisk())
+    click.echo("no agent runs" if process is None else f"process {process} has ended")
+
+
+@command.command()
+@with_home
+@click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
+def status(home: Path | None, as_json: bool) -> None:
+    """Say how the agent of this folder fares. Ends with 1 where none runs."""
+    folder = state_folder_of(home)
+    process = find_process(folder, SystemDisk())
+    if process is None:
+        raise ProcessError(f"no agent runs for {folder}: start it with nunchi agent start")
+    answer = asyncio.run(_ask_agent(folder, "GET", "/api/v1/status"))
+    click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else status_text(answer, process))
+
+
+@command.command()
+@with_home
+def reload(home: Path | None) -> None:
+    """Have the agent read its settings again."""
+    answer = asyncio.run(_ask_agent(state_folder_of(home), "POST", "/api/v1/reload"))
+    waiting = ", ".join(answer["waiting_for_restart"])
+    click.echo("settings loaded" + (f"; these take a restart: {waiting}" if waiting else ""))
+
+
+@command.command(name="test-config")
+@with_home
+def test_config(home: Path | None) -> None:
+    """Read the settings as the agent would, and say what they make it do."""
+    place = place_of(home)
+    names = [instance.name for _, instance in Instances().plan(place.configuration.instances)]
+    settings = place.configuration.settings
+    click.echo(f"{place.folder}: the settings are well")
+    click.echo(f"delivers to: {settings.server.url if settings.server.enabled else 'nobody'}")
+    click.echo(f"runs {len(names)} check instances: {', '.join(sorted(names))}")
+
+
+@command.command()
+@with_home
+@click.option("--server", "url", default="", help="Address of the server.  [default: server.url of the settings]")
+@click.option("--token", envvar="NUNCHI_JOIN_TOKEN", required=True, help="The join token, or @FILE that has it.")
+@click.option("--name", default="", help="Name for the agent, unless the token says one.  [default: the host's]")
+def join(home: Path | None, url: str, token: str, name: str) -> None:
+    """Get an id and a key of a server with a join token, which is used up by it."""
+    disk, log = SystemDisk(), logs.logger("agent")
+    place = place_of(home)
+    configured = place.configuration.settings
+    server = msgspec.structs.replace(configured.server, url=url) if url else configured.server
+    if token.startswith("@"):
+        token = Path(token[1:]).read_text(encoding="utf-8").strip()
+    agent_id = load_id(place.state_folder, Root(), disk, SystemRandom(), log)
+    link = HttpLink(server, SystemClock(), place.folder, os.environ, "nunchi-agent")
+
+    async def ask() -> tuple[str, str]:
+        try:
+            joined = await join_server(
+                link, token, agent_id, name or configured.name or os.uname().nodename, place.state_folder, disk
+            )
+            return joined.id, joined.name
+        finally:
+            await link.close()
+
+    joined_id, joined_name = asyncio.run(ask())
+    click.echo(f"joined {server.url} as {joined_name}, id {joined_id}")
+    if server.url != configured.server.url:
+        click.echo(f"now write into {place.folder / SETTINGS_FILE}:  server: {{url: {server.url}}}")
+    if find_process(place.state_folder, disk) is not None:
+        click.echo("an agent runs with its earlier identity: restart it")
+
+
+async def _ask_agent(folder: Path, method: str, path: str) -> dict[str, Any]:
+    """Ask the agent's own API. Raises ProcessError, HttpClientError, InputError."""
+    disk = SystemDisk()
+    try:
+        token = disk.read(folder / TOKEN_FILE).decode().strip()
+        url = disk.read(folder / URL_FILE).decode().strip()
+    except DiskError as error:
+        raise ProcessError(f"{error}: the agent's API is not there, or its token is another user's") from error
+    async with HttpClient(SystemClock(), HttpClientSettings(bearer_token=Secret(token))) as client:
+        response = await client.request(method, url + path, body_bytes_max=STATUS_BYTES_MAX)
+    if response.status == 401:
+        raise ProcessError(f"{url} is not this agent's API: it refuses the token of {folder}")
+    try:
+        answer = msgspec.json.decode(response.body, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise ProcessError(f"{url} answers {response.status}, and what is not understood") from error
+    if response.status != 200:
+        raise InputError(str(answer.get("error", response.status)))
+    return answer
+
+
+def status_text(answer: dict[str, Any], process: int) -> str:
+    """The status for people."""
+    agent, delivery, settings = answer["agent"], answer["delivery"], answer["settings"]
+    counts, spool = delivery["accounting"], delivery["spool"]
+    dropped = ", ".join(f"{reason} {samples}" for reason, samples in sorted(counts["dropped"].items())) or "none"
+    came = f"collected {counts['collected']}, recovered {counts['recovered']}"
+    lines = [
+        f"{agent['name']} ({agent['id']}), nunchi {agent['version']}, process {process}",
+        f"settings: {settings['error'] or 'in force'}",
+        *(f"settings that take a restart: {name}" for name in settings["waiting_for_restart"]),
+        f"delivers to {delivery['url']}: {delivery['last_error'] or 'well'}",
+        f"samples: {came}, acknowledged {counts['acknowledged']}, queued {counts['queued']}, dropped: {dropped}",
+        f"spool: {spool['payloads']} payloads, {spool['bytes']} bytes; the server may be away for "
+        f"{spool['outage_seconds_left'] / 3600:.1f} h" + (f"; {spool['disk_error']}" if spool["disk_error"] else ""),
+        "",
+        *(f"{part['name']:24} {part['state']:10} {part['last_error']}".rstrip() for part in answer["parts"]),
+        "",
+    ]
+    for check in answer["checks"]:
+        state = "stuck" if check["is_stuck"] else "failed" if check["last_error"] else "well"
+        lines.append(f"{check['name']:24} {state:10} {check['samples']:6} samples  {check['last_error']}".rstrip())
+    return "\n".join(lines)

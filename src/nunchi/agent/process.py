@@ -1,0 +1,96 @@
+"""The agent as one process of a host: a lock that says which it is, and how another program starts, finds and ends it.
+
+Invariant: whether an agent runs is told by its lock alone; the number in the file is believed only while the lock is held.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from nunchi.kit.disk import Disk, DiskError, DiskLock, DiskLocked, DiskMissing
+from nunchi.kit.errors import WorldError
+from nunchi.kit.logs import Logger
+
+LOCK_FILE, LOG_FILE = "agent.lock", "agent.log"
+START_SECONDS_MAX = 15.0
+STOP_SECONDS_MAX = 20.0
+LOOK_SECONDS = 0.05
+LOG_BYTES_SHOWN = 2000
+
+
+class ProcessError(WorldError):
+    """The agent did not start or end as it should."""
+
+
+def lock_process(state_folder: Path, disk: Disk, log: Logger) -> DiskLock | None:
+    """Be the agent of this folder. Raises DiskLocked where another is; None where the folder takes no lock."""
+    try:
+        disk.make_folder(state_folder)
+        return disk.lock(state_folder / LOCK_FILE)
+    except DiskLocked:
+        raise
+    except DiskError as error:
+        log.warning("nothing can be kept here: what waits for the server is held in memory", error=error)
+        return None
+
+
+def find_process(state_folder: Path, disk: Disk) -> int | None:
+    """The number of the process that is the agent of this folder; None where none is. Raises DiskError."""
+    path = state_folder / LOCK_FILE
+    if disk.size(path) is None:
+        return None
+    try:
+        disk.lock(path).release()
+    except DiskLocked:
+        text = disk.read(path).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() else None
+    except DiskMissing:
+        return None
+    return None
+
+
+def start_process(words: Sequence[str], state_folder: Path, disk: Disk) -> int:
+    """Start `nunchi` with these words as a process of its own, and wait until it is the agent of the folder."""
+    running = find_process(state_folder, disk)
+    if running is not None:
+        raise ProcessError(f"an agent runs already, as process {running}: stop it first")
+    disk.make_folder(state_folder)
+    path = state_folder / LOG_FILE
+    program = [sys.executable, "-c", "from nunchi.cli import main; main()", *words]
+    with path.open("ab") as output:
+        begin = output.tell()
+        process = subprocess.Popen(  # noqa: S603 (our own program)
+            program, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
+        )
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        if find_process(state_folder, disk) == process.pid:
+            return process.pid
+        if process.poll() is not None:
+            said = disk.read(path, begin).decode(errors="replace").strip()[-LOG_BYTES_SHOWN:]
+            raise ProcessError(f"the agent ended at once, it said: {said}")
+        time.sleep(LOOK_SECONDS)
+    raise ProcessError(f"process {process.pid} did not become the agent within {START_SECONDS_MAX:g} s: see {path}")
+
+
+def stop_process(state_folder: Path, disk: Disk) -> int | None:
+    """Ask the agent of this folder to end and wait for it; None where none runs."""
+    running = find_process(state_folder, disk)
+    if running is None:
+        return None
+    try:
+        os.kill(running, signal.SIGTERM)
+    except PermissionError as error:
+        raise ProcessError(f"process {running} belongs to another user: stop it as that user") from error
+    except ProcessLookupError:
+        pass
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    while time.monotonic() < deadline:
+        if find_process(state_folder, disk) != running:
+            return running
+        time.sleep(LOOK_SECONDS)
+    raise ProcessError(f"process {running} has not ended within {STOP_SECONDS_MAX:g} s: see {state_folder / LOG_FILE}")

@@ -1,0 +1,144 @@
+"""The agent as a process: started, found, asked, killed and stopped by the command line; and how it joins a server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.intake.test_enrolment import House
+
+from nunchi.agent.process import find_process
+from nunchi.kit.system_disk import SystemDisk
+
+SETTINGS = "{server: {url: 'http://127.0.0.1:9'}, api: {address: '127.0.0.1:0'}, burst: 60s}"
+
+
+class Home:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "nunchi-agent.yaml").write_text(SETTINGS)
+
+    def nunchi(self, *words: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-c", "from nunchi.cli import main; main()", "agent", *words]
+        environment = {**os.environ, "NUNCHI_AGENT_HOME": str(self.folder)}
+        return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+    @property
+    def process(self) -> int | None:
+        return find_process(self.folder, SystemDisk())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    found = Home(tmp_path)
+    yield found
+    if found.process is not None:
+        os.kill(found.process, signal.SIGKILL)
+
+
+def test_start_status_reload_and_stop(home: Home) -> None:
+    assert home.nunchi("stop").stdout == "no agent runs\n"
+    ended = home.nunchi("status")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "start it with" in ended.stderr
+    started = home.nunchi("start")
+    assert started.returncode == 0, started.stderr
+    assert home.process is not None
+    assert str(home.process) in started.stdout
+    second = home.nunchi("start")
+    assert second.returncode == 1
+    assert f"as process {home.process}" in second.stderr
+    third = home.nunchi("run")
+    assert third.returncode == 1
+    assert f"in use by process {home.process}" in third.stderr
+    deadline = time.monotonic() + 20
+    while (asked := home.nunchi("status")).returncode and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "agent.forwarder" in asked.stdout
+    assert "settings: in force" in asked.stdout
+    (home.folder / "conf.d").mkdir()
+    (home.folder / "conf.d" / "loadd.yaml").write_text("")
+    refused = home.nunchi("reload")
+    assert refused.returncode == 2
+    assert 'did you mean "load"' in refused.stderr
+    assert 'did you mean "load"' in home.nunchi("status").stdout
+    (home.folder / "conf.d" / "loadd.yaml").unlink()
+    assert home.nunchi("reload").stdout == "settings loaded\n"
+    stopped = home.nunchi("stop")
+    assert stopped.returncode == 0
+    assert "has ended" in stopped.stdout
+    assert home.process is None
+
+
+def test_a_killed_agent_is_not_taken_for_a_live_one_and_its_samples_are_found_again(home: Home) -> None:
+    home.nunchi("start")
+    spool = home.folder / "spool"
+    deadline = time.monotonic() + 20
+    while not list(spool.glob("*.records")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    assert home.process is not None
+    os.kill(home.process, signal.SIGKILL)
+    while home.process is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (home.folder / "agent.lock").read_text().strip().isdecimal()
+    assert home.nunchi("stop").stdout == "no agent runs\n"
+    assert home.nunchi("start").returncode == 0
+    while "recovered" not in (asked := home.nunchi("status").stdout) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "recovered 0" not in asked
+    assert home.nunchi("stop").returncode == 0
+
+
+def test_settings_are_tried_without_an_agent(home: Home) -> None:
+    tried = home.nunchi("test-config")
+    assert tried.returncode == 0
+    assert "cpu" in tried.stdout
+    (home.folder / "nunchi-agent.yaml").write_text("{serverr: {}}")
+    for words in (["test-config"], ["start"], ["run"]):
+        refused = home.nunchi(*words)
+        assert refused.returncode == 2, refused
+        assert 'nunchi-agent.yaml:1:2: unknown field "serverr"; did you mean "server"?' in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_plugin_that_is_not_there_cannot_be_filtered_for(home: Home) -> None:
+    refused = home.nunchi("run", "--plugin-filter", "cpu:lode")
+    assert refused.returncode == 2
+    assert "no instance of lode" in refused.stderr
+
+
+async def test_joining_keeps_id_and_key_and_uses_the_token_up(home: Home, tmp_path: Path) -> None:
+    import asyncio
+
+    server_folder = tmp_path / "server"
+    server_folder.mkdir()
+    house = House(server_folder)
+    await house.server.start()
+    try:
+        token, _ = house.book.issue_token(60, "web-7")
+        joined = await asyncio.to_thread(home.nunchi, "join", "--server", house.server.url, "--token", token)
+        assert joined.returncode == 0, joined.stderr
+        assert "as web-7" in joined.stdout
+        assert "now write into" in joined.stdout
+        path = home.folder / "agent-key"
+        key = path.read_text().strip()
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert key not in joined.stdout
+        owner = house.book.authenticate(key)
+        assert owner is not None
+        assert (owner.agent_id, owner.name) == ((home.folder / "agent-id").read_text().strip(), "web-7")
+        again = await asyncio.to_thread(home.nunchi, "join", "--server", house.server.url, "--token", token)
+        assert again.returncode == 1
+        assert "used before" in again.stderr
+        assert path.read_text().strip() == key
+        clear = await asyncio.to_thread(home.nunchi, "join", "--server", "http://192.0.2.1:9190", "--token", token)
+        assert clear.returncode == 2
+        assert "https" in clear.stderr
+    finally:
+        await house.server.stop()
+        house.records.close()
