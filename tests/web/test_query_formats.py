@@ -8,6 +8,9 @@ from tests.web.conftest import Asker
 
 from nunchi.model.labels import Labels
 from nunchi.testing.contracts.store import append
+from nunchi.testing.engine_setting import EngineSetting
+from nunchi.testing.script_loading import LoadedSample, LoadedSeries
+from nunchi.testing.series_notation import parse_histogram
 
 NOW_MS = 1_700_000_000_000
 ARROW = {"Accept": "application/vnd.apache.arrow.stream"}
@@ -53,6 +56,19 @@ async def test_every_kind_of_result_has_an_arrow_form(asker: Asker, query: str):
     table = await arrow(asker, "/api/v1/query", query=query)
     assert table.column_names[:2] == ["timestamp", "value"]
     assert (b"warnings" in table.schema.metadata) == query.startswith("quantile")
+
+
+async def test_histograms_have_a_column_of_their_own_as_arrow(asker: Asker):
+    store_counters(asker)
+    histogram, _ = parse_histogram("schema:0 sum:4 count:3 buckets:[1 2]")
+    at_ms = NOW_MS - 1000
+    values = {"1": histogram, "2": 7.0, "3": 8.0}
+    series = [LoadedSeries(Labels.of("mixed", x=x), (LoadedSample(at_ms, value),)) for x, value in values.items()]
+    EngineSetting(asker.site.store).append(series)
+    table = await arrow(asker, "/api/v1/query", query="mixed")
+    assert table.column_names == ["timestamp", "value", "histogram", "__name__", "x"]
+    assert table["value"].to_pylist() == [None, 7.0, 8.0]
+    assert table["histogram"].to_pylist() == ["{count:3, sum:4, (0.5,1]:1, (1,2]:2}", None, None]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """A result as an Apache Arrow table: a row a point, dictionaries for labels, no Python object a series.
 
-Columns: `timestamp` (milliseconds, UTC), `value`, then one for each label name in the order of names, null where a series has
-no such label. A label that is itself called `timestamp` or `value` becomes `label_timestamp` or `label_value`.
+Columns: `timestamp` (milliseconds, UTC), `value`, with native histograms `histogram` (as text; `value` is null there), then one
+for each label name in the order of names, null where a series has no such label. A label that is called as one of the first
+columns becomes `label_timestamp`, `label_value`, `label_histogram`.
 pyarrow is imported when a table is asked for: the extra `nunchi[arrow]`.
 """
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from nunchi.kit.errors import WorldError
 from nunchi.model.symbols import LabelTable
+from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histogram_text import describe_histogram
 from nunchi.query.operators import tables
 from nunchi.query.rendering import result_type
 from nunchi.query.values import Matrix, Samples, Scalar, String, Value, Vector
@@ -20,7 +23,8 @@ from nunchi.query.values import Matrix, Samples, Scalar, String, Value, Vector
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Columns = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+OWN_COLUMNS = ("timestamp", "value", "histogram")
+Points = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], HistogramGrid | None]
 
 
 class ArrowMissing(WorldError):  # noqa: N818 (what is the matter, in one word)
@@ -44,10 +48,17 @@ def arrow_table(value: Value, notices: Mapping[str, str] | None = None) -> "pa.T
         stamps = np.array([value.timestamp_ms], np.int64)
         columns = {"timestamp": _times(arrow, stamps), "value": arrow.array([value.value])}
         return arrow.table(columns).replace_schema_metadata(metadata)
-    times, values, series = _points(value)
-    columns = {"timestamp": _times(arrow, times), "value": arrow.array(values)}
+    times, values, series, histograms = _points(value)
+    columns = {"timestamp": _times(arrow, times)}
+    if histograms is None or not histograms.mask.any():
+        columns["value"] = arrow.array(values)
+    else:
+        texts = [describe_histogram(histograms.histogram(int(row))) for row in np.flatnonzero(histograms.mask)]
+        places = np.cumsum(histograms.mask) - 1
+        columns["value"] = arrow.array(values, mask=histograms.mask)
+        columns["histogram"] = arrow.array(texts, arrow.string()).take(arrow.array(places, mask=~histograms.mask))
     for name, labels in _label_columns(arrow, value.labels, series):
-        columns[f"label_{name}" if name in ("timestamp", "value") else name] = labels
+        columns[f"label_{name}" if name in OWN_COLUMNS else name] = labels
     return arrow.table(columns).replace_schema_metadata(metadata)
 
 
@@ -66,18 +77,26 @@ def _times(arrow: Any, times: NDArray[np.int64]) -> Any:
     return arrow.array(times, arrow.timestamp("ms", "UTC"))
 
 
-def _points(value: Vector | Matrix | Samples) -> Columns:
-    """Times, values and series of all points, series after series."""
+def _points(value: Vector | Matrix | Samples) -> Points:
+    """Times, values, series and histograms of all points, series after series."""
     match value:
         case Vector():
             count = len(value)
-            return np.full(count, value.timestamp_ms, np.int64), value.values, np.arange(count, dtype=np.int64)
+            times = np.full(count, value.timestamp_ms, np.int64)
+            return times, value.values, np.arange(count, dtype=np.int64), value.histograms
         case Matrix():
             series, steps = np.nonzero(value.present)
-            return value.times[steps], value.values[series, steps], series
+            grid = value.histograms
+            cells = None if grid is None else HistogramGrid(grid.numbers[series, steps], grid.columns)
+            return value.times[steps], value.values[series, steps], series, cells
         case Samples():
             counts = np.diff(value.offsets)
-            return value.times, value.values, np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+            return (
+                value.times,
+                value.values,
+                np.repeat(np.arange(len(counts), dtype=np.int64), counts),
+                value.histograms,
+            )
 
 
 def _label_columns(arrow: Any, table: LabelTable, series: NDArray[np.int64]) -> list[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from nunchi.kit.http_route import Route
 from nunchi.query.arrow import ArrowMissing, arrow_stream
 from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
+from nunchi.query.histogram_grid import rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.rendering import render_value, result_type
 from nunchi.query.result_cache import ResultCache
@@ -200,11 +201,15 @@ def _first(value: Value, series_max: int) -> tuple[Value, bool]:
     if not series_max or not isinstance(value, Vector | Matrix | Samples) or len(value) <= series_max:
         return value, False
     labels = value.labels.take(np.arange(series_max, dtype=np.int64))
+    histograms = rows_of(value.histograms, slice(series_max))
     match value:
         case Vector():
-            return Vector(labels, value.values[:series_max], value.timestamp_ms), True
+            return Vector(labels, value.values[:series_max], value.timestamp_ms, histograms), True
         case Matrix():
-            return Matrix(labels, value.times, value.values[:series_max], value.present[:series_max]), True
+            values, present = value.values[:series_max], value.present[:series_max]
+            return Matrix(labels, value.times, values, present, histograms), True
         case Samples():
             offsets = value.offsets[: series_max + 1]
-            return Samples(labels, offsets, value.times[: offsets[-1]], value.values[: offsets[-1]]), True
+            cells = slice(int(offsets[-1]))
+            histograms = rows_of(value.histograms, cells)
+            return Samples(labels, offsets, value.times[cells], value.values[cells], histograms), True
