@@ -1,0 +1,270 @@
+"""One agent's session of packs on the server's side: its dictionary, the rounds that are coming in, its bases, its losses.
+
+A round is stored when all of it is there, and not before: half a round is worth nothing to an agent that will deliver it whole
+by the other way. Invariant: a round is handed on at most once, and answered as stored only after it was.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.intake.receive.pack_telemetry import PackTelemetry
+from nunchi.intake.registry.agent_registry import Acknowledgement
+from nunchi.intake.registry.errors import AgentConflictError, NotStoredError
+from nunchi.kit.clock import Clock
+from nunchi.model.metadata import Metadata
+from nunchi.wire.errors import WireError
+from nunchi.wire.kernels.pack import DamagedCellsError, decode_cells, spread
+from nunchi.wire.pack import SERIES_MAX, Answer, Answered, Data, Dictionary, Stats
+from nunchi.wire.pack_seal import SessionKeys
+from nunchi.wire.pack_window import PackWindow
+from nunchi.wire.payload import Payload, PayloadLayout, PayloadRound, Sender
+
+ROUNDS_OPEN_MAX = 4
+ROUNDS_DONE_MAX = 64
+BASES_MAX = 4
+DICTIONARIES_MAX = 2
+KEY_BYTES_MAX = 64 << 20
+LINGER_SECONDS = 0.3
+EDGES_KEPT = 2  # a pack of a round is given up when the round after the next one has ended
+
+Store = Callable[[Payload, str], Acknowledgement]
+NO_BASE: NDArray[np.float64] = np.zeros(0)
+
+
+@dataclass(slots=True)
+class PackDictionary:
+    """Series by column, and the layout made of them the last time a round was stored."""
+
+    keys: list[bytes] = field(default_factory=list)
+    key_bytes: int = 0
+    layout: PayloadLayout | None = None
+
+    def current_layout(self) -> PayloadLayout:
+        """All series known now."""
+        if self.layout is None or len(self.layout.keys) != len(self.keys):
+            self.layout = PayloadLayout(tuple(self.keys), self.key_bytes)
+        return self.layout
+
+
+@dataclass(slots=True, eq=False)
+class OpenRound:
+    """What has come of a round. `pieces` are by their first cell."""
+
+    data: Data
+    sent_ms: int
+    opened_at: float
+    pieces: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    cells: int = 0
+    highest_column: int = -1
+    ended_at: float = 0.0  # when its stats came, 0 while they have not
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every cell is there."""
+        return self.cells == self.data.total
+
+
+class PackSession:
+    """What the server knows of one session. Answers are returned, never sent from here."""
+
+    def __init__(
+        self, sender: Sender, interval_ms: int, keys: SessionKeys, store: Store, clock: Clock, telemetry: PackTelemetry
+    ) -> None:
+        self.sender = sender
+        self.interval_ms = interval_ms
+        self.keys = keys
+        self.window = PackWindow()
+        self.heard_at = clock.monotonic()
+        self.next_sequence = 0
+        self.stats: Stats | None = None
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._dictionaries: OrderedDict[int, PackDictionary] = OrderedDict()
+        self._metadata: dict[str, Metadata] = {}
+        self._open: OrderedDict[int, OpenRound] = OrderedDict()
+        self._done: OrderedDict[int, Answer] = OrderedDict()
+        self._bases: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
+        self._edges: list[int] = []
+
+    # What comes.
+
+    def take_dictionary(self, found: Dictionary, address: str) -> list[Answer]:
+        """Series: those that follow the ones known are taken, the others wait to be sent again."""
+        dictionary = self._dictionary(found.dictionary)
+        if dictionary is None:
+            return []
+        self._metadata.update(found.metadata)
+        known = len(dictionary.keys)
+        if found.first_column <= known < found.first_column + len(found.keys):
+            new = found.keys[known - found.first_column :]
+            for key in new:
+                check_key(key)
+            dictionary.key_bytes += sum(map(len, new))
+            if len(dictionary.keys) + len(new) > SERIES_MAX or dictionary.key_bytes > KEY_BYTES_MAX:
+                del self._dictionaries[found.dictionary]
+                raise WireError("pack: a dictionary with too many series")
+            dictionary.keys += new
+        answers = (self._try_store(number, address) for number, one in list(self._open.items()) if one.is_whole)
+        return [answer for answer in answers if answer is not None]
+
+    def take_data(self, found: Data, address: str) -> list[Answer]:
+        """Cells of a round."""
+        if found.round in self._done:
+            return [self._done[found.round]]
+        if self._dictionary(found.dictionary) is None:
+            return [self._answer(found.round, Answered.SERIES_UNKNOWN, found.dictionary)]
+        base = NO_BASE
+        if found.base_round:
+            known = self._bases.get(found.base_round)
+            if known is None:
+                self._telemetry.unusable.add(1, "base_unknown")
+                return [self._answer(found.round, Answered.BASE_UNKNOWN, found.dictionary)]
+            base = known
+        one = self._open_round(found)
+        if found.first_cell in one.pieces or not is_same_round(found, one.data):
+            return []
+        try:
+            columns, values = decode_cells(found.body, base, found.cells)
+        except DamagedCellsError as error:
+            raise WireError(f"pack: {error}") from error
+        one.pieces[found.first_cell] = columns, values
+        one.cells += found.cells
+        one.highest_column = max(one.highest_column, int(np.frombuffer(columns, np.int32).max()))
+        if not one.is_whole:
+            return []
+        answer = self._try_store(found.round, address)
+        return [] if answer is None else [answer]
+
+    def take_stats(self, found: Stats, address: str) -> list[Answer]:
+        """The end of a round as the agent sees it: losses become exact, and what is not there may only be late now."""
+        self.stats = found
+        self.interval_ms = found.interval_ms or self.interval_ms
+        self.window.expect(found.packs)
+        self._edges.append(found.packs)
+        if len(self._edges) > EDGES_KEPT:
+            self.window.close_below(self._edges.pop(0))
+        if found.round in self._done:
+            return [self._done[found.round]]
+        one = self._open.get(found.round)
+        if one is None:
+            return [self._answer(found.round, Answered.INCOMPLETE, 0)]
+        one.ended_at, one.sent_ms = self._clock.monotonic(), found.sent_ms
+        if one.is_whole:
+            answer = self._try_store(found.round, address)
+            return [] if answer is None else [answer]
+        return []
+
+    def overdue(self) -> list[Answer]:
+        """Rounds whose end came a while ago and that are still not whole: the agent delivers them by the other way."""
+        now = self._clock.monotonic()
+        answers = []
+        for number, one in list(self._open.items()):
+            if one.ended_at and now - one.ended_at >= LINGER_SECONDS:
+                del self._open[number]
+                self._telemetry.unusable.add(len(one.pieces), "incomplete")
+                answers.append(self._answer(number, Answered.INCOMPLETE, one.data.dictionary))
+        return answers
+
+    # What is kept.
+
+    def _dictionary(self, number: int) -> PackDictionary | None:
+        """A dictionary, begun where it is newer than those known; None for one that was forgotten."""
+        known = self._dictionaries.get(number)
+        if known is None and (not self._dictionaries or number > max(self._dictionaries)):
+            known = self._dictionaries[number] = PackDictionary()
+            while len(self._dictionaries) > DICTIONARIES_MAX:
+                self._dictionaries.popitem(last=False)
+            self._bases.clear()
+        return known
+
+    def _open_round(self, found: Data) -> OpenRound:
+        one = self._open.get(found.round)
+        if one is None:
+            one = self._open[found.round] = OpenRound(found, 0, self._clock.monotonic())
+            while len(self._open) > ROUNDS_OPEN_MAX:
+                _, given_up = self._open.popitem(last=False)
+                self._telemetry.unusable.add(len(given_up.pieces), "incomplete")
+        return one
+
+    def _try_store(self, number: int, address: str) -> Answer | None:
+        one = self._open[number]
+        dictionary = self._dictionary(one.data.dictionary)
+        if dictionary is None or one.highest_column >= len(dictionary.keys):
+            return self._answer(number, Answered.SERIES_UNKNOWN, one.data.dictionary)
+        del self._open[number]
+        if one.data.dictionary != max(self._dictionaries):
+            return self._answer(number, Answered.REFUSED, one.data.dictionary)
+        columns, values = joined(one)
+        data = one.data
+        if len(columns) != data.total or len(np.unique(columns)) < len(columns):
+            return self._answer(number, Answered.REFUSED, data.dictionary)
+        row = PayloadRound(data.timestamp_ms, dictionary.current_layout(), columns, values)
+        metadata, self._metadata = self._metadata, {}
+        payload = Payload(self.sender, data.first_sequence, data.total, self.interval_ms, (row,), metadata)
+        try:
+            done = self._store(payload, address)
+        except (NotStoredError, AgentConflictError):
+            self._metadata = {**metadata, **self._metadata}
+            self._telemetry.rounds.add(1, "refused")
+            return self._answer(number, Answered.REFUSED, data.dictionary)
+        self._telemetry.rounds.add(1, "stored")
+        self._telemetry.samples.add(data.total)
+        self._keep_base(number, columns, values)
+        answer = self._answer(number, Answered.STORED, data.dictionary, done)
+        self._done[number] = answer
+        while len(self._done) > ROUNDS_DONE_MAX:
+            self._done.popitem(last=False)
+        return answer
+
+    def _keep_base(self, number: int, columns: NDArray[np.int32], values: NDArray[np.float64]) -> None:
+        self._bases[number] = np.frombuffer(spread(columns, values), np.float64)
+        while len(self._bases) > BASES_MAX:
+            self._bases.popitem(last=False)
+
+    def _answer(self, number: int, answered: Answered, dictionary: int, done: Acknowledgement | None = None) -> Answer:
+        known = self._dictionaries.get(dictionary)
+        rejected: Mapping[str, int] = done.rejected if done else {}
+        return Answer(
+            number, answered, done.accepted if done else 0, done.duplicate if done else 0, dictionary,
+            len(known.keys) if known else 0, self.stats.sent_ms if self.stats else 0, self._clock.now_ms(), rejected,
+        )  # fmt: skip
+
+
+def is_same_round(one: Data, other: Data) -> bool:
+    """Whether two packs of one number are of one round."""
+    return (
+        (one.dictionary, one.timestamp_ms, one.first_sequence, one.total)
+        == (other.dictionary, other.timestamp_ms, other.first_sequence, other.total)
+    )  # fmt: skip
+
+
+def joined(one: OpenRound) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """All cells of a round in their order; nothing where the pieces do not fit together."""
+    pieces, cell = [], 0
+    for first in sorted(one.pieces):
+        if first != cell:
+            return np.empty(0, np.int32), np.empty(0)
+        pieces.append(one.pieces[first])
+        cell += len(one.pieces[first][0]) // 4
+    columns = np.frombuffer(b"".join(piece[0] for piece in pieces), np.int32)
+    return columns, np.frombuffer(b"".join(piece[1] for piece in pieces), np.float64)
+
+
+def check_key(key: bytes) -> None:
+    """A label key names its labels, sorted, once each, and is UTF-8. Raises WireError."""
+    words = key.split(b"\xff")
+    if words.pop() or not words or len(words) % 2 or not all(words):
+        raise WireError("pack: the labels of a series are damaged")
+    names = words[::2]
+    if any(name >= following for name, following in pairwise(names)) or b"__name__" not in names:
+        raise WireError("pack: the labels of a series are not sorted, or have no metric name")
+    try:
+        key.replace(b"\xff", b"").decode()
+    except UnicodeDecodeError:
+        raise WireError("pack: the labels of a series are not valid UTF-8") from None

@@ -1,0 +1,436 @@
+"""Our packs: datagrams of rows (docs/formats/pack.md). Heads, bodies, and the window of sequence numbers; no sockets, no keys.
+
+Standard library and kernels alone, so that agents can write them. Invariant: every length is checked before it is used; a body
+that is not what it claims raises `WireError`.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from nunchi.model.metadata import Metadata, MetricType
+from nunchi.wire.errors import WireError
+from nunchi.wire.kernels.pack import decode_cells, encode_cells, spread
+from nunchi.wire.pack_seal import SALT_BYTES, SEAL_BYTES, SESSION_BYTES, PackMode
+
+__all__ = ["decode_cells", "spread"]
+
+MAGIC = b"NP"
+VERSION = 1
+DATAGRAM_BYTES = 1232  # IPv6's least MTU without its heads: never in fragments
+DATAGRAM_BYTES_MIN = 512
+DATAGRAM_BYTES_MAX = 8932
+CELLS_MAX = 1 << 18  # of a round
+SERIES_MAX = 1 << 20  # of a dictionary
+METRIC_TYPES = tuple(MetricType)  # by number; only ever continued
+
+HEAD = struct.Struct(">2sBB8sQ")  # magic, version and mode, kind, session, sequence
+FIRST_HEAD = struct.Struct(">2sBB16s")  # magic, version and mode, kind, the agent's random bytes
+SIGNED_BIT = 0x80
+NONCE_BYTES = 12
+NO_NONCE = bytes(NONCE_BYTES)
+HELLO_BODY = struct.Struct(">q")
+CONFIRM_BODY = struct.Struct(">qqI")
+WELCOME_BODY = struct.Struct(">16sqqq")
+DATA_BODY = struct.Struct(">IIIqQIII")
+DICTIONARY_BODY = struct.Struct(">IIH")
+STATS_BODY = struct.Struct(">IQQQQIq")
+ANSWER_BODY = struct.Struct(">IBIIIIqq")
+COUNT = struct.Struct(">I")
+HELLO_BYTES_MIN = 160  # no answer is larger than what it answers
+REASON_BYTES_MAX = 60
+
+
+class PackKind(IntEnum):
+    """What a pack is for. Hello, welcome and confirm begin a session; the others belong to one."""
+
+    HELLO = 1
+    WELCOME = 2
+    CONFIRM = 3
+    DATA = 4
+    DICTIONARY = 5
+    STATS = 6
+    ANSWER = 7
+
+
+class Answered(IntEnum):
+    """What an answer says of a round: 0 it is stored; else why it is not, as bits."""
+
+    STORED = 0
+    SERIES_UNKNOWN = 1
+    BASE_UNKNOWN = 2
+    INCOMPLETE = 4
+    REFUSED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PackHead:
+    """The clear beginning of a pack of a session."""
+
+    mode: PackMode
+    kind: PackKind
+    session: bytes
+    sequence: int
+
+    def encode(self) -> bytes:
+        """Its bytes."""
+        return HEAD.pack(MAGIC, _version_byte(self.mode), self.kind, self.session, self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstHead:
+    """The clear beginning of a pack that has no session yet; `agent_id` is empty in a welcome."""
+
+    mode: PackMode
+    kind: PackKind
+    salt: bytes
+    agent_id: str
+
+    def encode(self) -> bytes:
+        """Its bytes."""
+        name = self.agent_id.encode()
+        return FIRST_HEAD.pack(MAGIC, _version_byte(self.mode), self.kind, self.salt) + bytes([len(name)]) + name
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Who the agent is. `started_ms` only grows from session to session of one agent."""
+
+    epoch: int
+    started_ms: int
+    interval_ms: int
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The server's random bytes, and its clock: when it heard and when it answered what was sent at `sent_ms`."""
+
+    cookie: bytes
+    sent_ms: int
+    received_ms: int
+    answered_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Cells of a round, in the round's order from `first_cell` on; sample numbers as in payloads."""
+
+    dictionary: int
+    round: int
+    base_round: int
+    timestamp_ms: int
+    first_sequence: int
+    total: int
+    first_cell: int
+    cells: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """Series of a dictionary from a column on, as label keys; and metadata."""
+
+    dictionary: int
+    first_column: int
+    keys: tuple[bytes, ...]
+    metadata: Mapping[str, Metadata] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the agent has sent in this session by the end of a round, this pack among it."""
+
+    round: int
+    packs: int
+    samples: int
+    rounds: int
+    rounds_unsent: int
+    interval_ms: int
+    sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a round, which series the server knows, and its clock beside the agent's."""
+
+    round: int
+    answered: int
+    accepted: int
+    duplicate: int
+    dictionary: int
+    series_known: int
+    sent_ms: int
+    received_ms: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+
+def _version_byte(mode: PackMode) -> int:
+    return VERSION | (SIGNED_BIT if mode is PackMode.HMAC else 0)
+
+
+def nonce_of(sequence: int) -> bytes:
+    """Of a pack of a session: each direction has a key of its own."""
+    return sequence.to_bytes(NONCE_BYTES, "big")
+
+
+def kind_of(datagram: bytes) -> PackKind:
+    """What a datagram claims to be. Raises WireError."""
+    if datagram[:2] != MAGIC or len(datagram) < 4:
+        raise WireError("pack: the bytes are no pack")
+    if datagram[2] & ~SIGNED_BIT != VERSION:
+        raise WireError(f"pack: its version is {datagram[2] & ~SIGNED_BIT}, this program reads {VERSION}")
+    try:
+        return PackKind(datagram[3])
+    except ValueError:
+        raise WireError(f"pack: no pack is of kind {datagram[3]}") from None
+
+
+def split(datagram: bytes) -> tuple[PackHead, bytes, bytes]:
+    """A pack of a session: head, the head's bytes, what is sealed. Raises WireError."""
+    kind = kind_of(datagram)
+    if len(datagram) < HEAD.size + SEAL_BYTES:
+        raise WireError("pack: it is cut off")
+    _, version, _, session, sequence = HEAD.unpack_from(datagram)
+    mode = PackMode.HMAC if version & SIGNED_BIT else PackMode.AEAD
+    return PackHead(mode, kind, session, sequence), datagram[: HEAD.size], datagram[HEAD.size :]
+
+
+def split_first(datagram: bytes) -> tuple[FirstHead, bytes, bytes]:
+    """See `split`; of a pack that has no session yet."""
+    kind = kind_of(datagram)
+    if (
+        len(datagram) < FIRST_HEAD.size + 1
+        or len(datagram) < FIRST_HEAD.size + 1 + datagram[FIRST_HEAD.size] + SEAL_BYTES
+    ):
+        raise WireError("pack: it is cut off")
+    _, version, _, salt = FIRST_HEAD.unpack_from(datagram)
+    end = FIRST_HEAD.size + 1 + datagram[FIRST_HEAD.size]
+    try:
+        agent_id = datagram[FIRST_HEAD.size + 1 : end].decode("ascii")
+    except UnicodeDecodeError:
+        raise WireError("pack: the agent's id is no text") from None
+    mode = PackMode.HMAC if version & SIGNED_BIT else PackMode.AEAD
+    return FirstHead(mode, kind, salt, agent_id), datagram[:end], datagram[end:]
+
+
+# Bodies.
+
+
+def encode_confirm(confirm: Confirm) -> bytes:
+    """See `Confirm`."""
+    numbers = CONFIRM_BODY.pack(confirm.epoch, confirm.started_ms, confirm.interval_ms)
+    return numbers + _short(confirm.name) + _short(confirm.version)
+
+
+def decode_confirm(body: bytes) -> Confirm:
+    """Raises WireError."""
+    source = Source(body)
+    epoch, started_ms, interval_ms = source.unpack(CONFIRM_BODY)
+    return Confirm(epoch, started_ms, interval_ms, source.short(), source.short())
+
+
+def encode_welcome(welcome: Welcome) -> bytes:
+    """See `Welcome`."""
+    return WELCOME_BODY.pack(welcome.cookie, welcome.sent_ms, welcome.received_ms, welcome.answered_ms)
+
+
+def decode_welcome(body: bytes) -> Welcome:
+    """Raises WireError."""
+    return Welcome(*Source(body).unpack(WELCOME_BODY))
+
+
+def encode_data(
+    dictionary: int, round_: int, base_round: int, timestamp_ms: int, first_sequence: int, columns: "array[int]",
+    values: "array[float]", base: "array[float]", bytes_max: int,
+) -> Iterator[bytes]:  # fmt: skip
+    """A round as bodies of at most so many bytes."""
+    cell = 0
+    while cell < len(columns):
+        body, end = encode_cells(columns, values, cell, base, bytes_max - DATA_BODY.size)
+        yield (
+            DATA_BODY.pack(dictionary, round_, base_round, timestamp_ms, first_sequence, len(columns), cell, end - cell)
+            + body
+        )
+        cell = end
+
+
+def decode_data(body: bytes) -> Data:
+    """Cells are decoded apart, with their base. Raises WireError."""
+    source = Source(body)
+    dictionary, round_, base_round, timestamp_ms, first_sequence, total, first_cell, cells = source.unpack(DATA_BODY)
+    if total > CELLS_MAX or first_cell + cells > total or not cells:
+        raise WireError("pack: its cells are not within its round")
+    return Data(dictionary, round_, base_round, timestamp_ms, first_sequence, total, first_cell, cells, source.rest())
+
+
+def encode_dictionary(dictionary: int, first_column: int, keys: Sequence[bytes], bytes_max: int) -> Iterator[bytes]:
+    """Label keys as bodies of at most so many bytes. A key that fits in none is left out with all that follow it."""
+    at = 0
+    while at < len(keys):
+        parts, size, before, begin = [], DICTIONARY_BODY.size + 1, b"", at
+        while at < len(keys) and at - begin < 0xFFFF:
+            shared = shared_prefix(before, keys[at])
+            part = put_varint(shared) + put_varint(len(keys[at]) - shared) + keys[at][shared:]
+            if size + len(part) > bytes_max:
+                break
+            parts.append(part)
+            size += len(part)
+            before = keys[at]
+            at += 1
+        if at == begin:
+            return
+        yield DICTIONARY_BODY.pack(dictionary, first_column + begin, at - begin) + b"".join(parts) + b"\x00"
+
+
+def encode_metadata(dictionary: int, metadata: Mapping[str, Metadata], bytes_max: int) -> Iterator[bytes]:
+    """Metadata as bodies of dictionary packs without series."""
+    head = DICTIONARY_BODY.pack(dictionary, 0, 0)
+    parts: list[bytes] = []
+    for name, entry in metadata.items():
+        texts = _short(name) + _short(entry.help) + _short(entry.unit)
+        part = bytes([METRIC_TYPES.index(entry.type)]) + texts
+        if parts and (len(parts) == 255 or len(head) + 1 + sum(map(len, parts)) + len(part) > bytes_max):
+            yield head + bytes([len(parts)]) + b"".join(parts)
+            parts = []
+        if len(head) + 1 + len(part) <= bytes_max:
+            parts.append(part)
+    if parts:
+        yield head + bytes([len(parts)]) + b"".join(parts)
+
+
+def decode_dictionary(body: bytes) -> Dictionary:
+    """Raises WireError."""
+    source = Source(body)
+    dictionary, first_column, count = source.unpack(DICTIONARY_BODY)
+    if first_column + count > SERIES_MAX:
+        raise WireError(f"pack: a dictionary has at most {SERIES_MAX} series")
+    keys, before = [], b""
+    for _ in range(count):
+        shared, length = source.varint(), source.varint()
+        if shared > len(before):
+            raise WireError("pack: a series shares more than there is")
+        before = before[:shared] + source.take(length)
+        keys.append(before)
+    metadata = {}
+    for _ in range(source.take(1)[0]):
+        number = source.take(1)[0]
+        if number >= len(METRIC_TYPES):
+            raise WireError("pack: no such metric type")
+        name = source.short()
+        metadata[name] = Metadata(METRIC_TYPES[number], source.short(), source.short())
+    return Dictionary(dictionary, first_column, tuple(keys), metadata)
+
+
+def encode_stats(stats: Stats) -> bytes:
+    """See `Stats`."""
+    return STATS_BODY.pack(
+        stats.round, stats.packs, stats.samples, stats.rounds, stats.rounds_unsent, stats.interval_ms, stats.sent_ms
+    )
+
+
+def decode_stats(body: bytes) -> Stats:
+    """Raises WireError."""
+    return Stats(*Source(body).unpack(STATS_BODY))
+
+
+def encode_answer(answer: Answer, bytes_max: int) -> bytes:
+    """At most so many bytes: reasons that do not fit are left out."""
+    parts = [
+        ANSWER_BODY.pack(
+            answer.round, answer.answered, answer.accepted, answer.duplicate, answer.dictionary, answer.series_known,
+            answer.sent_ms, answer.received_ms,
+        )
+    ]  # fmt: skip
+    for reason, count in answer.rejected.items():
+        part = _short(reason[:REASON_BYTES_MAX]) + COUNT.pack(min(count, 0xFFFFFFFF))
+        if sum(map(len, parts)) + len(part) > bytes_max:
+            break
+        parts.append(part)
+    return b"".join(parts)
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Raises WireError."""
+    source = Source(body)
+    number, answered, accepted, duplicate, dictionary, known, sent_ms, received_ms = source.unpack(ANSWER_BODY)
+    rejected = {}
+    while source.left:
+        reason = source.short()
+        (rejected[reason],) = source.unpack(COUNT)
+    return Answer(number, answered, accepted, duplicate, dictionary, known, sent_ms, received_ms, rejected)
+
+
+class Source:
+    """Bytes taken from the front, never more than there are."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not taken yet."""
+        return len(self._data) - self._at
+
+    def take(self, length: int) -> bytes:
+        """The next bytes."""
+        if length > self.left:
+            raise WireError("pack: it ends before what it announces")
+        self._at += length
+        return self._data[self._at - length : self._at]
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        return self.take(self.left)
+
+    def unpack(self, shape: struct.Struct) -> tuple[Any, ...]:
+        """The next numbers."""
+        return shape.unpack(self.take(shape.size))
+
+    def varint(self) -> int:
+        """A number in sevens of bits, the low ones first; at most 32 bits."""
+        number = 0
+        for shift in range(0, 35, 7):
+            byte = self.take(1)[0]
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return number
+        raise WireError("pack: a number is too long")
+
+    def short(self) -> str:
+        """A text of up to 255 bytes."""
+        try:
+            return self.take(self.take(1)[0]).decode()
+        except UnicodeDecodeError:
+            raise WireError("pack: a text is not valid UTF-8") from None
+
+
+def _short(text: str) -> bytes:
+    encoded = text.encode(errors="replace")[:255].decode(errors="ignore").encode()
+    return bytes([len(encoded)]) + encoded
+
+
+def put_varint(number: int) -> bytes:
+    """See `Source.varint`."""
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def shared_prefix(one: bytes, other: bytes) -> int:
+    """How many bytes two keys begin with alike."""
+    length = min(len(one), len(other))
+    difference = int.from_bytes(one[:length], "big") ^ int.from_bytes(other[:length], "big")
+    return length - (difference.bit_length() + 7) // 8
+
+
+assert SALT_BYTES == 16
+assert SESSION_BYTES == 8
