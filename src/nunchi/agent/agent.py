@@ -32,7 +32,7 @@ from nunchi.kit.logs import Logger
 from nunchi.kit.supervision import Part, PartStatus
 from nunchi.kit.telemetry import Telemetry
 
-RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd")
+RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd", "udp")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from nunchi.agent.forwarder.delivery import Delivery
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
 from nunchi.agent.forwarder.spool import RoundSpool
-from nunchi.agent.identity import load_identity
+from nunchi.agent.identity import Identity, load_identity
 from nunchi.agent.instances import Instances
 from nunchi.agent.keys import KeyChange, load_key
 from nunchi.agent.listener import Listener
@@ -31,13 +31,19 @@ from nunchi.agent.settings import AgentSettings, ExporterSettings
 from nunchi.agent.spool_limits import spool_limits
 from nunchi.agent.statsd.statsd import Statsd
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
+from nunchi.agent.udp_sender import PackDelivery, UdpSender
+from nunchi.agent.udp_sender_settings import UdpSettings
+from nunchi.agent.udp_wire import UdpWire
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskError
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
+from nunchi.kit.listen_address import ListenAddress
 from nunchi.kit.logs import Logger
+from nunchi.kit.secrets import Secret
 from nunchi.kit.spool import Spool
 from nunchi.kit.telemetry import Telemetry
+from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
 
 THREADS_MAX = 32
 BURST_INTERVAL_SECONDS = 1.0
@@ -91,6 +97,11 @@ def build_agent(
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
         delivery = Delivery(link or own_link, accounting, clock, telemetry)
+        if settings.udp is not None:
+            sender = build_udp_sender(
+                settings.udp, own_link, identity, clock, random, disk, telemetry, log.part("udp"), folder
+            )
+            delivery = PackDelivery(sender, link or own_link, accounting, clock, telemetry, encoder)
         forwarder = Forwarder(
             aggregation, rounds, delivery, accounting, telemetry, clock, random, log.part("forwarder")
         )
@@ -140,6 +151,32 @@ def build_statsd(
     if settings.statsd is None:
         return None
     return Statsd(settings.statsd, settings.interval.seconds, clock, random, telemetry, log, folder)
+
+
+def build_udp_sender(
+    settings: UdpSettings,
+    link: HttpLink,
+    identity: Identity,
+    clock: Clock,
+    random: Random,
+    disk: Disk,
+    telemetry: Telemetry,
+    log: Logger,
+    folder: Path,
+) -> UdpSender:
+    """Packs to a server, by the key of the settings, or the agent's own. Raises InputError where they cannot be sealed."""
+    own = Secret(disk.read(folder / settings.key_file).decode().strip()) if settings.key_file else settings.key
+    mode = PackMode(settings.mode)
+    check_mode(mode)
+
+    def key() -> bytes:
+        text = own.reveal() or link.key.reveal()
+        return pack_key(text) if text else b""
+
+    wire = UdpWire(ListenAddress.parse(settings.address))
+    return UdpSender(
+        wire, key, mode, settings.datagram_bytes, settings.timeout.seconds, identity, clock, random, telemetry, log
+    )
 
 
 def build_api(

@@ -6,6 +6,7 @@ believed by this one.
 Invariant: a key seals each nonce at most once; nothing of a body is looked at before its seal holds.
 """
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,6 +99,21 @@ class SessionKeys:
     id: bytes
     to_server: Sealer
     to_agent: Sealer
+
+
+def pack_key(text: str) -> bytes:
+    """The key of packs that a text stands for. Of an agent's own key, `id.secret`, it is what the server keeps of it."""
+    return hashlib.sha256((text.partition(".")[2] or text).encode()).digest()
+
+
+def check_mode(mode: PackMode) -> None:
+    """Raises SealError where this installation cannot seal so."""
+    try:
+        SEALERS[mode](bytes(KEY_BYTES))
+    except ImportError as error:
+        raise SealError(
+            "pack: mode aead needs the cryptography package: pip install nunchi[pack], or set mode: hmac"
+        ) from error
 
 
 def derive(key: bytes, salt: bytes, purpose: bytes, length: int = KEY_BYTES) -> bytes:
