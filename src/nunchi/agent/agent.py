@@ -9,6 +9,7 @@ from typing import Any
 
 from nunchi.agent import status
 from nunchi.agent.accounting import Accounting
+from nunchi.agent.cloud.wiring import Cloud
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
@@ -32,7 +33,7 @@ from nunchi.kit.logs import Logger
 from nunchi.kit.supervision import Part, PartStatus
 from nunchi.kit.telemetry import Telemetry
 
-RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd", "udp")
+RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd", "udp", "cloud")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class AgentParts:
     root: Root
     keys: KeyChange
     statsd: Statsd | None = None
+    cloud: Cloud | None = None
 
 
 class Agent:
@@ -97,7 +99,8 @@ class Agent:
         every = (
             own.forwarder, own.statsd, own.schedule, own.exporter, self.api, self.heartbeat, self.remote_health, self.watch,
         )  # fmt: skip
-        return tuple(part for part in every if part is not None)
+        clouds = () if own.cloud is None else own.cloud.parts
+        return (*(part for part in every if part is not None), *clouds)
 
     def info(self) -> dict[str, Any]:
         """AgentInfo: what the server is told with every heartbeat."""
@@ -134,6 +137,7 @@ class Agent:
                 for one in (own.exporter, self.api)
                 if one is not None
             },
+            "cloud": None if own.cloud is None else own.cloud.api.status(),
             "settings": {
                 "loaded_at_ms": reload.loaded_at_ms,
                 "error": reload.error,
@@ -158,6 +162,8 @@ class Agent:
             await self.api.apply(settings.api if settings.api.enabled else None)
         own.schedule.apply(own.instances.take(planned))
         own.aggregation.apply(settings.labels)
+        if own.cloud is not None:
+            own.cloud.writer.labels = dict(settings.labels)
         own.rounds.spool.limits = spool_limits(settings.spool)
         await own.own_link.apply(settings.server)
         self.configuration = configuration

@@ -5,7 +5,8 @@ Invariant: without the token nothing is told and nothing is done; the token's fi
 
 import hmac
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,7 +40,17 @@ class LevelChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AgentApi:
     """Routes for whoever has the token."""
 
-    def __init__(self, token: str, status: Status, reload: Reload, schedule: Schedule, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        token: str,
+        status: Status,
+        reload: Reload,
+        schedule: Schedule,
+        telemetry: Telemetry,
+        others: Sequence[Route] = (),
+    ) -> None:
+        """`others` are what parts of the agent serve here, behind the same token."""
+        self._others = others
         self._token = token
         self._status = status
         self._reload = reload
@@ -55,6 +66,7 @@ class AgentApi:
             Route("GET", "/api/v1/log", self._guarded(self.show_levels), Access.READ),
             Route("PUT", "/api/v1/log", self._guarded(self.change_level), Access.CHANGE),
             Route("POST", "/api/v1/checks/{name:.+}/run", self._guarded(self.run_check), Access.CHANGE),
+            *(replace(route, handler=self._guarded(route.handler)) for route in self._others),
         ]
 
     async def show_status(self, _request: web.Request) -> web.Response:

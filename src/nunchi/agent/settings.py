@@ -10,6 +10,7 @@ import msgspec
 
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
+from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.statsd.settings import StatsdSettings
 from nunchi.agent.udp_sender_settings import UdpSettings
 from nunchi.kit.durations import Duration
@@ -83,8 +84,9 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole file. `exporter`, `udp` and `statsd` are off unless set; for `burst` after the start every check runs each second.
+    """The whole file. `exporter`, `statsd` and `cloud` are off unless set.
 
+    For `burst` after the start every check runs each second.
     `labels` are added to every series; `tags` describe the host in the server's list of agents and nothing else.
     """
 
@@ -100,6 +102,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     spool: SpoolSettings = SpoolSettings()
     udp: UdpSettings | None = None
     statsd: StatsdSettings | None = None
+    cloud: CloudSettings | None = None
     paths: PathSettings = PathSettings()
     state_folder: str = STATE_FOLDER
     checks: ChecksSettings = ChecksSettings()

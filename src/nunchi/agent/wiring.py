@@ -13,6 +13,8 @@ from nunchi.agent.accounting import Accounting
 from nunchi.agent.agent import Agent, AgentParts
 from nunchi.agent.api import URL_FILE, AgentApi, load_token
 from nunchi.agent.check_telemetry import CheckTelemetry
+from nunchi.agent.clippers import build_providers
+from nunchi.agent.cloud.wiring import Cloud, CloudWorld, build_cloud
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.exporter import Exporter
 from nunchi.agent.forwarder.delivery import Delivery
@@ -123,6 +125,24 @@ def build_agent(
         routes = Exporter(schedule, telemetry).routes()
         return HttpServer("agent.exporter", own.address, routes, policy, clock, telemetry, log)
 
+    cloud = None
+    if settings.cloud is not None and forwarder is None:
+        log.warning("no clippers: they deliver to a server, and the settings say that there is none")
+    elif settings.cloud is not None and forwarder is not None:
+        world = CloudWorld(
+            identity,
+            settings.labels,
+            forwarder,
+            link or own_link,
+            folder,
+            state_folder,
+            disk,
+            clock,
+            random,
+            telemetry,
+            log.part("cloud"),
+        )
+        cloud = build_cloud(settings.cloud, build_providers, world)
     exporter = Listener("agent.exporter", settings.exporter, open_exporter, clock, log)
     parts = AgentParts(
         schedule,
@@ -138,9 +158,10 @@ def build_agent(
         root,
         KeyChange(own_link, state_folder, disk, log.part("keys")),
         statsd,
+        cloud,
     )
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
-    agent.api = build_api(agent, schedule, state_folder, disk, random, clock, telemetry, log.part("api"))
+    agent.api = build_api(agent, schedule, cloud, state_folder, disk, random, clock, telemetry, log.part("api"))
     return agent
 
 
@@ -182,6 +203,7 @@ def build_udp_sender(
 def build_api(
     agent: Agent,
     schedule: Schedule,
+    cloud: Cloud | None,
     state_folder: Path,
     disk: Disk,
     random: Random,
@@ -191,10 +213,11 @@ def build_api(
 ) -> Listener:
     """The API's listener; where its token cannot be kept, nobody could use it, so it does not listen."""
     settings = agent.configuration.settings.api
+    clouds = cloud.api.routes() if cloud is not None else []
 
     def open_api(own: ExporterSettings) -> HttpServer:
         token = load_token(state_folder, disk, random)
-        routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry).routes()
+        routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry, clouds).routes()
         policy = HttpPolicy(web_config_file=own.web_config_file)
         return HttpServer("agent.api", own.address, routes, policy, clock, telemetry, log)
 

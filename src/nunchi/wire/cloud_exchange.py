@@ -14,7 +14,10 @@ MESSAGES_MAX = 20
 
 
 class HandedConfiguration(msgspec.Struct, frozen=True):
-    """The configuration that an agent is to obey; `version` is what it says the next time."""
+    """The configuration that an agent is to obey; `version` is what it says the next time.
+
+    An empty `text`: there is none for it.
+    """
 
     version: str
     text: str

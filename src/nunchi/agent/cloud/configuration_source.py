@@ -74,7 +74,7 @@ class ConfigurationSource:
         """Begin with the last good configuration."""
         try:
             kept = msgspec.json.decode(self._disk.read(self._path), type=Kept)
-            await self._manager.apply(parse_cloud_configuration(kept.text, str(self._path)))
+            await self._manager.apply(read_configuration(kept.text, str(self._path)))
         except DiskMissing:
             self._log.info("no cloud configuration yet: clippers wait for one")
         except (DiskError, msgspec.MsgspecError, InputError) as error:
@@ -133,14 +133,14 @@ class ConfigurationSource:
             return f"{response.url} answers {response.status}"
         try:
             handed = msgspec.json.decode(response.body, type=HandedConfiguration)
-            configuration = parse_cloud_configuration(handed.text, "cloud configuration of the server")
+            configuration = read_configuration(handed.text, "cloud configuration of the server")
         except (msgspec.MsgspecError, InputError) as error:
             return str(error)
         if self.kept.origin != FROM_API:
             await self._take(Kept(FROM_SERVER, handed.version, handed.text), configuration)
         return ""
 
-    async def _take(self, kept: Kept, configuration: CloudConfiguration) -> None:
+    async def _take(self, kept: Kept, configuration: CloudConfiguration | None) -> None:
         async with self._lock:
             try:
                 self._disk.make_folder(self._path.parent)
@@ -149,3 +149,8 @@ class ConfigurationSource:
                 self._log.warning("the cloud configuration cannot be kept for the next start", error=error)
             self.kept, self.changed_at_ms = kept, self._clock.now_ms()
             await self._manager.apply(configuration)
+
+
+def read_configuration(text: str, path: str) -> CloudConfiguration | None:
+    """What the server hands out; an empty text says that there is none. Raises InputError."""
+    return parse_cloud_configuration(text, path) if text else None

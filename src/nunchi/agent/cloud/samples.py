@@ -39,7 +39,7 @@ class SampleWriter:
 
     def __init__(self, job: str, labels: Mapping[str, str], sink: RoundsSink) -> None:
         self._job = job
-        self._labels = dict(labels)
+        self.labels = dict(labels)
         self._sink = sink
         self.samples = 0
 
@@ -60,7 +60,7 @@ class SampleWriter:
         rows: dict[int, dict[int, float]] = {}
         metadata: dict[str, Metadata] = {}
         for series, points in found:
-            own = {**self._labels, **dict(series.labels), "job": self._job, METRIC_NAME: series.name}
+            own = {**self.labels, **dict(series.labels), "job": self._job, METRIC_NAME: series.name}
             key = Labels((name, clean(value)) for name, value in own.items() if value).key()
             column = columns_by_key.get(key)
             if column is None:

@@ -55,6 +55,7 @@ class Cloud:
     source: ConfigurationSource
     reporter: CloudReporter | None
     api: CloudApi
+    writer: SampleWriter
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -71,11 +72,12 @@ def build_cloud(
     telemetry = CloudTelemetry(world.telemetry)
     runner = runner or ThreadRunner(DaemonThreads("cloud", clock, settings.threads_max))
     inventories = Inventories()
+    writer = SampleWriter(JOB, world.labels, world.sink)
     around = Surroundings(
         clock=clock,
         random=world.random,
         calls=BlockingCalls(runner, settings.threads_max, clock),
-        writer=SampleWriter(JOB, world.labels, world.sink),
+        writer=writer,
         telemetry=telemetry,
         log=log,
         folder=world.folder,
@@ -90,4 +92,4 @@ def build_cloud(
     reporter = None
     if world.link is not None:
         reporter = CloudReporter(manager, source, inventories, world.link, world.identity, telemetry, clock)
-    return Cloud(manager, source, reporter, CloudApi(manager, source, reporter, providers))
+    return Cloud(manager, source, reporter, CloudApi(manager, source, reporter, providers), writer)
