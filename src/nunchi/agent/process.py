@@ -19,6 +19,7 @@ LOCK_FILE, LOG_FILE = "agent.lock", "agent.log"
 START_SECONDS_MAX = 15.0
 STOP_SECONDS_MAX = 20.0
 LOOK_SECONDS = 0.05
+LOCK_ATTEMPTS = 5
 LOG_BYTES_SHOWN = 2000
 
 
@@ -30,12 +31,22 @@ def lock_process(state_folder: Path, disk: Disk, log: Logger) -> DiskLock | None
     """Be the agent of this folder. Raises DiskLocked where another is; None where the folder takes no lock."""
     try:
         disk.make_folder(state_folder)
-        return disk.lock(state_folder / LOCK_FILE)
+        return _lock_patiently(state_folder / LOCK_FILE, disk)
     except DiskLocked:
         raise
     except DiskError as error:
         log.warning("nothing can be kept here: what waits for the server is held in memory", error=error)
         return None
+
+
+def _lock_patiently(path: Path, disk: Disk) -> DiskLock:
+    """Who only looks whether an agent runs holds the lock for a moment."""
+    for _ in range(LOCK_ATTEMPTS - 1):
+        try:
+            return disk.lock(path)
+        except DiskLocked:
+            time.sleep(LOOK_SECONDS)
+    return disk.lock(path)
 
 
 def find_process(state_folder: Path, disk: Disk) -> int | None:
@@ -46,11 +57,18 @@ def find_process(state_folder: Path, disk: Disk) -> int | None:
     try:
         disk.lock(path).release()
     except DiskLocked:
-        text = disk.read(path).decode("ascii", "replace").strip()
-        return int(text) if text.isdecimal() else None
+        return _written_number(path, disk)
     except DiskMissing:
         return None
     return None
+
+
+def _written_number(path: Path, disk: Disk) -> int | None:
+    try:
+        text = disk.read(path).decode("ascii", "replace").strip()
+    except DiskMissing:
+        return None
+    return int(text) if text.isdecimal() else None
 
 
 def start_process(words: Sequence[str], state_folder: Path, disk: Disk) -> int:
@@ -68,7 +86,7 @@ def start_process(words: Sequence[str], state_folder: Path, disk: Disk) -> int:
         )
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
-        if find_process(state_folder, disk) == process.pid:
+        if _written_number(state_folder / LOCK_FILE, disk) == process.pid:  # it writes it once it has the lock
             return process.pid
         if process.poll() is not None:
             said = disk.read(path, begin).decode(errors="replace").strip()[-LOG_BYTES_SHOWN:]
