@@ -21,8 +21,20 @@ cdef extern from *:
         if (std::isnan(value)) { out += "NaN"; return; }
         if (std::isinf(value)) { out += value > 0 ? "+Inf" : "-Inf"; return; }
         char buffer[40];
-        const char* end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
         const double size = std::fabs(value);
+        if (size < 1e15) {  /* what most numbers are: whole, or of usual size */
+            const int64_t whole = static_cast<int64_t>(value);
+            if (static_cast<double>(whole) == value && (whole != 0 || !std::signbit(value))) {
+                out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, whole).ptr - buffer);
+                return;
+            }
+            if (size >= 1e-3) {
+                const auto fixed = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed);
+                out.append(buffer, fixed.ptr - buffer);
+                return;
+            }
+        }
+        const char* end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
         if (!plain && value != 0 && (size < 1e-6 || size >= 1e21)) { out.append(buffer, end - buffer); return; }
         const char* from = buffer;
         if (*from == '-') { out += '-'; ++from; }
@@ -123,7 +135,7 @@ def matrix_json(
     """`[{"metric":{…},"values":[[t,"v"],…]},…]`: the cells that are present."""
     cdef Py_ssize_t row, s, steps = times.shape[0]
     cdef string out, time
-    cdef vector[string] printed
+    cdef vector[string] opened, following  # the time of each step, for the first point and for those behind another
     cdef const char* data = arena
     cdef bint first
     with nogil:
@@ -132,7 +144,8 @@ def matrix_json(
             time.append(b"[")
             put_time(time, times[s])
             time.append(b',"')
-            printed.push_back(time)
+            opened.push_back(time)
+            following.push_back(string(b'"],').append(time))
         out.append(b"[")
         for row in range(values.shape[0]):
             if row:
@@ -142,13 +155,10 @@ def matrix_json(
             first = True
             for s in range(steps):
                 if present[row, s]:
-                    if not first:
-                        out.append(b",")
+                    out.append(opened[s] if first else following[s])
                     first = False
-                    out.append(printed[s])
                     put_number(out, values[row, s], False)
-                    out.append(b'"]')
-            out.append(b"]}")
+            out.append(b"]}" if first else b'"]]}')
         out.append(b"]")
     return PyBytes_FromStringAndSize(out.data(), out.size())
 
