@@ -1,6 +1,8 @@
 import contextlib
+import math
 import struct
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nunchi.model.batch import Batch
+from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
+from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import ABSENT_BITS, NORMAL_NAN_BITS, STALE, STALE_BITS
+from nunchi.testing.contracts.store import CUSTOM, LATENCY
 from nunchi.wire.errors import WireError
+from nunchi.wire.histograms import decode_histograms
 from nunchi.wire.prometheus_proto import bytes_field, double_field, integer_field
 from nunchi.wire.remote_write import RemoteWriteReader, WriteRequest, encode_write_request
 
@@ -101,8 +107,18 @@ def twin(body: bytes) -> tuple[list[tuple[bytes, int, int]], dict[str, int]]:
                 if fault:
                     invalid[fault] = invalid.get(fault, 0) + 1
                 else:
-                    cells.append((key, timestamp - (1 << 64) if timestamp >> 63 else timestamp, bits))
+                    cells.append((key, signed(timestamp), bits))
+        for histogram in (value for part, value in parts if part == 4):
+            times = [value for number, wire, value in fields(histogram) if (number, wire) == (15, 0)]
+            if fault:
+                invalid[fault] = invalid.get(fault, 0) + 1
+            else:
+                cells.append((key, signed(times[-1]) if times else 0, ABSENT_BITS))
     return cells, invalid
+
+
+def signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
 
 
 def fault_of(pairs: list[tuple[bytes, bytes]]) -> str:
@@ -168,15 +184,66 @@ def test_metadata_is_returned_by_family() -> None:
     assert RemoteWriteReader().read(encode_write_request([], known)).metadata == known
 
 
-def test_histograms_and_exemplars_are_counted() -> None:
-    labels = b"".join(
-        bytes_field(1, bytes_field(1, name) + bytes_field(2, value)) for name, value in [(b"__name__", b"h")]
-    )
-    series = labels + bytes_field(3, b"\x11" + bytes(8)) + bytes_field(4, b"") + bytes_field(4, b"")
+def test_exemplars_are_counted() -> None:
+    series = bytes_field(1, bytes_field(1, b"__name__") + bytes_field(2, b"h")) + bytes_field(3, b"\x11" + bytes(8))
     reader = RemoteWriteReader()
     for _ in range(2):
         request = reader.read(bytes_field(1, series))
-        assert (request.histograms, request.exemplars, len(request)) == (2, 1, 0)
+        assert (request.exemplars, len(request), request.histograms) == (1, 0, None)
+
+
+@pytest.mark.parametrize("is_integer", [True, False])
+def test_histograms_come_back_as_they_were_sent(is_integer: bool) -> None:
+    sent = [LATENCY, replace(CUSTOM, reset_hint=ResetHint.GAUGE), Histogram(sum=STALE), LATENCY]
+    body = encode_write_request(
+        [(UP, [(1, 2.0), *enumerate(sent, 2)]), (LOAD, [(9, LATENCY)])], integer_histograms=is_integer
+    )
+    request = RemoteWriteReader().read(body)
+    assert request.series.tolist() == [0, 0, 0, 0, 0, 1]
+    assert request.timestamps.tolist() == [1, 2, 3, 4, 5, 9]
+    assert request.histogram_of is not None
+    assert request.histogram_of.tolist() == [FLOAT, 0, 1, 2, 3, 4]
+    assert request.values.view(np.uint64)[1:].tolist() == [ABSENT_BITS] * 5
+    columns = request.histograms
+    assert columns is not None
+    assert list(map(repr, columns.histograms())) == list(map(repr, [*sent, LATENCY]))
+    assert columns.is_stale().tolist() == [False, False, True, False, False]
+    assert columns.is_integer.tolist() == [is_integer] * 5
+    assert len(columns.shapes) == 3
+    assert not len(request.invalid_histograms)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(LATENCY, schema=9),
+        replace(LATENCY, schema=-5),
+        replace(LATENCY, positive_buckets=(1.0,)),
+        replace(LATENCY, positive_spans=(BucketSpan(0, 1), BucketSpan(-1, 2))),
+        replace(LATENCY, negative_buckets=(-1.0,)),
+        replace(LATENCY, zero_threshold=-1.0),
+        replace(LATENCY, count=math.nan),
+        replace(LATENCY, custom_values=(1.0,)),
+        replace(CUSTOM, custom_values=(1.0, 0.5)),
+        replace(CUSTOM, custom_values=()),
+        replace(CUSTOM, zero_count=1.0),
+    ],
+)
+def test_a_histogram_that_contradicts_itself_is_told_apart(wrong: Histogram) -> None:
+    body = encode_write_request([(UP, [(1, LATENCY), (2, wrong), (3, 1.0), (4, CUSTOM)])])
+    request = RemoteWriteReader().read(body)
+    assert request.timestamps.tolist() == [3, 1, 2, 4]
+    assert request.timestamps[request.invalid_histograms].tolist() == [2]
+    assert request.histograms is not None
+    assert [request.histograms.histogram(number) for number in (0, 2)] == [LATENCY, CUSTOM]
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_a_histogram_or_none(body: bytes) -> None:
+    columns, fine = decode_histograms(body, np.array([[0, len(body)]], np.int64))
+    assert len(columns) == len(fine) == 1
+    histogram = columns.histogram(0)
+    assert len(histogram.positive_buckets) == sum(span.length for span in histogram.positive_spans)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class Reason(Enum):
     TOO_FAR_IN_FUTURE = "too_far_in_future"
     INVALID_LABELS = "invalid_labels"
     HISTOGRAM = "histogram_not_supported"
+    INVALID_HISTOGRAM = "invalid_histogram"
     SERIES_LIMIT = "series_limit"
 
 

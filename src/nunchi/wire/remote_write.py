@@ -1,20 +1,23 @@
 """Prometheus remote write 1.0: `WriteRequest` messages, decompressed, to cells of a layout, and the other way for senders.
 
 One reader serves all senders of a door: a series is known by the bytes of its labels, so in steady state a sample costs a
-hash and a look-up (`kernels/remote_write.pyx`) and Python sees only new series. Native histograms and exemplars are counted.
+hash and a look-up (`kernels/remote_write.pyx`) and Python sees only new series. Exemplars are counted.
 Invariants: ids are dense from 0 and announced once, in order, so that they are the columns of one `Layout`; a request that
 cannot be read changes nothing; at most `series_max` spellings, and those of one request more, are remembered.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram import Histogram
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.wire.errors import WireError
+from nunchi.wire.histograms import decode_histograms, encode_histogram
 from nunchi.wire.kernels.remote_write import ERRORS, RemoteWriteScanner
 from nunchi.wire.prometheus_proto import METRIC_TYPES, bytes_field, double_field, integer_field, text_field
 
@@ -27,11 +30,13 @@ class WriteRequest:
 
     series      int32[cells]: ids, dense from 0; `new_series` continues where it last ended, so they are layout columns
     timestamps  int64[cells], milliseconds
-    values      float64[cells]; NaN is the staleness marker or the ordinary one
+    values      float64[cells]; NaN is the staleness marker, the ordinary one or, for a histogram, *absent*
     row_timestamps, row_offsets  the runs of equal timestamps, as `Batch` wants them
     new_series  (id, label key), ascending by id
     is_renumbered  the reader forgot and numbers anew from 0: begin a new layout before taking `new_series`
     invalid     samples dropped because of their series' labels, by reason
+    histogram_of, histograms  as in `Batch`; None: there are none
+    invalid_histograms  int64[n]: cells of histograms that contradict themselves; `without` leaves them out
     """
 
     series: NDArray[np.int32]
@@ -42,9 +47,11 @@ class WriteRequest:
     new_series: list[tuple[int, bytes]]
     is_renumbered: bool
     invalid: dict[str, int]
-    histograms: int
     exemplars: int
     metadata: dict[str, Metadata]
+    histogram_of: NDArray[np.int32] | None = None
+    histograms: HistogramColumns | None = None
+    invalid_histograms: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -80,6 +87,7 @@ class RemoteWriteReader:
         row_offsets = np.empty(rows + 1, np.int64)
         scanner.write_rows(row_timestamps, row_offsets)
         is_renumbered, first = scanner.is_renumbered, scanner.announced_from
+        histogram_of, histograms, refused = self._histograms(body, cells)
         return WriteRequest(
             series,
             timestamps,
@@ -89,10 +97,23 @@ class RemoteWriteReader:
             list(enumerate(scanner.take_keys(), first)),
             is_renumbered,
             scanner.invalid_samples(),
-            scanner.histograms,
             scanner.exemplars,
             self._metadata(body),
+            histogram_of,
+            histograms,
+            refused,
         )
+
+    def _histograms(
+        self, body: bytes, cells: int
+    ) -> tuple[NDArray[np.int32] | None, HistogramColumns | None, NDArray[np.int64]]:
+        places = self._scanner.histograms
+        if not len(places):
+            return None, None, np.empty(0, np.int64)
+        histograms, fine = decode_histograms(body, np.ascontiguousarray(places[:, 1:]))
+        histogram_of = np.full(cells, FLOAT, np.int32)
+        histogram_of[places[:, 0]] = np.arange(len(places))
+        return histogram_of, histograms, places[~fine, 0]
 
     def _metadata(self, body: bytes) -> dict[str, Metadata]:
         found = {}
@@ -108,15 +129,21 @@ class RemoteWriteReader:
 
 
 def encode_write_request(
-    series: Iterable[tuple[Labels, Sequence[tuple[int, float]]]], metadata: Mapping[str, Metadata] | None = None
+    series: Iterable[tuple[Labels, Sequence[tuple[int, float | Histogram]]]],
+    metadata: Mapping[str, Metadata] | None = None,
+    *,
+    integer_histograms: bool = False,
 ) -> bytes:
     """A `WriteRequest` of series with their (timestamp_ms, value) samples; not compressed."""
     parts = []
     for labels, samples in series:
         fields = [bytes_field(1, text_field(1, name) + text_field(2, value)) for name, value in labels.pairs]
-        fields += [
-            bytes_field(2, double_field(1, value) + integer_field(2, timestamp_ms)) for timestamp_ms, value in samples
-        ]
+        for timestamp_ms, value in samples:
+            if isinstance(value, Histogram):
+                message = encode_histogram(value, timestamp_ms, is_integer=integer_histograms)
+                fields.append(bytes_field(4, message))
+            else:
+                fields.append(bytes_field(2, double_field(1, value) + integer_field(2, timestamp_ms)))
         parts.append(bytes_field(1, b"".join(fields)))
     for name, known in (metadata or {}).items():
         kind = integer_field(1, METRIC_TYPES.index(known.type))

@@ -5,6 +5,7 @@ Invariants: what can be stored is stored, whatever else stands in the request; 2
 never will be, 503 that sending it again may help (what was stored is then accepted again, as the same).
 """
 
+import numpy as np
 from aiohttp import web
 
 from nunchi.admission.door import Door
@@ -82,7 +83,13 @@ class RemoteWriteReceiver:
             written.series,
             written.values,
             written.metadata,
+            histogram_of=written.histogram_of,
+            histograms=written.histograms,
         )
+        if len(written.invalid_histograms):
+            fine = np.ones(len(batch), np.bool_)
+            fine[written.invalid_histograms] = False
+            batch = batch.keep(fine)
         try:
             result = self._door.append(SOURCE, batch)
         except WorldError as error:
@@ -101,7 +108,7 @@ class RemoteWriteReceiver:
         """Samples that never became cells belong to the account all the same."""
         unread = {
             Reason.INVALID_LABELS: sum(written.invalid.values()),
-            Reason.HISTOGRAM: written.histograms,
+            Reason.INVALID_HISTOGRAM: len(written.invalid_histograms),
         }
         for reason, count in unread.items():
             if count:

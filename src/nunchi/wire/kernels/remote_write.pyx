@@ -12,6 +12,8 @@ from libc.string cimport memcmp, memcpy
 from libcpp.algorithm cimport sort
 from libcpp.vector cimport vector
 
+import numpy as np
+
 from nunchi.wire.kernels.bytehash cimport hash_bytes
 from nunchi.wire.kernels.protobuf cimport BYTES, FIXED64, VARINT, Field, read_field
 from nunchi.wire.kernels.write_labels cimport (
@@ -25,6 +27,7 @@ cdef enum Error:
     BAD_LABEL
     BAD_SAMPLE
     BAD_METADATA
+    BAD_HISTOGRAM
     TOO_MANY
 
 # In the order of `Error`.
@@ -35,6 +38,7 @@ ERRORS = (
     "a label is damaged",
     "a sample is damaged",
     "a metadata entry is damaged",
+    "a histogram is damaged",
     "there are more series than can be numbered",
 )
 
@@ -50,6 +54,9 @@ cdef enum:
 
 cdef uint64_t NORMAL_NAN_BITS = 0x7FF8000000000001
 cdef uint64_t STALE_BITS = 0x7FF0000000000002
+cdef uint64_t ABSENT_BITS = 0x7FF80000AB5E2701  # what a histogram's cell has for a number
+cdef double ABSENT
+memcpy(&ABSENT, &ABSENT_BITS, 8)
 
 cdef struct Entry:
     uint64_t hash
@@ -92,7 +99,8 @@ cdef class RemoteWriteScanner:
     cdef int32_t series_before
     cdef int32_t last                     # the entry of the series before
     cdef bint renumbered
-    cdef int64_t histogram_count, exemplar_count
+    cdef vector[int64_t] histogram_places # cell, begin and end in the body
+    cdef int64_t exemplar_count
 
     def __cinit__(self, uint64_t seed):
         cdef Slot slot
@@ -116,7 +124,9 @@ cdef class RemoteWriteScanner:
 
     @property
     def histograms(self):
-        return self.histogram_count
+        """(cell, begin, end) of the histogram messages, offsets in the body."""
+        places = np.array(self.histogram_places, np.int64)
+        return places.reshape(-1, 3)
 
     @property
     def exemplars(self):
@@ -143,7 +153,8 @@ cdef class RemoteWriteScanner:
         self.row_timestamps.clear()
         self.row_offsets.clear()
         self.metadata_spans.clear()
-        self.histogram_count = self.exemplar_count = 0
+        self.histogram_places.clear()
+        self.exemplar_count = 0
         for fault in range(FAULT_COUNT):
             self.invalid[fault] = 0
         self.entries_before, self.arena_before = self.entries.size(), self.arena.size()
@@ -169,20 +180,22 @@ cdef class RemoteWriteScanner:
                 if field.wire != BYTES:
                     return BAD_REQUEST
                 if field.number == 1:
-                    error = self.scan_series(field.begin, field.end)
+                    error = self.scan_series(field.begin, field.end, begin)
                 else:
                     error = self.scan_metadata(field.begin, field.end, begin)
                 if error != FINE:
                     return error
         return FINE
 
-    cdef Error scan_series(self, const char *begin, const char *end) noexcept nogil:
+    cdef Error scan_series(self, const char *begin, const char *end, const char *body) noexcept nogil:
         """One time series: the one that followed last time, or whichever its labels say."""
         cdef int32_t index = self.match_next(begin, end)
         cdef const char *at = begin
         cdef const char *start
         cdef const char *samples = NULL
-        cdef int64_t exemplars = 0, histograms = 0
+        cdef const char *histograms = NULL
+        cdef int64_t exemplars = 0
+        cdef Error error
         cdef Field field
         if index != EMPTY:
             at += self.entries[index].length
@@ -197,16 +210,18 @@ cdef class RemoteWriteScanner:
                 samples = start
             elif field.number == 3:
                 exemplars += 1
-            elif field.number == 4:
-                histograms += 1
+            elif field.number == 4 and histograms == NULL:
+                histograms = start
         if index == EMPTY:
             index = self.find_labels(begin, end)
             if index < 0:
                 return BAD_LABEL if index == DAMAGED else TOO_MANY
         self.follow(index)
         self.exemplar_count += exemplars
-        self.histogram_count += histograms
-        return FINE if samples == NULL else self.scan_samples(samples, end, self.entries[index].series)
+        error = FINE if samples == NULL else self.scan_samples(samples, end, self.entries[index].series)
+        if error == FINE and histograms != NULL:
+            error = self.scan_histograms(histograms, end, body, self.entries[index].series)
+        return error
 
     cdef inline int32_t match_next(self, const char *begin, const char *end) noexcept nogil:
         """The entry that followed the last one when that was seen before, if the time series begins with its labels."""
@@ -279,13 +294,42 @@ cdef class RemoteWriteScanner:
             if series < 0:
                 self.invalid[-series] += 1
                 continue
-            if self.row_timestamps.empty() or self.row_timestamps.back() != timestamp_ms:
-                self.row_timestamps.push_back(timestamp_ms)
-                self.row_offsets.push_back(self.values.size())
-            self.series.push_back(series)
-            self.timestamps.push_back(timestamp_ms)
-            self.values.push_back(value)
+            self.push_cell(series, timestamp_ms, value)
         return FINE
+
+    cdef Error scan_histograms(self, const char *at, const char *end, const char *body, int32_t series) noexcept nogil:
+        """Native histograms become cells without a number; where their messages stand is kept for whoever decodes them."""
+        cdef Field field, part
+        cdef const char *inner
+        cdef int64_t timestamp_ms
+        while at < end:
+            at = read_field(at, end, &field)
+            if field.number != 4:
+                continue
+            inner = field.begin
+            timestamp_ms = 0
+            while inner < field.end:
+                inner = read_field(inner, field.end, &part)
+                if inner == NULL:
+                    return BAD_HISTOGRAM
+                if part.number == 15 and part.wire == VARINT:
+                    timestamp_ms = <int64_t>part.integer
+            if series < 0:
+                self.invalid[-series] += 1
+                continue
+            self.histogram_places.push_back(self.values.size())
+            self.histogram_places.push_back(field.begin - body)
+            self.histogram_places.push_back(field.end - body)
+            self.push_cell(series, timestamp_ms, ABSENT)
+        return FINE
+
+    cdef inline void push_cell(self, int32_t series, int64_t timestamp_ms, double value) noexcept nogil:
+        if self.row_timestamps.empty() or self.row_timestamps.back() != timestamp_ms:
+            self.row_timestamps.push_back(timestamp_ms)
+            self.row_offsets.push_back(self.values.size())
+        self.series.push_back(series)
+        self.timestamps.push_back(timestamp_ms)
+        self.values.push_back(value)
 
     cdef Error scan_metadata(self, const char *at, const char *end, const char *begin) noexcept nogil:
         cdef Field field
@@ -450,6 +494,7 @@ cdef class RemoteWriteScanner:
         self.row_timestamps.clear()
         self.row_offsets.clear()
         self.metadata_spans.clear()
+        self.histogram_places.clear()
         self.keys.resize(self.keys_before)
         self.key_ends.resize(self.key_ends_before)
         self.series_next = self.series_before
