@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nunchi.kit.telemetry import Telemetry
 from nunchi.query.errors import ExecutionError
 from nunchi.query.functions import PythonFunction, index_functions
-from nunchi.query.histogram_grid import HistogramGrid, rows_of
+from nunchi.query.histogram_grid import HistogramGrid, histograms_of, rows_of
 from nunchi.query.limits import Budget, Limits
 from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
@@ -250,6 +250,10 @@ def evaluate(planned: Plan, scope: Scope) -> Value:
         present = np.ones((1, len(times)), np.bool_)
         return Matrix(tables.empty_table(context.symbols, 1), times, values.reshape(1, -1), present)
     block = _settle_names(collect(build(planned, scope), scope))
+    if block.histograms is not None:
+        cells = histograms_of(block.present, block.histograms)
+        values = np.where(cells, np.nan, block.values)
+        block = replace(block, values=values, histograms=block.histograms.only(cells) if cells.any() else None)
     if context.is_range:
         return _matrix(block, times)
     rows = np.flatnonzero(block.present[:, 0])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
+from nunchi.query.histogram_rendering import series_json
 from nunchi.query.kernels import render
 from nunchi.query.operators import tables
 from nunchi.query.values import Matrix, Samples, Scalar, String, Value, Vector
@@ -35,6 +36,8 @@ def render_value(value: Value) -> bytes:
             return f'[{format_time(value.timestamp_ms)},"{format_number(value.value, plain=True)}"]'.encode()
         case String():
             return f"[{format_time(value.timestamp_ms)},{_quote(value.value)}]".encode()
+        case Vector() | Matrix() | Samples() if value.histograms is not None:
+            return _render_mixed(value)
         case Vector():
             names, values, arena, texts = _arena(value.labels)
             return render.vector_json(
@@ -57,6 +60,16 @@ def render_value(value: Value) -> bytes:
             return render.samples_json(
                 names, values, value.labels.offsets, arena, texts, value.offsets, value.times, value.values
             )
+
+
+def _render_mixed(value: Vector | Matrix | Samples) -> bytes:
+    """A result with native histograms: Python work per point, as each is a distribution."""
+    rows = []
+    for row in range(len(value)):
+        metric = f"{{{','.join(f'{_quote(name)}:{_quote(text)}' for name, text in value.labels.labels(row).pairs)}}}"
+        points = [(format_time(time), found) for time, found in value.points(row)]
+        rows.append(series_json(metric, points, is_vector=isinstance(value, Vector)))
+    return f"[{','.join(rows)}]".encode()
 
 
 def format_time(timestamp_ms: int) -> str:

@@ -11,8 +11,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.symbols import LabelTable
 from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histogram_grid import Value as AnyValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Vector:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def points(self, row: int) -> list[tuple[int, AnyValue]]:
+        """The one point of a series."""
+        return [(self.timestamp_ms, _value(self.values, self.histograms, row))]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
@@ -56,6 +62,11 @@ class Matrix:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def points(self, row: int) -> list[tuple[int, AnyValue]]:
+        """The points of a series, by time."""
+        steps = np.flatnonzero(self.present[row]).tolist()
+        return [(int(self.times[step]), _value(self.values, self.histograms, row, step)) for step in steps]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +84,16 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def points(self, row: int) -> list[tuple[int, AnyValue]]:
+        """The points of a series, by time."""
+        places = range(self.offsets[row], self.offsets[row + 1])
+        return [(int(self.times[place]), _value(self.values, self.histograms, place)) for place in places]
+
+
+def _value(values: NDArray[np.float64], grid: HistogramGrid | None, *cell: int) -> AnyValue:
+    is_histogram = grid is not None and grid.numbers[cell] != FLOAT
+    return grid.histogram(*cell) if grid is not None and is_histogram else float(values[cell])
 
 
 Value: TypeAlias = Scalar | String | Vector | Matrix | Samples

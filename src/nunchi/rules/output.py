@@ -5,16 +5,18 @@ again, and an evaluation costs no Python work per series.
 Invariant: a column once written by a rule and not written again is marked stale exactly once.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.batch import Batch
 from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
-from nunchi.model.staleness import STALE
+from nunchi.model.staleness import ABSENT, STALE
 from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.query.histogram_grid import HistogramGrid, overlay
 from nunchi.query.values import Scalar, Vector
 
 SPARE_COLUMNS_MAX = 1000
@@ -25,10 +27,25 @@ NO_VALUES: NDArray[np.float64] = np.empty(0, np.float64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Output:
-    """Cells of one rule at one time: int32[n] columns, all different, and float64[n] values."""
+    """Cells of one rule at one time: int32[n] columns, all different, float64[n] values, and which are histograms."""
 
     columns: NDArray[np.int32] = field(default_factory=lambda: NO_COLUMNS)
     values: NDArray[np.float64] = field(default_factory=lambda: NO_VALUES)
+    histograms: HistogramGrid | None = None
+
+
+def batch_of(layout: Layout, timestamp_ms: int, outputs: Sequence[Output]) -> Batch:
+    """The row that several outputs make."""
+    sizes = np.cumsum([0, *(len(output.columns) for output in outputs)]).tolist()
+    columns = np.concatenate([NO_COLUMNS, *(output.columns for output in outputs)])
+    values = np.concatenate([NO_VALUES, *(output.values for output in outputs)])
+    batch = Batch.row(layout, timestamp_ms, columns, values)
+    parts = zip(map(slice, sizes, sizes[1:]), (output.histograms for output in outputs), strict=True)
+    grid = overlay(values.shape, parts)
+    if grid is None:
+        return batch
+    values = np.where(grid.mask, ABSENT, values)
+    return replace(batch, values=values, histogram_of=grid.numbers, histograms=grid.columns)
 
 
 def elements_of(value: Vector | Scalar) -> tuple[LabelTable, NDArray[np.float64]]:
@@ -89,7 +106,8 @@ class SeriesColumns:
         if not len(gone):
             return output
         values = np.concatenate((output.values, np.full(len(gone), STALE)))
-        return Output(np.concatenate((output.columns, gone)).astype(np.int32), values)
+        histograms = overlay(values.shape, [(slice(0, len(output.values)), output.histograms)])
+        return Output(np.concatenate((output.columns, gone)).astype(np.int32), values, histograms)
 
     def live_labels(self) -> list[Labels]:
         """Who is live now."""

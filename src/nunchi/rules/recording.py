@@ -5,6 +5,7 @@ Invariant: all elements of a result have different labels after the change, or n
 
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.syntax import parse
+from nunchi.query.values import Vector
 from nunchi.rules.dependencies import Reads, reads_of
 from nunchi.rules.errors import RuleError
 from nunchi.rules.evaluation import Evaluation
@@ -32,7 +33,8 @@ class RecordingRule:
 
     async def evaluate(self, evaluation: Evaluation) -> Output:
         """The rule's result as cells; raises `RuleError` or `QueryError`."""
-        table, values = elements_of(await evaluation.ask(self.settings.expr))
+        value = await evaluation.ask(self.settings.expr)
+        table, values = elements_of(value)
         limit = evaluation.limit
         if limit and len(values) > limit:
             raise RuleError(
@@ -41,7 +43,7 @@ class RecordingRule:
         columns = evaluation.columns.find(table, self._changes)
         if columns is None:
             raise RuleError("vector contains metrics with the same labelset after applying rule labels")
-        return Output(columns, values)
+        return Output(columns, values, value.histograms if isinstance(value, Vector) else None)
 
     def status(self, health: RuleHealth, last_error: str, seconds: float, at_ms: int) -> RuleStatus:
         """The rule as others see it."""

@@ -13,7 +13,6 @@ import numpy as np
 from nunchi.kit.clock import Clock
 from nunchi.kit.errors import NunchiError
 from nunchi.kit.logs import Logger
-from nunchi.model.batch import Batch
 from nunchi.model.labels import Labels
 from nunchi.query.errors import QueryError
 from nunchi.rules.alerting import AlertingRule
@@ -22,7 +21,7 @@ from nunchi.rules.errors import RuleError
 from nunchi.rules.evaluation import Evaluation
 from nunchi.rules.evaluator import Evaluator
 from nunchi.rules.files import RuleGroupSettings, RuleSettings
-from nunchi.rules.output import Output, SeriesColumns, SeriesRegister
+from nunchi.rules.output import Output, SeriesColumns, SeriesRegister, batch_of
 from nunchi.rules.recording import RecordingRule
 from nunchi.rules.restore import RestoreLimits, restore
 from nunchi.rules.schedule import Schedule
@@ -199,12 +198,11 @@ class RuleGroup:
         """Append what was gathered as one row; returns the number of cells."""
         if not row.outputs:
             return 0
-        columns = np.concatenate([output.columns for output in row.outputs])
-        values = np.concatenate([output.values for output in row.outputs])
+        batch = batch_of(self._register.layout, at_ms - self.query_offset_ms, row.outputs)
         row.outputs, row.names = [], set()
         appender = self._connections.store.appender()
         try:
-            result = appender.append(Batch.row(self._register.layout, at_ms - self.query_offset_ms, columns, values))
+            result = appender.append(batch)
             appender.commit()
         except BaseException:
             appender.rollback()
@@ -213,7 +211,7 @@ class RuleGroup:
             reasons = {reason.value: count for reason, count in result.rejected.items()}
             self._connections.telemetry.rejected(self.key, reasons)
             self._connections.log.warning("results rejected by the store", rule_group=self.key, reasons=reasons)
-        return len(columns)
+        return len(batch)
 
     def _mark_abandoned(self, row: _Row) -> None:
         """Series of rules that a reload has removed end now."""

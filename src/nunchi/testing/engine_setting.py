@@ -22,14 +22,6 @@ SETTINGS = EngineSettings(limits=Limits(samples_max=0), parser=EVERYTHING, delay
 ALL_NOTICES = QueryOptions(notices_max=0)
 
 
-def value_of(result: Vector | Matrix | Samples, *cell: int) -> float | Histogram:
-    """One value of a result."""
-    grid = result.histograms
-    if grid is not None and grid.numbers[cell] != FLOAT:
-        return grid.histogram(*cell)
-    return float(result.values[cell])
-
-
 def batch_of(labels: Labels, samples: Sequence[LoadedSample]) -> Batch:
     """A batch of one series; its samples may be histograms and have start timestamps."""
     histograms = [sample.value for sample in samples if isinstance(sample.value, Histogram)]
@@ -54,20 +46,8 @@ def answer_of(result: QueryResult) -> Answer:
             answer.scalar = value.value
         case String():
             answer.string = value.value
-        case Vector():
-            answer.series = [
-                (value.labels.labels(row), [(value.timestamp_ms, value_of(value, row))]) for row in range(len(value))
-            ]
-        case Matrix():
-            for row in range(len(value)):
-                steps = np.flatnonzero(value.present[row]).tolist()
-                points = [(int(value.times[step]), value_of(value, row, step)) for step in steps]
-                answer.series.append((value.labels.labels(row), points))
-        case Samples():
-            for row in range(len(value)):
-                places = range(value.offsets[row], value.offsets[row + 1])
-                points = [(int(value.times[place]), value_of(value, place)) for place in places]
-                answer.series.append((value.labels.labels(row), points))
+        case Vector() | Matrix() | Samples():
+            answer.series = [(value.labels.labels(row), value.points(row)) for row in range(len(value))]
     return answer
 
 

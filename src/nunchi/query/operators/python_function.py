@@ -34,12 +34,12 @@ class PythonCall:
         for batch in self._inputs():
             if not len(batch.series):
                 continue
-            values = self._function.compute(batch.values, batch.present, seconds, self._parameters)
+            values = self._function.compute(batch.values, batch.floats, seconds, self._parameters)
             context.budget.tick()
             drops = batch.drop_name
             if self._drops_name and context.delays_names:
                 drops = np.ones(len(batch.series), np.bool_)
-            yield Batch(batch.series, values, batch.present, drops)
+            yield Batch(batch.series, values, batch.floats, drops)
 
     def _inputs(self) -> Iterator[Batch]:
         if not self._function.needs_all_series:

@@ -20,7 +20,7 @@ export function chartData(results, { start, end, step }) {
   const seen = new Map();
   const series = [];
   for (const { result, legend, colour } of results) {
-    for (const { metric, values } of result) {
+    for (const { metric, values = [] } of result) {
       const name = legendOf(metric, legend);
       const repeated = (seen.get(name) ?? 0) + 1;
       seen.set(name, repeated);

@@ -32,7 +32,15 @@ function Series({ metric }) {
   return html`${name && html`<b><bdi>${name}</bdi></b> `}<${LabelSet} labels=${labels} />`;
 }
 
-function Samples({ values }) {
+// A native histogram in words: how many, how much, and the populated buckets with their bounds.
+function histogramText({ count, sum, buckets = [] }) {
+  const brackets = [["(", "]"], ["[", ")"], ["(", ")"], ["[", "]"]];
+  const parts = buckets.map(([kind, lower, upper, held]) => `${brackets[kind][0]}${lower}, ${upper}${brackets[kind][1]}: ${held}`);
+  return [`count ${count}`, `sum ${sum}`, ...parts].join(" · ");
+}
+
+function Samples({ values: numbers = [], histograms = [] }) {
+  const values = [...numbers, ...histograms.map(([time, value]) => [time, histogramText(value)])].sort((left, right) => left[0] - right[0]);
   const shown = values.slice(-SAMPLES_MAX);
   return html`<ul class="samples">${shown.map(([time, value]) => html`<li key=${time}><span class="muted">${momentText(time)}</span> ${value}</li>`)}</ul>
     ${values.length > shown.length && html`<span class="muted">the last ${SAMPLES_MAX} of ${values.length}</span>`}`;
@@ -46,8 +54,8 @@ function Table({ data }) {
   const rows = isWhole ? data.result : data.result.slice(0, ROWS_MAX);
   if (!rows.length) return html`<${Empty} title="No series">The expression is right, and no series answers it at this time.<//>`;
   return html`<div class="table-frame"><table class="table result"><thead><tr><th>Series</th><th class="number">Value</th></tr></thead>
-    <tbody>${rows.map(({ metric, value, values }) => html`<tr key=${JSON.stringify(metric)}><td><${Series} metric=${metric} /></td>
-      <td class="number">${value ? value[1] : html`<${Samples} values=${values} />`}</td></tr>`)}</tbody></table></div>
+    <tbody>${rows.map(({ metric, value, values, histogram, histograms }) => html`<tr key=${JSON.stringify(metric)}><td><${Series} metric=${metric} /></td>
+      <td class="number">${value ? value[1] : histogram ? histogramText(histogram[1]) : html`<${Samples} values=${values} histograms=${histograms} />`}</td></tr>`)}</tbody></table></div>
     ${data.result.length > rows.length && html`<button type="button" onClick=${() => setWhole(true)}>Show all ${data.result.length} rows</button>`}`;
 }
 
