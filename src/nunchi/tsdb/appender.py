@@ -12,19 +12,10 @@ from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import bits_of
 from nunchi.storage.contracts import FUTURE_MS_MAX, AppendResult, Rejection
 from nunchi.tsdb.kernels import cells as kernel
-from nunchi.tsdb.open_cells import Cells
+from nunchi.tsdb.open_cells import Cells, join_cells
 from nunchi.tsdb.state import State
 
 NEW, SAME, PAST, FUTURE, TOO_OLD = range(5)
-
-
-def join_cells(several: list[Cells]) -> Cells:
-    """All cells of several, in order."""
-    if len(several) == 1:
-        return several[0]
-    if not several:
-        return np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64)
-    return tuple(np.concatenate(column) for column in zip(*several, strict=True))  # type: ignore[return-value]  # three columns
 
 
 class DatabaseAppender:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.metadata import Metadata
 from nunchi.tsdb.errors import CorruptionError
+from nunchi.tsdb.kernels.records import encode_cells
 
 # series made, bytes of their keys, rows, cells in order, other cells, bytes of metadata
 HEADER = struct.Struct("<IIIIII")
@@ -38,39 +39,18 @@ class Commit:
     metadata: dict[str, Metadata]
 
 
-def _planes(array: NDArray[np.generic]) -> bytes:
-    return array.view(np.uint8).reshape(len(array), array.itemsize).T.tobytes() if len(array) else b""
-
-
 def encode_commit(commit: Commit) -> bytes:
     """The body of a record."""
-    times = commit.times
-    starts = np.flatnonzero(np.diff(times, prepend=times[:1] - 1)) if len(times) else np.zeros(0, np.int64)
-    counts = np.diff(np.append(starts, len(times)))
+    rows, cells = encode_cells(commit.refs, commit.times, np.ascontiguousarray(commit.values))
     metadata = msgspec.json.encode(commit.metadata) if commit.metadata else b""
-    return b"".join(
-        (
-            HEADER.pack(
-                len(commit.series),
-                len(commit.keys),
-                len(starts),
-                len(commit.refs),
-                len(commit.late_refs),
-                len(metadata),
-            ),
-            commit.series.tobytes(),
-            np.diff(commit.ends).astype(np.uint32).tobytes(),
-            commit.keys,
-            _planes(np.ascontiguousarray(times[starts])),
-            _planes(counts.astype(np.uint32)),
-            _planes(np.diff(commit.refs, prepend=np.int32(0)).astype(np.int32)),
-            _planes(commit.values),
-            commit.late_refs.tobytes(),
-            commit.late_times.tobytes(),
-            commit.late_values.tobytes(),
-            metadata,
-        )
+    head = HEADER.pack(
+        len(commit.series), len(commit.keys), rows, len(commit.refs), len(commit.late_refs), len(metadata)
     )
+    if len(commit.series) == len(commit.late_refs) == 0:
+        return head + cells + metadata
+    sizes = np.diff(commit.ends).astype(np.uint32)
+    late = commit.late_refs.tobytes() + commit.late_times.tobytes() + commit.late_values.tobytes()
+    return b"".join((head, commit.series.tobytes(), sizes.tobytes(), commit.keys, cells, late, metadata))
 
 
 class _Cursor:

@@ -20,6 +20,15 @@ Cells = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]
 CAPACITY_MIN = 1024
 
 
+def join_cells(several: list[Cells]) -> Cells:
+    """All cells of several, in order."""
+    if len(several) == 1:
+        return several[0]
+    if not several:
+        return np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64)
+    return tuple(np.concatenate(column) for column in zip(*several, strict=True))  # type: ignore[return-value]  # three columns
+
+
 def grown(array: NDArray[Any], needed: int, fill: int | None = None) -> NDArray[Any]:
     """The array, or a longer copy of it."""
     if needed <= len(array):

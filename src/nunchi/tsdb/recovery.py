@@ -13,10 +13,12 @@ from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import BUILDING_SUFFIX, RUN_SUFFIX, SERIES_SUFFIX, number_of
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.manifest import Manifest, load_manifest
-from nunchi.tsdb.open_cells import Newest
+from nunchi.tsdb.open_cells import Cells, Newest, join_cells
 from nunchi.tsdb.series_log import read_series
 from nunchi.tsdb.state import Sealed, State
 from nunchi.tsdb.wal import Salvage, read_segment
+
+REPLAY_CELLS_MAX = 200_000
 
 
 def recover(state: State) -> None:
@@ -91,14 +93,15 @@ def _open_runs(state: State) -> list[ChunksFile]:
 def _replay(state: State) -> None:
     salvage = Salvage()
     state.wal.sync_segments()
-    unnamed = 0
+    replay = Replay(state)
     for number in state.wal.segments():
         for body in read_segment(state.disk, state.folder, number, salvage):
             try:
-                unnamed += _replay_commit(state, decode_commit(body))
+                replay.take(decode_commit(body))
             except CorruptionError as error:
                 _name_loss(state, "wal", f"a record in segment {number} is lost", error)
         state.head.open.first_segment = min(state.head.open.first_segment, number)
+    replay.apply()
     state.head.unlogged.clear()
     if salvage.torn_bytes:
         state.telemetry.lost_bytes.add(salvage.torn_bytes, "wal")
@@ -111,34 +114,57 @@ def _replay(state: State) -> None:
         state.log.error(
             "the log is damaged: records are lost", places=salvage.damaged_places, bytes=salvage.damaged_bytes
         )
-    if unnamed:
-        state.log.error("samples of series whose labels are lost were dropped", samples=unnamed)
+    if replay.unnamed:
+        state.log.error("samples of series whose labels are lost were dropped", samples=replay.unnamed)
 
 
-def _replay_commit(state: State, commit: Commit) -> int:
-    """Make a commit visible again; returns the cells whose series nobody knows."""
-    head = state.head
-    if len(commit.series):
-        before = head.table.series
-        head.load_series(commit.series, commit.keys, commit.ends)
-        if head.table.series > before:
-            made = head.table.snapshot().created[before:].copy()
-            head.unsealed.append(made)
-            state.ask_blocks(head, made)
-    is_known = np.zeros(len(head.newest.times) + 1, np.bool_)
-    is_known[head.table.snapshot().created] = True
-    cells = (commit.refs, commit.times, commit.values)
-    late = (commit.late_refs, commit.late_times, commit.late_values)
-    unnamed = 0
-    kept = []
-    for refs, times, values in (cells, late):
+class Replay:
+    """Makes commits visible again, many at a time: what is in order of one commit after the other is so of all."""
+
+    def __init__(self, state: State) -> None:
+        self.unnamed = 0
+        self._state = state
+        self._waiting: list[Cells] = []
+        self._waiting_cells = 0
+
+    def take(self, commit: Commit) -> None:
+        """The next commit of the log."""
+        head = self._state.head
+        if len(commit.series):
+            before = head.table.series
+            head.load_series(commit.series, commit.keys, commit.ends)
+            if head.table.series > before:
+                made = head.table.snapshot().created[before:].copy()
+                head.unsealed.append(made)
+                self._state.ask_blocks(head, made)
+        head.metadata.update(commit.metadata)
+        self._waiting.append((commit.refs, commit.times, commit.values))
+        self._waiting_cells += len(commit.refs)
+        if len(commit.late_refs):
+            self.apply()
+            late = self._named((commit.late_refs, commit.late_times, commit.late_values))
+            self._state.apply(join_cells([]), late)
+        elif self._waiting_cells >= REPLAY_CELLS_MAX:
+            self.apply()
+
+    def apply(self) -> None:
+        """Put what is waiting into the head."""
+        cells = self._named(join_cells(self._waiting))
+        self._waiting, self._waiting_cells = [], 0
+        self._state.apply(cells, join_cells([]))
+        self._state.telemetry.replayed.add(len(cells[0]))
+
+    def _named(self, cells: Cells) -> Cells:
+        """Cells of series whose labels are known; the others are counted."""
+        refs, times, values = cells
+        head = self._state.head
+        is_known = np.zeros(len(head.newest.times) + 1, np.bool_)
+        is_known[head.table.snapshot().created] = True
         known = is_known[np.minimum(refs, len(is_known) - 1)] & (refs >= 0)
-        unnamed += int((~known).sum())
-        kept.append((refs, times, values) if known.all() else (refs[known], times[known], values[known]))
-    head.metadata.update(commit.metadata)
-    state.apply(kept[0], kept[1])
-    state.telemetry.replayed.add(len(kept[0][0]) + len(kept[1][0]))
-    return unnamed
+        if known.all():
+            return cells
+        self.unnamed += int((~known).sum())
+        return refs[known], times[known], values[known]
 
 
 def _name_loss(state: State, file: str, text: str, error: Exception) -> None:

@@ -21,8 +21,7 @@ UNSYNCED_BYTES_MAX = 32 << 20
 RECORD_BYTES_MAX = 1 << 30
 SEGMENT_MAGIC = b"NUNCHIWL"
 RECORD_MAGIC = b"\xa7NWR"
-COMPRESSION_LEVEL = 1
-RAW, ZSTD = 0, 1
+RAW, SNAPPY = 0, 1
 
 # magic, format version, crc32 of both
 SEGMENT_HEADER = struct.Struct("<8sII")
@@ -40,9 +39,9 @@ def encode_record(body: bytes, *, compressed: bool) -> bytes:
     """The bytes of a record."""
     payload, codec = body, RAW
     if compressed:
-        packed = bytes(cramjam.zstd.compress(body, COMPRESSION_LEVEL))
+        packed = bytes(cramjam.snappy.compress_raw(body))
         if len(packed) < len(body):
-            payload, codec = packed, ZSTD
+            payload, codec = packed, SNAPPY
     checked = struct.pack("<IBI", len(payload), codec, len(body)) + payload
     return RECORD_MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked
 
@@ -91,7 +90,7 @@ def _record_at(data: memoryview, at: int) -> tuple[bytes, int] | None:
         return bytes(payload), end
     body = bytearray(length)
     try:
-        written = cramjam.zstd.decompress_into(payload, body)
+        written = cramjam.snappy.decompress_raw_into(payload, body)
     except cramjam.DecompressionError:
         return None
     return (bytes(body), end) if written == length else None

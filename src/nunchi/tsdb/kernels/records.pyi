@@ -1,0 +1,6 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def encode_cells(
+    refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[int, bytes]: ...
