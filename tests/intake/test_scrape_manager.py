@@ -1,4 +1,5 @@
 import asyncio
+import io
 import threading
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -15,7 +16,7 @@ from nunchi.intake.scrape.series import Scraped, TargetSeries
 from nunchi.intake.scrape.settings import GlobalSettings, JobSettings
 from nunchi.intake.scrape.target import Health
 from nunchi.kit.errors import WorldError
-from nunchi.kit.logs import logger
+from nunchi.kit.logs import configure, logger
 from nunchi.kit.settings import load
 from nunchi.kit.telemetry import Telemetry
 from nunchi.wire.exposition_format import ExpositionFormat
@@ -106,6 +107,22 @@ async def test_a_failing_target_is_down_with_a_reason_and_its_series_end(manager
     assert store.values("a") == [1, STALE, 1]
     assert store.values("scrape_samples_scraped") == [1, 0, 0, 1]
     assert manager.targets()[0].last_error == ""
+
+
+async def test_the_log_hears_when_a_target_goes_down_and_comes_back(manager, course, target) -> None:
+    stream = io.StringIO()
+    configure("info", "logfmt", stream)
+    manager.apply(settings(job(target.address)))
+    await course.run(1)
+    target.body = b"garbage {"
+    await course.run(3)
+    target.body = b"a 1\n"
+    await course.run(2)
+    configure("error", "logfmt")
+    down, up = stream.getvalue().splitlines()
+    assert 'msg="target is down" job=j' in down
+    assert "line 1" in down
+    assert 'msg="target is up again" job=j' in up
 
 
 async def test_a_vanished_target_is_marked_after_two_intervals_and_a_bit(manager, course, store, target, clock) -> None:

@@ -55,6 +55,7 @@ class RecordedSequences:
         self._records = records
         self._log = log
         self._noted: dict[str, dict[int, SequenceRanges]] = {}
+        self._is_failing = False
 
     def load(self, agent_id: str) -> dict[int, SequenceRanges]:
         """See `SequenceMemory.load`."""
@@ -79,4 +80,10 @@ class RecordedSequences:
                 self._records.put(KIND, agent_id, msgspec.json.encode(spans))
                 del self._noted[agent_id]
         except WorldError as error:
-            self._log.warning("marks of agents not written", error=error)
+            if not self._is_failing:
+                self._log.warning("marks of agents are not written, which is tried again and again", error=error)
+            self._is_failing = True
+        else:
+            if self._is_failing:
+                self._log.info("marks of agents are written again")
+            self._is_failing = False

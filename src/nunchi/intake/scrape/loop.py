@@ -121,12 +121,20 @@ class TargetLoop:
             body_bytes=body_bytes if scraped or body_bytes == BODY_TOO_LARGE else 0,
         )
         error = self._store(timestamp_ms, scraped, report) or error
+        self._tell_change(error)
         self.health = Health.DOWN if error else Health.UP
         self.last_error = error
         self._last_scrape_ms = timestamp_ms
         self.last_duration_seconds = duration_seconds
         self.last_report = report
         self._count(scraped, body_bytes, failed=bool(error))
+
+    def _tell_change(self, error: str) -> None:
+        """The log hears when a target goes down and comes back, not of every scrape."""
+        if error and self.health is not Health.DOWN:
+            self.context.log.warning("target is down", job=self._pool_name, target=self.target.url, reason=error)
+        elif not error and self.health is Health.DOWN:
+            self.context.log.info("target is up again", job=self._pool_name, target=self.target.url)
 
     async def _read(self, answer: Answer) -> tuple[int, Scraped]:
         """The size of the exposition and what it says; a large one is read aside."""
@@ -151,7 +159,6 @@ class TargetLoop:
         try:
             self.context.door.append(SOURCE, *self.series.batches(timestamp_ms, scraped, values))
         except WorldError as failure:
-            self.context.log.error("scrape not stored", target=self.target.url, error=failure)
             return f"not stored: {failure}"
         self.series.settle(scraped)
         return ""
