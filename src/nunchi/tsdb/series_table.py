@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.model.labels import METRIC_NAME
+from nunchi.model.labels import METRIC_NAME, SEPARATOR
 from nunchi.tsdb.index import Index, Postings
 from nunchi.tsdb.kernels import labels as kernel
 
 CAPACITY_MIN = 1024
 METRIC_NAME_SYMBOL = 1
+SEPARATOR_BYTE = SEPARATOR[0]
 
 # places in `counts`, as the kernel knows them
 SYMBOLS, SYMBOL_BYTES, PAIRS, SERIES, SERIES_PAIRS, CREATED, FREE = range(7)
@@ -81,7 +82,8 @@ class SeriesTable:
         count = len(ends) - 1
         refs = np.empty(count, np.int32)
         highest = int(fixed.max(initial=-1)) + 1 if fixed is not None else 0
-        self._make_room(count, int(ends[-1] - ends[0]), highest)
+        own = keys[int(ends[0]) : int(ends[-1])]
+        self._make_room(count, len(own), int(np.count_nonzero(own == SEPARATOR_BYTE)), highest)
         before = int(self.counts[CREATED])
         kernel.intern_keys(
             keys, ends, self._symbol_bytes, self._symbol_ends, self._symbol_slots, self._pair_names, self._pair_values,
@@ -117,9 +119,8 @@ class SeriesTable:
         if postings.series > self.postings.series:
             self.postings = postings
 
-    def _make_room(self, count: int, size: int, highest: int) -> None:
+    def _make_room(self, count: int, size: int, words: int, highest: int) -> None:
         symbols, symbol_bytes, pairs, series, series_pairs, created, _ = self.counts.tolist()
-        words = size // 2 + count  # every word takes a separator, most take more
         series_needed = max(series + count, highest)
         self._symbol_bytes = _grown(self._symbol_bytes, symbol_bytes + size)
         self._symbol_ends = _grown(self._symbol_ends, symbols + words)

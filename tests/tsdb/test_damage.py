@@ -1,0 +1,145 @@
+"""A damaged file: what is lost is named and counted, everything else is readable, and nothing is read wrong."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from nunchi.kit.disk import DiskFull, DiskLocked
+from nunchi.kit.logs import logger
+from nunchi.kit.telemetry import Telemetry
+from nunchi.model.labels import Labels
+from nunchi.testing.clock import VirtualClock
+from nunchi.testing.contracts.store import LOAD_A, UP, append, is_equal, select
+from nunchi.testing.disk import UNBOUNDED, FaultyDisk
+from nunchi.tsdb import files
+from nunchi.tsdb.compaction import BLOCK_MS, compact_head
+from nunchi.tsdb.database import Database
+from nunchi.tsdb.errors import DatabaseError, NewerVersionError
+from nunchi.tsdb.telemetry import DatabaseTelemetry
+
+FOLDER = Path("/data")
+SERIES = [Labels.of("m", n=str(n)) for n in range(20)]
+
+
+class Machine:
+    def __init__(self, seed: int = 0) -> None:
+        self.disk = FaultyDisk(Random(seed))
+        self.clock = VirtualClock()
+        self.open()
+
+    def open(self) -> None:
+        self.counts = DatabaseTelemetry(Telemetry())
+        self.database = Database(FOLDER, self.disk, self.clock, self.counts, logger("tsdb"))
+        self.database.open()
+
+    def restart(self) -> None:
+        self.disk.restart(power_lost=False)
+        self.open()
+
+    def fill(self) -> dict[Labels, list[tuple[int, float]]]:
+        """Samples in a block, in a run and in the log."""
+        now = self.clock.now_ms()
+        written: dict[Labels, list[tuple[int, float]]] = {series: [] for series in SERIES}
+        for begin in (now - 3 * BLOCK_MS, now - 60_000, now - 30_000):
+            for step in range(3):
+                row = {series: [(begin + step * 1000, float(n * step))] for n, series in enumerate(SERIES)}
+                append(self.database, row)
+                for series, samples in row.items():
+                    written[series] += samples
+            if begin < now - 30_000:
+                self.database.seal()
+                compact_head(self.database._state, (now - BLOCK_MS) // BLOCK_MS * BLOCK_MS)
+        return written
+
+
+def paths(machine: Machine) -> list[Path]:
+    return sorted(path for path, stored in machine.disk.files.items() if stored.content)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_flipped_bit_is_noticed_and_harms_nothing_else(seed: int) -> None:
+    machine = Machine(seed)
+    written = machine.fill()
+    machine.disk.restart(power_lost=False)
+    machine.disk.flip_bit(machine.disk.random.choice(paths(machine)))
+    try:
+        machine.open()
+        found = select(machine.database)
+    except DatabaseError:
+        return
+    if found != written:
+        assert machine.counts.corruptions.total() + machine.counts.lost_bytes.total() > 0
+    for series, samples in found.items():
+        assert set(samples) <= set(written[series])
+
+
+def test_a_full_disk_refuses_writes_keeps_reading_and_recovers_by_itself() -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    append(machine.database, {UP: [(now, 1.0)]})
+    machine.disk.bytes_max = sum(len(stored.content) for stored in machine.disk.files.values()) + 10
+    for _ in range(3):
+        with pytest.raises(DiskFull):
+            append(machine.database, {UP: [(now + 1, 2.0)], LOAD_A: [(now, 1.0)]})
+        assert select(machine.database) == {UP: [(now, 1.0)]}
+    machine.disk.bytes_max = UNBOUNDED
+    append(machine.database, {UP: [(now + 1, 2.0)], LOAD_A: [(now, 1.0)]})
+    wanted = {UP: [(now, 1.0), (now + 1, 2.0)], LOAD_A: [(now, 1.0)]}
+    assert select(machine.database) == wanted
+    machine.restart()
+    assert select(machine.database) == wanted
+
+
+def test_a_failed_sync_costs_nothing_that_was_acknowledged() -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    for step in range(5):
+        append(machine.database, {UP: [(now + step, float(step))]})
+    machine.disk.fail_syncs = 1
+    machine.database.maintain()
+    append(machine.database, {UP: [(now + 5, 5.0)]})
+    machine.database.maintain()
+    machine.disk.restart(power_lost=True)
+    machine.open()
+    assert select(machine.database) == {UP: [(now + step, float(step)) for step in range(6)]}
+
+
+def test_a_second_writer_is_kept_out() -> None:
+    machine = Machine()
+    other = Database(FOLDER, machine.disk, machine.clock, DatabaseTelemetry(Telemetry()), logger("tsdb"))
+    with pytest.raises(DiskLocked):
+        other.open()
+
+
+def test_a_newer_file_is_refused_and_an_unknown_one_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine()
+    machine.disk.write_atomically(FOLDER / "head" / "notes.txt", b"mine")
+    machine.fill()
+    machine.restart()
+    assert FOLDER / "head" / "notes.txt" in machine.disk.files
+    machine.disk.restart(power_lost=False)
+    monkeypatch.setattr("nunchi.tsdb.manifest.MANIFEST_VERSION", files.MANIFEST_VERSION - 1)
+    with pytest.raises(NewerVersionError):
+        machine.open()
+
+
+def test_churn_leaves_memory_and_index_bounded() -> None:
+    """A tenth of the series is replaced every quarter of an hour, for a day."""
+    machine = Machine()
+    names = [f"{n}" for n in range(1200)]
+    stale_at: dict[str, int] = {}
+    for quarter in range(96):
+        now = machine.clock.now_ms()
+        append(machine.database, {Labels.of("m", n=name): [(now, 1.0)] for name in names})
+        ended, names = names[:120], [*names[120:], *(f"{quarter}-{n}" for n in range(120))]
+        append(machine.database, {Labels.of("m", n=name): [(now + 1, float("nan"))] for name in ended})
+        stale_at.update(dict.fromkeys(ended, now + 1))
+        machine.clock.jump(900)
+        if quarter % 4 == 3:
+            machine.database.seal()
+            machine.database.maintain()
+    table = machine.database._state.head.table
+    assert len(table) < 6000
+    assert len(select(machine.database, is_equal("__name__", "m"))) == 1200 + 95 * 120
+    assert len(machine.database._state.sealed.blocks) < 10
