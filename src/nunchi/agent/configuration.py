@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from nunchi.agent.check import Check
+from nunchi.agent.check_process import UserChecks
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
 from nunchi.agent.references import References
@@ -25,6 +26,7 @@ from nunchi.kit.settings.yaml_nodes import Sequence as SequenceNode
 
 SETTINGS_FILE = "nunchi-agent.yaml"
 INSTANCES_FOLDER = "conf.d"
+CHECKS_FOLDER = "checks.d"
 ACTIVE_SUFFIX, DEFAULT_SUFFIX = ".yaml", ".yaml.default"
 INSTANCES_MAX = 1000
 
@@ -84,7 +86,9 @@ class ConfigurationFolder:
         self.folder = folder
         self._environment = environment
         self._state_folder = state_folder
-        self._checks = {check.name: check for check in checks}
+        self._built_in = {check.name: check for check in checks}
+        self._checks = dict(self._built_in)
+        self._user_checks = UserChecks(folder / CHECKS_FOLDER)
 
     def load(self) -> AgentConfiguration:
         """Read everything. Raises SettingsError."""
@@ -93,11 +97,16 @@ class ConfigurationFolder:
         settings = self._load_main(path, references) if path.exists() else AgentSettings()
         if self._state_folder is not None and settings.state_folder == AgentSettings().state_folder:
             settings = msgspec.structs.replace(settings, state_folder=str(self._state_folder))
+        own_checks = self._user_checks.load(frozenset(self._built_in))
+        self._checks = {**self._built_in, **own_checks}
         files = self._instance_files()
         instances = []
         for name, own in settings.check_settings():
             if name not in files and name in self._checks:
                 instances.append(instance_of(self._checks[name], own, settings))
+        for name, check in own_checks.items():
+            if name not in files:
+                instances.append(instance_of(check, check.settings_type(), settings))
         for name, file in files.items():
             self._check_said_once(name, file, settings)
             found = self._load_instances(file, self._checks[name], references)
@@ -106,10 +115,23 @@ class ConfigurationFolder:
             raise SettingsError(str(self.folder), None, f"{len(instances)} instances are more than {INSTANCES_MAX}")
         return AgentConfiguration(settings, tuple(instances), tuple(references))
 
+    def load_file(self, path: Path, check: str, settings: AgentSettings) -> list[InstanceSettings]:
+        """The instances that a file of conf.d would make, wherever it is. Raises SettingsError."""
+        if check not in self._checks:
+            raise SettingsError(str(path), None, _unknown_check(check, self._checks))
+        found = self._load_instances(path, self._checks[check], [])
+        return [instance_of(self._checks[check], own, settings) for own in found]
+
+    def check(self, name: str) -> type[Check]:
+        """A check by its name, built in or of checks.d. Raises SettingsError."""
+        if name not in self._checks:
+            raise SettingsError(str(self.folder), None, _unknown_check(name, self._checks))
+        return self._checks[name]
+
     def stamp(self, references: Sequence[Path] = ()) -> Stamp:
         """Changes when a file does, or one comes or goes."""
         folder = self.folder / INSTANCES_FOLDER
-        paths = [self.folder / SETTINGS_FILE, folder, *references]
+        paths = [self.folder / SETTINGS_FILE, folder, *references, *self._user_checks.files()]
         if folder.is_dir():
             paths += sorted(folder.iterdir())
         stamps = []

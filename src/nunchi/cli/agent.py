@@ -22,6 +22,7 @@ from nunchi.agent.root import Root
 from nunchi.agent.server_link import HttpLink
 from nunchi.agent.settings import STATE_FOLDER
 from nunchi.agent.wiring import build_agent
+from nunchi.cli.agent_checks import make_check, try_check
 from nunchi.kit import logs
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.disk import DiskError, DiskLock
@@ -193,6 +194,27 @@ def test_config(home: Path | None) -> None:
     click.echo(f"{place.folder}: the settings are well")
     click.echo(f"delivers to: {settings.server.url if settings.server.enabled else 'nobody'}")
     click.echo(f"runs {len(names)} check instances: {', '.join(sorted(names))}")
+
+
+@command.command()
+@with_home
+@click.argument("name")
+@click.option(
+    "-c", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file as in conf.d, to try."
+)
+def check(home: Path | None, name: str, file: Path | None) -> None:
+    """Run a check twice and print its samples. Ends with 1 where it fails."""
+    place = place_of(home)
+    click.echo(try_check(place.source, place.configuration.settings, name, file), nl=False)
+
+
+@command.command(name="new-check")
+@with_home
+@click.argument("name")
+def new_check(home: Path | None, name: str) -> None:
+    """Make a check of one's own in checks.d, with its test, ready to run."""
+    check_file, test_file = make_check((home or DEFAULT_FOLDER).resolve(), name, SystemDisk())
+    click.echo(f"made {check_file} and {test_file}; try it with: nunchi agent check {name}")
 
 
 @command.command()

@@ -1,0 +1,105 @@
+"""A user's check in a process of its own: `python -m nunchi.agent.check_child FILE`. One line of JSON asks, one answers.
+
+Invariant: what the check prints goes to its error output and never into an answer; the process ends when its parent has.
+"""
+
+import importlib.util
+import inspect
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nunchi.agent.check import Check, Context
+from nunchi.agent.emission import Emission
+from nunchi.agent.root import Root
+from nunchi.kit.clock import SystemClock
+from nunchi.kit.errors import InputError
+from nunchi.kit.logs import logger
+
+REQUEST_BYTES_MAX = 1 << 20
+
+
+class ChildRequest(msgspec.Struct, frozen=True):
+    """One run."""
+
+    deadline_seconds: float
+    paths: tuple[str, str, str, str]
+
+
+class ChildAnswer(msgspec.Struct, frozen=True):
+    """What it found; `error` is empty where it went well."""
+
+    samples: list[tuple[str, list[tuple[str, str]], float]] = []
+    types: dict[str, str] = {}
+    dropped: int = 0
+    error: str = ""
+
+
+def load_check(path: Path, options: dict[str, Any]) -> Check:
+    """The one check that a file defines. InputError says what is wrong with the file or the options."""
+    specification = importlib.util.spec_from_file_location(f"checks_d_{path.stem}", path)
+    if specification is None or specification.loader is None:
+        raise InputError(f"{path}: is not a Python file")
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+    found = [
+        one
+        for _, one in inspect.getmembers(module, inspect.isclass)
+        if issubclass(one, Check) and one.__module__ == module.__name__ and not inspect.isabstract(one)
+    ]
+    if len(found) != 1:
+        raise InputError(f"{path}: defines {len(found)} checks: it is to be one class below nunchi.agent.check.Check")
+    try:
+        settings = msgspec.convert(options, found[0].settings_type)
+    except msgspec.ValidationError as error:
+        raise InputError(f"options of {path.stem}: {error}") from error
+    return found[0](settings)
+
+
+def run_check(check: Check, request: ChildRequest) -> ChildAnswer:
+    """One run, its failure told in the answer."""
+    emission, error = Emission(), ""
+    log = logger(f"agent.{check.name}")
+    try:
+        check.run(Context(emission, SystemClock(), Root(*request.paths), log, request.deadline_seconds))
+    except Exception as caught:
+        error = f"{type(caught).__name__}: {caught}"
+    samples = [(name, list(labels), value) for name, labels, value in emission.samples]
+    types = {name: kind.value for name, kind in emission.types.items()}
+    return ChildAnswer(samples, types, emission.dropped, error)
+
+
+def main() -> None:
+    """Answer until the parent closes the pipe."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def listen() -> None:
+        while line := sys.stdin.buffer.readline(REQUEST_BYTES_MAX):
+            lines.put(line)
+        os._exit(0)  # also out of a check that loops
+
+    threading.Thread(target=listen, name="requests", daemon=True).start()
+    check, error = None, ""
+    try:
+        check = load_check(Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=dict[str, Any]))
+    except InputError as caught:
+        error = str(caught)
+    while True:
+        request = msgspec.json.decode(lines.get(), type=ChildRequest)
+        answer = run_check(check, request) if check is not None else ChildAnswer(error=error)
+        answers.write(msgspec.json.encode(answer) + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Checks of one's own: ten lines in checks.d, a process that ends at the deadline, and the commands to try and begin them."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.agent.checks.services import Measured, measure
+
+from nunchi.agent.check import Check
+from nunchi.agent.check_process import UserChecks, UserCheckSettings
+from nunchi.agent.configuration import ConfigurationFolder
+from nunchi.cli.agent import command
+from nunchi.kit.settings import SettingsError
+
+QUEUE = """
+from nunchi.agent.check import Check, Context
+
+class QueueCheck(Check):
+    name = "queue"
+    runs = 0
+    def run(self, context: Context) -> None:
+        QueueCheck.runs += 1
+        print("this goes to the log")
+        context.emit.counter("queue_runs_total", QueueCheck.runs)
+        context.emit.gauge("queue_length", 3, kind="mail")
+"""
+OPTIONS = """
+from nunchi.agent.check import Check
+from nunchi.agent.check_settings import CheckSettings
+
+class Settings(CheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    size: int = 1
+
+class SizeCheck(Check):
+    name = "size"
+    settings_type = Settings
+    def run(self, context):
+        context.emit.gauge("size", self.settings.size)
+"""
+
+
+def user_check(folder: Path, text: str, name: str = "mine", **options: object) -> Check:
+    (folder / f"{name}.py").write_text(text)
+    return UserChecks(folder).load(frozenset())[name](UserCheckSettings(options=options))
+
+
+def test_ten_lines_are_a_check_that_remembers(tmp_path: Path) -> None:
+    check = user_check(tmp_path, QUEUE)
+    first, second = measure(check), measure(check)
+    assert (first.error, second.error) == (None, None)
+    assert second.value("queue_length", kind="mail") == 3
+    assert (first.value("queue_runs_total"), second.value("queue_runs_total")) == (1, 2)
+    assert second.types == {"queue_runs_total": "counter", "queue_length": "gauge"}
+    check.close()  # type: ignore[attr-defined]
+
+
+def test_two_instances_are_two_processes_with_their_own_options(tmp_path: Path) -> None:
+    one, two = user_check(tmp_path, OPTIONS, size=4), user_check(tmp_path, OPTIONS, size=5)
+    assert [measure(check).value("size") for check in (one, two)] == [4, 5]
+    wrong = user_check(tmp_path, OPTIONS, sise=5)
+    assert "unknown field `sise`" in str(measure(wrong).error)
+
+
+def run_within(check: Check, seconds: float) -> Measured:
+    shown = measure(check, deadline_seconds=seconds)
+    assert shown.seconds < seconds
+    return shown
+
+
+def test_check_that_loops_or_dies_is_killed_and_started_again(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    orders = f"""import pathlib, os
+        order = pathlib.Path({str(marker)!r}).read_text()
+        while order == 'loop':
+            pass
+        if order == 'die':
+            os._exit(7)
+        print("""
+    text = QUEUE.replace("print(", orders)
+    check = user_check(tmp_path, text)
+    marker.write_text("well")
+    assert measure(check).error is None
+    child = check._child.pid  # type: ignore[attr-defined]
+    marker.write_text("loop")
+    assert "no whole answer within 0.8 s" in str(run_within(check, 1.0).error)
+    assert not Path(f"/proc/{child}").exists()
+    marker.write_text("die")
+    assert "its process ended with 7" in str(measure(check).error)
+    marker.write_text("well")
+    assert measure(check).value("queue_runs_total") == 1
+    check.close()  # type: ignore[attr-defined]
+
+
+def test_failure_is_told_and_what_was_emitted_stands(tmp_path: Path) -> None:
+    shown = measure(user_check(tmp_path, QUEUE + "        raise RuntimeError('no queue')\n"))
+    assert str(shown.error) == "RuntimeError: no queue"
+    assert shown.value("queue_length", kind="mail") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def", "SyntaxError"),
+        ("x = 1", "defines 0 checks"),
+        (QUEUE + QUEUE.replace("QueueCheck", "Other"), "defines 2 checks"),
+    ],
+)
+def test_file_that_is_no_check_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    shown = measure(user_check(tmp_path, text))
+    assert "mine.py" in str(shown.error)
+    assert reason in str(shown.error)
+
+
+def test_process_ends_with_the_agent(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(QUEUE)
+    program = (
+        "import sys; from pathlib import Path; from tests.agent.checks.services import measure\n"
+        "from tests.agent.checks.test_user_checks import user_check, QUEUE\n"
+        "check = user_check(Path(sys.argv[1]), QUEUE); measure(check); print(check._child.pid, flush=True)\n"
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    child = int(answer.stdout)
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_configuration_runs_them_and_keeps_the_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "checks.d").mkdir()
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "checks.d/queue.py").write_text(QUEUE)
+    (tmp_path / "checks.d/test_queue.py").write_text("")
+    (tmp_path / "checks.d/size.py").write_text(OPTIONS)
+    (tmp_path / "conf.d/size.yaml").write_text(
+        "instances:\n- {options: {size: 2}, labels: {n: a}}\n- {options: {size: 3}, labels: {n: b}}\n"
+    )
+    source = ConfigurationFolder(tmp_path, {})
+    first = source.load()
+    mine = [one for one in first.instances if one.check.name in ("queue", "size")]
+    assert [one.check.name for one in mine] == ["queue", "size", "size"]
+    assert source.load().instances == first.instances
+    before = source.stamp()
+    (tmp_path / "checks.d/queue.py").write_text(QUEUE + "\n")
+    assert source.stamp() != before
+    assert [one in first.instances for one in source.load().instances if one.check.name in ("queue", "size")] == [
+        False,
+        True,
+        True,
+    ]
+    (tmp_path / "checks.d/cpu.py").write_text(QUEUE)
+    with pytest.raises(SettingsError, match="there is a check cpu already"):
+        source.load()
+
+
+def nunchi(home: Path, *words: str) -> Result:
+    return CliRunner().invoke(command, [*words, "--home", str(home)])
+
+
+def test_new_check_works_and_passes_its_test_and_check_prints_it(tmp_path: Path) -> None:
+    assert nunchi(tmp_path, "new-check", "my_files").exit_code == 0
+    shown = nunchi(tmp_path, "check", "my_files")
+    assert (shown.exit_code, shown.exception) == (0, None)
+    assert "# TYPE my_files_files gauge" in shown.output
+    test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "checks.d/test_my_files.py")]
+    assert subprocess.run(test, capture_output=True, check=False, cwd=tmp_path).returncode == 0
+    assert "is there already" in str(nunchi(tmp_path, "new-check", "my_files").exception)
+    assert "cannot be a check's name" in str(nunchi(tmp_path, "new-check", "My-Files").exception)
+
+
+def test_check_command_names_what_is_wrong(tmp_path: Path) -> None:
+    assert "node_load1" in nunchi(tmp_path, "check", "load").output
+    assert 'did you mean "load"?' in str(nunchi(tmp_path, "check", "loat").exception)
+    (tmp_path / "redis.yaml").write_text("instances:\n- {address: 127.0.0.1:1}\n")
+    failed = nunchi(tmp_path, "check", "redis", "-c", str(tmp_path / "redis.yaml"))
+    assert "127.0.0.1:1: Connection refused" in str(failed.exception)
+    assert "redis_up 0" in failed.output
