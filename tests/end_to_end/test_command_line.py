@@ -33,7 +33,7 @@ def test_a_group_without_a_command_shows_its_commands_line_by_line(words: list[s
 
 
 def test_no_line_of_help_is_cut_off() -> None:
-    for words in ([], ["check"], ["query"], ["agent"], ["test"]):
+    for words in ([], ["check"], ["query"], ["test"]):
         assert "..." not in run_nunchi(*words, "--help").stdout.replace("[ARGS]...", "").replace("...]", "")
 
 
@@ -66,9 +66,8 @@ def test_the_server_to_ask_is_named_behind_the_command_and_in_full() -> None:
     assert '"127.0.0.1:9190" is not the address of a server' in said
 
 
-def test_an_agent_home_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    ended = run_nunchi("agent", "run", "--home", str(tmp_path / "file" / "home"))
-    assert ended.returncode == 1
-    [line] = ended.stderr.splitlines()
-    assert "name another folder" in line
+@pytest.mark.parametrize("flag", ["--storage.tsdb.retention.time", "--query.timeout", "--query.lookback-delta"])
+def test_durations_of_which_none_makes_no_sense_are_refused(tmp_path: Path, flag: str) -> None:
+    said = refused("up", f"--storage.tsdb.path={tmp_path}", "--web.listen-address=127.0.0.1:0", f"{flag}=0s")
+    assert flag in said
+    assert "longer than 0" in said

@@ -97,7 +97,7 @@ def series(
 def labels(
     asker: Asker, form: str, label: str | None, selectors: tuple[str, ...], start: str | None, end: str | None
 ) -> None:
-    """List the values of a label, or without one the names of all labels."""
+    """List the values of a label, or the names of all labels."""
     path = f"label/{quote(label, safe='')}/values" if label else "labels"
     data = asker.ask(path, {"match[]": selectors, "start": start, "end": end}, "GET")
     click.echo(as_json(data) if form == "json" else "\n".join(data) or "nothing")
@@ -109,7 +109,7 @@ def labels(
 @click.option("--time", help="Up to when, Unix seconds or RFC 3339; now by default.")
 @with_asker("table", "json")
 def analyze(asker: Asker, form: str, selectors: tuple[str, ...], duration: str, time: str | None) -> None:
-    """Tell how well classic histograms use their buckets: how many gain observations between two scrapes."""
+    """Tell how many buckets of classic histograms gain observations."""
     if not selectors:
         raise InputError(SAMPLES_MATCH)
     result = [

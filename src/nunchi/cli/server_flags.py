@@ -10,21 +10,28 @@ from nunchi.kit.durations import parse_duration
 
 
 class DurationType(click.ParamType[int]):
-    """A duration as Prometheus writes it (`15d`, `1h30m`), in milliseconds."""
+    """A duration as Prometheus writes it (`15d`, `1h30m`), in milliseconds, none where only a longer one makes sense."""
 
     name = "duration"
+
+    def __init__(self, *, may_be_zero: bool = True) -> None:
+        self._may_be_zero = may_be_zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Milliseconds of a text."""
         if isinstance(value, int):
             return value
         try:
-            return parse_duration(value)
+            duration_ms = parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not duration_ms and not self._may_be_zero:
+            self.fail("must be longer than 0", param, ctx)
+        return duration_ms
 
 
 DURATION = DurationType()
+TRUE_DURATION = DurationType(may_be_zero=False)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 # (flag, parameter, options of click); the help texts are the reference of docs/guides/flags.md.
@@ -43,7 +50,7 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--storage.tsdb.retention.time",
         "storage_tsdb_retention_time_ms",
-        {"type": DURATION, "default": "1d", "help": "How long samples are kept."},
+        {"type": TRUE_DURATION, "default": "15d", "help": "How long samples are kept."},
     ),
     (
         "--web.listen-address",
@@ -65,9 +72,13 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--query.lookback-delta",
         "query_lookback_delta_ms",
-        {"type": DURATION, "default": "5m", "help": "How far back a selector looks for a sample."},
+        {"type": TRUE_DURATION, "default": "5m", "help": "How far back a selector looks for a sample."},
     ),
-    ("--query.timeout", "query_timeout_ms", {"type": DURATION, "default": "2m", "help": "Longest run of a query."}),
+    (
+        "--query.timeout",
+        "query_timeout_ms",
+        {"type": TRUE_DURATION, "default": "2m", "help": "Longest run of a query."},
+    ),
     (
         "--query.max-concurrency",
         "query_max_concurrency",
