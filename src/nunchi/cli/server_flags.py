@@ -90,6 +90,19 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {"type": click.IntRange(1), "default": 50_000_000, "help": "Samples that one query may hold."},
     ),
     (
+        "--query.functions",
+        "query_functions",
+        {"type": FILE, "multiple": True, "help": "Python file with functions that PromQL may call; may be repeated."},
+    ),
+    (
+        "--enable-feature",
+        "enable_feature",
+        {
+            "multiple": True,
+            "help": "Experimental parts of PromQL, by Prometheus's names, with commas; may be repeated.",
+        },
+    ),
+    (
         "--rules.alert.for-grace-period",
         "rules_alert_for_grace_period_ms",
         {"type": DURATION, "default": "10m", "help": "Shortest wait between a restored pending alert and its firing."},

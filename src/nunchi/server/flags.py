@@ -30,6 +30,8 @@ class ServerFlags:
     query_timeout_ms: int = 2 * 60 * 1000
     query_max_concurrency: int = 20
     query_max_samples: int = 50_000_000
+    query_functions: tuple[Path, ...] = ()
+    enable_feature: tuple[str, ...] = ()
     rules_alert_for_grace_period_ms: int = 10 * 60 * 1000
     rules_alert_for_outage_tolerance_ms: int = 60 * 60 * 1000
     rules_alert_resend_delay_ms: int = 60 * 1000
@@ -55,6 +57,8 @@ _GROUPS = (
 def flag_name(field_name: str) -> str:
     """`storage_tsdb_retention_time_ms` is typed `storage.tsdb.retention.time`."""
     name = field_name.removesuffix("_ms")
+    if name == "enable_feature":
+        return "enable-feature"
     for group in _GROUPS:
         if name.startswith(f"{group}_"):
             return f"{group.replace('_', '.')}.{name.removeprefix(f'{group}_').replace('_', '-')}"
@@ -66,4 +70,6 @@ def _text(field_name: str, value: object) -> str:
         return format_duration(value)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return "" if value is None else str(value)

@@ -27,6 +27,7 @@ from nunchi.server.configuration import ConfigurationLoader, LoadedConfiguration
 from nunchi.server.evaluator import RuleEvaluator
 from nunchi.server.flags import ServerFlags
 from nunchi.server.fleet import Fleet
+from nunchi.server.language import DELAYED_NAMES, load_functions, parser_settings, split_features
 from nunchi.server.server import Adjust, Server, ServerParts, unchanged
 from nunchi.server.status import ServerStatus
 from nunchi.server.views import AgentViews
@@ -127,9 +128,16 @@ def build_server(
 
 
 def build_engine(flags: ServerFlags, world: World, telemetry: Telemetry) -> Engine:
-    """PromQL with the limits of the flags."""
+    """PromQL with the limits, features and functions of the flags; raises an `InputError`."""
+    features = split_features(flags.enable_feature)
     limits = Limits(samples_max=flags.query_max_samples, timeout_seconds=flags.query_timeout_ms / 1000)
-    settings = EngineSettings(lookback_ms=flags.query_lookback_delta_ms, limits=limits)
+    settings = EngineSettings(
+        lookback_ms=flags.query_lookback_delta_ms,
+        limits=limits,
+        parser=parser_settings(features),
+        delays_names=DELAYED_NAMES in features,
+        functions=load_functions(flags.query_functions),
+    )
     return Engine(settings, telemetry, world.clock.monotonic)
 
 
