@@ -8,9 +8,12 @@ from pathlib import Path
 
 from nunchi.admission.door import Door
 from nunchi.intake.receive.agents import AgentRoutes
+from nunchi.intake.receive.cloud import CloudRoutes
 from nunchi.intake.receive.push import PushReceiver
 from nunchi.intake.registry.agent_book import AgentBook, Owner
 from nunchi.intake.registry.agent_registry import AgentRegistry
+from nunchi.intake.registry.cloud_configurations import CloudConfigurations
+from nunchi.intake.registry.cloud_states import CloudStates
 from nunchi.intake.registry.sequence_memory import RecordedSequences
 from nunchi.kit.http_route import Route
 from nunchi.kit.logs import logger
@@ -32,11 +35,16 @@ class Fleet:
         self.registry = AgentRegistry(door, world.clock, telemetry, log, memory)
         self._push = PushReceiver(self.registry, telemetry, self._book)
         self._routes = AgentRoutes(self._book, self.registry, world.clock)
+        self._cloud_configurations = CloudConfigurations(self._records, world.clock, log)
+        self._cloud_states = CloudStates(self._records, world.clock)
+        self._cloud_routes = CloudRoutes(self._cloud_configurations, self._cloud_states, self._book)
 
     def open(self) -> None:
         """Read what is known of agents. Raises RecordsError."""
         self._records.open()
         self._book.open()
+        self._cloud_configurations.open()
+        self._cloud_states.open()
 
     def close(self) -> None:
         """Give the records back."""
@@ -44,7 +52,7 @@ class Fleet:
 
     def routes(self) -> list[Route]:
         """What is served."""
-        return [*self._push.routes(), *self._routes.routes()]
+        return [*self._push.routes(), *self._routes.routes(), *self._cloud_routes.routes()]
 
     def key_owner(self, key: str) -> Owner | None:
         """See `HttpServer`."""

@@ -203,7 +203,7 @@ class AgentRegistry:
     def _renew(self, agent: _Agent, payload: Payload, address: str) -> None:
         sender = payload.sender
         if sender.epoch > agent.sender.epoch or not agent.epoch_round_ms:
-            agent.epoch_round_ms = min(live_times(payload), default=agent.epoch_round_ms)
+            agent.epoch_round_ms = min(live_times(payload), default=self._clock.now_ms())
             agent.conflict = ""
         if sender.name != agent.sender.name:
             self._write(agent, agent.series.down_row(self._moment_ms(agent), STALE))

@@ -4,6 +4,8 @@ AgentConflictError (InputError)   another live agent has this id; the operator m
 NotStoredError (WorldError)       nothing of it counts as taken; to be sent again
 JoinError (InputError)            a join token that opens nothing
 UnknownAgentError (InputError)    no agent has this id
+CloudConfigurationError (InputError)
+└── UnknownCloudConfigurationError
 """
 
 from nunchi.kit.errors import InputError, WorldError
@@ -23,3 +25,11 @@ class JoinError(InputError):
 
 class UnknownAgentError(InputError):
     """There is no such agent."""
+
+
+class CloudConfigurationError(InputError):
+    """A cloud configuration, or what an agent tells of its clouds, cannot be kept as it is."""
+
+
+class UnknownCloudConfigurationError(CloudConfigurationError):
+    """There is no such configuration."""
