@@ -98,8 +98,9 @@ def build_agent(
     forwarder = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
-        delivery = Delivery(link or own_link, accounting, clock, telemetry)
-        if settings.udp is not None:
+        if settings.udp is None:
+            delivery = Delivery(link or own_link, accounting, clock, telemetry)
+        else:
             sender = build_udp_sender(
                 settings.udp, own_link, identity, clock, random, disk, telemetry, log.part("udp"), folder
             )

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from nunchi.intake.receive.pack_session import PackSession, Store
 from nunchi.intake.receive.pack_telemetry import PackTelemetry
+from nunchi.intake.registry.agent_registry import Acknowledgement
+from nunchi.intake.registry.errors import NotStoredError
 from nunchi.kit.clock import Clock
 from nunchi.wire import pack
 from nunchi.wire.errors import WireError
@@ -27,7 +29,7 @@ from nunchi.wire.pack_seal import (
     session_keys,
     welcome_sealer,
 )
-from nunchi.wire.payload import Sender
+from nunchi.wire.payload import Payload, Sender
 
 SECRET_BYTES = 32
 SESSIONS_MAX = 100_000
@@ -125,7 +127,7 @@ class PackServer:
                 body = keys.to_server.open(pack.NO_NONCE, sealed, head_bytes)
             except SealError:
                 continue
-            if keys.id not in self._sessions and not self._begin(head, pack.decode_confirm(body), keys, key.name):
+            if keys.id not in self._sessions and not self._begin(head, pack.decode_confirm(body), keys, key):
                 return []
             session, mode = self._sessions[keys.id]
             self._addresses[keys.id] = source, host
@@ -142,7 +144,7 @@ class PackServer:
         sealed = welcome_sealer(key, head.salt, head.mode).seal(nonce, welcome, answer_head)
         return answer_head + nonce + sealed
 
-    def _begin(self, head: FirstHead, confirm: pack.Confirm, keys: SessionKeys, name: str) -> bool:
+    def _begin(self, head: FirstHead, confirm: pack.Confirm, keys: SessionKeys, key: PackKey) -> bool:
         """A session, unless the agent has begun a later one: what is played again comes too late."""
         if confirm.started_ms <= self._started_ms.get(head.agent_id, -1):
             self._telemetry.refused.add(1, "replayed")
@@ -156,8 +158,14 @@ class PackServer:
             self._end(before)
         while len(self._sessions) >= SESSIONS_MAX:
             self._end(next(iter(self._sessions)))
-        sender = Sender(head.agent_id, name or confirm.name, confirm.version, confirm.epoch)
-        session = PackSession(sender, confirm.interval_ms, keys, self._store, self._clock, self._telemetry)
+        sender = Sender(head.agent_id, key.name or confirm.name, confirm.version, confirm.epoch)
+
+        def store(payload: Payload, host: str) -> Acknowledgement:
+            if key not in self._keys.keys_of(head.agent_id):
+                raise NotStoredError("the key of this session opens nothing any more")
+            return self._store(payload, host)
+
+        session = PackSession(sender, confirm.interval_ms, keys, store, self._clock, self._telemetry)
         session.window.take(0)  # the confirm itself
         self._sessions[keys.id] = session, head.mode
         self._by_agent[head.agent_id] = keys.id
