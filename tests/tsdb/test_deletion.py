@@ -80,3 +80,21 @@ def test_a_snapshot_is_a_data_folder_of_its_own(tmp_path: Path, clock: VirtualCl
     folder = database.snapshot("first")
     append(database, {UP: [(clock.now_ms(), 7.0)]})
     assert select(open_database(folder, clock)) == wanted
+
+
+def test_a_folder_can_be_read_while_another_database_writes_it(tmp_path: Path, clock: VirtualClock) -> None:
+    database = open_database(tmp_path / "data", clock)
+    begin = clock.now_ms() - 4 * 3600 * 1000
+    append(database, ten_minutes(UP, begin))
+    database.seal()
+    append(database, ten_minutes(LOAD_A, begin))
+    files = sorted(path for path in (tmp_path / "data").rglob("*"))
+    reader = Database.look(tmp_path / "data", SystemDisk(), clock, logger("tsdb"))
+    wanted = {**ten_minutes(UP, begin), **ten_minutes(LOAD_A, begin)}
+    assert select(reader) == wanted
+    assert sorted(path for path in (tmp_path / "data").rglob("*")) == files
+    append(database, {UP: [(clock.now_ms(), 1.0)]})
+    database.seal()
+    compact_head(database._state, clock.now_ms() // BLOCK_MS * BLOCK_MS)
+    assert select(reader) == wanted
+    assert select(Database.look(tmp_path / "data", SystemDisk(), clock, logger("tsdb"))) == select(database)

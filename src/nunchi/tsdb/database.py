@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from nunchi.kit.clock import Clock
-from nunchi.kit.disk import Disk, DiskLock
+from nunchi.kit.disk import Disk, DiskLock, DiskMissing
 from nunchi.kit.logs import Logger
+from nunchi.kit.telemetry import Telemetry
 from nunchi.model.matchers import Matcher
 from nunchi.model.metadata import Metadata
 from nunchi.storage.changes import Changes
@@ -19,14 +20,17 @@ from nunchi.storage.contracts import StoreStatistics
 from nunchi.tsdb.appender import DatabaseAppender
 from nunchi.tsdb.compaction import compact
 from nunchi.tsdb.deletion import clean_tombstones, delete_series
+from nunchi.tsdb.errors import DatabaseError
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.querier import DatabaseQuerier
-from nunchi.tsdb.recovery import recover
+from nunchi.tsdb.recovery import look, recover
 from nunchi.tsdb.retention import drop_expired
 from nunchi.tsdb.sealing import is_seal_due, seal
 from nunchi.tsdb.snapshot import make_snapshot
 from nunchi.tsdb.state import DatabaseSettings, State
 from nunchi.tsdb.telemetry import DatabaseTelemetry
+
+LOOKS_MAX = 5
 
 
 class Database:
@@ -60,6 +64,22 @@ class Database:
         except BaseException:
             self.abandon()
             raise
+
+    @classmethod
+    def look(cls, path: Path, disk: Disk, clock: Clock, log: Logger) -> "Database":
+        """A database to read from, over a folder that another process may be writing; nothing there is changed.
+
+        It sees all that was acknowledged before this call and nothing later: look again for what is newer. What it has mapped
+        stays readable when the writer compacts it away. Raises `WorldError`.
+        """
+        for _ in range(LOOKS_MAX):
+            found = cls(path, disk, clock, DatabaseTelemetry(Telemetry()), log)
+            try:
+                if look(found._state):
+                    return found
+            except DiskMissing as error:
+                log.debug("a file went while it was looked at", error=error)
+        raise DatabaseError(f"{path} changes faster than it can be read: try again")
 
     def appender(self) -> DatabaseAppender:
         """See `Store.appender`."""

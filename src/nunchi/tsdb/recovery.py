@@ -26,6 +26,21 @@ def recover(state: State) -> None:
     state.manifest = load_manifest(state.disk, state.folder) or Manifest()
     state.wal.open(state.manifest.first_segment)
     _remove_leftovers(state)
+    state.wal.sync_segments()
+    _load(state)
+
+
+def look(state: State) -> bool:
+    """Fill an empty state from a folder that another process writes, changing nothing there.
+
+    False where that process changed which files count meanwhile: then another empty state has to look again.
+    """
+    state.manifest = load_manifest(state.disk, state.folder) or Manifest()
+    _load(state)
+    return (load_manifest(state.disk, state.folder) or Manifest()) == state.manifest
+
+
+def _load(state: State) -> None:
     blocks = _open_blocks(state)
     state.sealed = Sealed(tuple(blocks), ())
     state.head = Head(state.wal.number)
@@ -92,9 +107,10 @@ def _open_runs(state: State) -> list[ChunksFile]:
 
 def _replay(state: State) -> None:
     salvage = Salvage()
-    state.wal.sync_segments()
     replay = Replay(state)
     for number in state.wal.segments():
+        if number < state.manifest.first_segment:
+            continue
         for body in read_segment(state.disk, state.folder, number, salvage):
             try:
                 replay.take(decode_commit(body))
