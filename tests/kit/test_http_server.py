@@ -99,7 +99,7 @@ async def test_a_strange_host_is_refused_before_anything_else(serve: Serve, clie
 async def test_a_program_may_push_under_any_host_name_but_no_page_may(
     serve: Serve, client: aiohttp.ClientSession
 ) -> None:
-    url = (await serve()).url
+    url = (await serve(ROUTES)).url
     pushed = {"Host": "collector", "Content-Type": "application/x-protobuf"}
     async with client.post(f"{url}/push", data=b"x", headers=pushed) as answer:
         assert answer.status == 200

@@ -13,7 +13,9 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 BAGS = {"util", "utils", "common", "helper", "helpers", "misc", "core", "base", "stuff", "manager", "config"}
 LINES_MAX = 600
 FUNCTION_LINES_MAX = 90
-CLOCK_CALLS = re.compile(r"\b(time\.time\(|time\.monotonic\(|datetime\.now\(|datetime\.utcnow\(|random\.random\()")
+CLOCK_CALLS = re.compile(
+    r"(?<![.\w])(time\.time\(|time\.monotonic\(|datetime\.now\(|datetime\.utcnow\(|random\.random\()"
+)
 
 
 def tracked_files() -> list[Path]:
