@@ -18,6 +18,7 @@ from nunchi.agent.checks.icmp import IcmpCheck
 from nunchi.agent.checks.load import LoadCheck
 from nunchi.agent.checks.memcached import MemcachedCheck
 from nunchi.agent.checks.memory import MemoryCheck
+from nunchi.agent.checks.mongodb import MongodbCheck
 from nunchi.agent.checks.mysql import MysqlCheck
 from nunchi.agent.checks.netstat import NetstatCheck
 from nunchi.agent.checks.network import NetworkCheck
@@ -62,6 +63,7 @@ CHECKS: tuple[type[Check], ...] = (
     LoadCheck,
     MemcachedCheck,
     MemoryCheck,
+    MongodbCheck,
     MysqlCheck,
     NetstatCheck,
     NetworkCheck,
