@@ -1,7 +1,7 @@
 """Packs from an agent to a server over a wire that loses, repeats, reorders, damages and parts, on virtual time.
 
-Faults: a datagram vanishes, comes twice, comes late, has a bit changed; the wire is cut for a while, in one direction or both; the
-server or the agent starts anew. Whatever happens: nothing wrong is stored, nothing twice, losses are numbers.
+Faults: a datagram vanishes, comes twice, comes late, has a bit changed; the wire is cut for a while; the server or the agent
+starts anew. Whatever happens: nothing wrong is stored, nothing twice, losses are numbers.
 """
 
 import asyncio
@@ -169,7 +169,7 @@ class House:
             self.to_agent(answer)
 
     def to_agent(self, answer: bytes) -> None:
-        self.carry(answer, lambda datagram: self.take(datagram))
+        self.carry(answer, lambda datagram: self.take(datagram))  # noqa: PLW0108 (whoever listens when it arrives)
 
     def carry(self, datagram: bytes, arrive: Callable[[bytes], None]) -> None:
         faults, source = self.faults, self.random

@@ -61,7 +61,9 @@ class UdpSession:
     def datagrams(self, sent: SentRound, interval_ms: int, now_ms: int) -> list[bytes]:
         """Everything of a round: series that the server may not know, cells, and the stats that end it."""
         one = sent.round
-        bodies = [(PackKind.DICTIONARY, body) for body in self._announcements(sent)]
+        bodies = [
+            (PackKind.DICTIONARY, body.ljust(pack.ANSWER_BODY.size, b"\x00")) for body in self._announcements(sent)
+        ]
         bodies += [
             (PackKind.DATA, body)
             for body in pack.encode_data(

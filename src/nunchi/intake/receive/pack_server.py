@@ -35,6 +35,7 @@ SECRET_BYTES = 32
 SESSIONS_MAX = 100_000
 AGENTS_REMEMBERED_MAX = 200_000
 IDLE_SECONDS_MAX = 3600.0
+ANSWER_BYTES = pack.HEAD.size + pack.ANSWER_BODY.size + SEAL_BYTES  # the shortest
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,8 @@ class PackServer:
         self._sessions.move_to_end(head.session)
         self._addresses[head.session] = source, host
         answers = self._take(session, head, body, host)
+        if len(datagram) < ANSWER_BYTES:
+            return []
         return [self._seal(session, mode, answer, len(datagram)) for answer in answers]
 
     @staticmethod
