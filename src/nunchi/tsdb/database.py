@@ -120,8 +120,7 @@ class Database:
         """Sync the log, seal, compact and drop what is due by the clock. One caller at a time; raises `WorldError`."""
         state = self._state
         with state.maintaining:
-            with state.lock:
-                state.wal.sync()
+            state.wal.sync_beside(state.lock)
             if state.head.frozen or is_seal_due(state):
                 seal(state)
             compact(state)

@@ -31,6 +31,7 @@ def is_seal_due(state: State) -> bool:
 
 def seal(state: State) -> None:
     """Everything that is committed now goes to runs; raises `WorldError`, and then it stays where it is."""
+    state.wal.sync_beside(state.lock)
     with state.lock:
         head = state.head
         if not head.open.is_empty and len(head.frozen) == 0:

@@ -9,7 +9,9 @@ Invariant: the bytes of an acknowledged record stand whole in some segment until
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import cramjam
 
@@ -117,6 +119,7 @@ class Wal:
         self._file: AppendFile | None = None
         self._unsynced: list[bytes] = []
         self._unsynced_bytes = 0
+        self._first_unsynced = 0
         self._rewrite = False
         self.number = 1
 
@@ -172,7 +175,33 @@ class Wal:
             self._rewrite = True
             self._write_again()
             return
-        self._unsynced, self._unsynced_bytes = [], 0
+        self._forget_unsynced()
+
+    def sync_beside(self, lock: AbstractContextManager[Any]) -> None:
+        """Sync what was appended by now, without the lock under which others append meanwhile."""
+        with lock:
+            if self._rewrite:
+                self._write_again()
+                return
+            file, until = self._file, self._first_unsynced + len(self._unsynced)
+        if file is None or until == self._first_unsynced:
+            return
+        failure: DiskError | None = None
+        try:
+            file.sync()
+        except DiskError as error:
+            failure = error
+        with lock:
+            if file is not self._file:
+                return  # whoever left the segment has synced it, or will write its records again
+            if failure is not None:
+                self._rewrite = True
+                self._write_again()
+                return
+            synced = self._unsynced[: max(0, until - self._first_unsynced)]
+            del self._unsynced[: len(synced)]
+            self._first_unsynced += len(synced)
+            self._unsynced_bytes -= sum(map(len, synced))
 
     def rotate(self) -> int:
         """Begin a new segment, synced up to here; its number. What is appended from now on is in it or behind it."""
@@ -221,6 +250,10 @@ class Wal:
         self._file = file
         return file
 
+    def _forget_unsynced(self) -> None:
+        self._first_unsynced += len(self._unsynced)
+        self._unsynced, self._unsynced_bytes = [], 0
+
     def _leave_segment(self) -> None:
         file, self._file = self._file, None
         if file is not None:
@@ -241,7 +274,7 @@ class Wal:
             self._leave_segment()
             self._rewrite = True
             raise
-        self._unsynced, self._unsynced_bytes = [], 0
+        self._forget_unsynced()
         self._rewrite = False
 
 
