@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -164,13 +165,19 @@ async def measure_node_exporter(program: str, port: int) -> dict[str, float]:
         await process.wait()
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results: dict[str, dict[str, float]] = {"nunchi agent, pushing": await measure_agent(folder)}
     peers = os.environ.get("NUNCHI_PEERS")
     program = shutil.which("prometheus-node-exporter", path=peers) or shutil.which("prometheus-node-exporter")
     if program:
-        results["node_exporter, scraped with gzip"] = await measure_node_exporter(program, 19187)
+        results["node_exporter, scraped with gzip"] = await measure_node_exporter(program, free_port())
     for name, numbers in results.items():
         print(name)
         for number, value in numbers.items():

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskError, DiskLock, DiskLocked, DiskMissing
 from nunchi.kit.errors import WorldError
 from nunchi.kit.logs import Logger
@@ -27,11 +27,11 @@ class ProcessError(WorldError):
     """The agent did not start or end as it should."""
 
 
-def lock_process(state_folder: Path, disk: Disk, log: Logger) -> DiskLock | None:
+async def lock_process(state_folder: Path, disk: Disk, clock: Clock, log: Logger) -> DiskLock | None:
     """Be the agent of this folder. Raises DiskLocked where another is; None where the folder takes no lock."""
     try:
         disk.make_folder(state_folder)
-        return _lock_patiently(state_folder / LOCK_FILE, disk)
+        return await _lock_patiently(state_folder / LOCK_FILE, disk, clock)
     except DiskLocked:
         raise
     except DiskError as error:
@@ -39,13 +39,13 @@ def lock_process(state_folder: Path, disk: Disk, log: Logger) -> DiskLock | None
         return None
 
 
-def _lock_patiently(path: Path, disk: Disk) -> DiskLock:
+async def _lock_patiently(path: Path, disk: Disk, clock: Clock) -> DiskLock:
     """Who only looks whether an agent runs holds the lock for a moment."""
     for _ in range(LOCK_ATTEMPTS - 1):
         try:
             return disk.lock(path)
         except DiskLocked:
-            time.sleep(LOOK_SECONDS)
+            await clock.sleep(LOOK_SECONDS)
     return disk.lock(path)
 
 
@@ -71,7 +71,7 @@ def _written_number(path: Path, disk: Disk) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def start_process(words: Sequence[str], state_folder: Path, disk: Disk) -> int:
+async def start_process(words: Sequence[str], state_folder: Path, disk: Disk, clock: Clock) -> int:
     """Start `nunchi` with these words as a process of its own, and wait until it is the agent of the folder."""
     running = find_process(state_folder, disk)
     if running is not None:
@@ -81,21 +81,21 @@ def start_process(words: Sequence[str], state_folder: Path, disk: Disk) -> int:
     program = [sys.executable, "-c", "from nunchi.cli import main; main()", *words]
     with path.open("ab") as output:
         begin = output.tell()
-        process = subprocess.Popen(  # noqa: S603 (our own program)
+        process = subprocess.Popen(  # noqa: S603, ASYNC220 (our own program; nothing else runs meanwhile)
             program, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
         )
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline:
+    deadline = clock.monotonic() + START_SECONDS_MAX
+    while clock.monotonic() < deadline:
         if _written_number(state_folder / LOCK_FILE, disk) == process.pid:  # it writes it once it has the lock
             return process.pid
         if process.poll() is not None:
             said = disk.read(path, begin).decode(errors="replace").strip()[-LOG_BYTES_SHOWN:]
             raise ProcessError(f"the agent ended at once, it said: {said}")
-        time.sleep(LOOK_SECONDS)
+        await clock.sleep(LOOK_SECONDS)
     raise ProcessError(f"process {process.pid} did not become the agent within {START_SECONDS_MAX:g} s: see {path}")
 
 
-def stop_process(state_folder: Path, disk: Disk) -> int | None:
+async def stop_process(state_folder: Path, disk: Disk, clock: Clock) -> int | None:
     """Ask the agent of this folder to end and wait for it; None where none runs."""
     running = find_process(state_folder, disk)
     if running is None:
@@ -106,9 +106,9 @@ def stop_process(state_folder: Path, disk: Disk) -> int | None:
         raise ProcessError(f"process {running} belongs to another user: stop it as that user") from error
     except ProcessLookupError:
         pass
-    deadline = time.monotonic() + STOP_SECONDS_MAX
-    while time.monotonic() < deadline:
+    deadline = clock.monotonic() + STOP_SECONDS_MAX
+    while clock.monotonic() < deadline:
         if find_process(state_folder, disk) != running:
             return running
-        time.sleep(LOOK_SECONDS)
+        await clock.sleep(LOOK_SECONDS)
     raise ProcessError(f"process {running} has not ended within {STOP_SECONDS_MAX:g} s: see {state_folder / LOG_FILE}")

@@ -86,15 +86,7 @@ def build_agent(
     aggregation = Aggregation(settings.labels, accounting)
     own_link = HttpLink(settings.server, clock, folder, environment, f"nunchi-agent/{identity.version}")
     own_link.key = load_key(state_folder, disk, log)
-    spool = Spool(
-        state_folder / SPOOL_FOLDER,
-        spool_limits(settings.spool),
-        disk,
-        clock,
-        log.part("spool"),
-        on_drop=accounting.drop,
-    )
-    rounds = RoundSpool(spool, encoder, accounting, clock)
+    rounds = build_rounds(settings, encoder, accounting, state_folder, disk, clock, log.part("spool"))
     forwarder = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
@@ -121,30 +113,16 @@ def build_agent(
     )
     telemetry.gauge("agent_start_time_seconds", "When this agent started.").set(identity.started_at_ms / 1000)
 
-    def open_exporter(own: ExporterSettings) -> HttpServer:
-        policy = HttpPolicy(web_config_file=own.web_config_file)
-        routes = Exporter(schedule, telemetry).routes()
-        return HttpServer("agent.exporter", own.address, routes, policy, clock, telemetry, log)
-
     cloud = None
-    if settings.cloud is not None and forwarder is None:
-        log.warning("no clippers: they deliver to a server, and the settings say that there is none")
-    elif settings.cloud is not None and forwarder is not None:
+    if settings.cloud is not None and forwarder is not None:
         world = CloudWorld(
-            identity,
-            settings.labels,
-            forwarder,
-            link or own_link,
-            folder,
-            state_folder,
-            disk,
-            clock,
-            random,
-            telemetry,
-            log.part("cloud"),
-        )
+            identity, settings.labels, forwarder, link or own_link, folder, state_folder, disk, clock, random,
+            telemetry, log.part("cloud"),
+        )  # fmt: skip
         cloud = build_cloud(settings.cloud, build_providers, world)
-    exporter = Listener("agent.exporter", settings.exporter, open_exporter, clock, log)
+    elif settings.cloud is not None:
+        log.warning("no clippers: they deliver to a server, and the settings say that there is none")
+    exporter = build_exporter(settings, schedule, clock, telemetry, log.part("exporter"))
     parts = AgentParts(
         schedule,
         forwarder,
@@ -164,6 +142,34 @@ def build_agent(
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
     agent.api = build_api(agent, schedule, cloud, state_folder, disk, random, clock, telemetry, log.part("api"))
     return agent
+
+
+def build_rounds(
+    settings: AgentSettings,
+    encoder: PushEncoder,
+    accounting: Accounting,
+    state_folder: Path,
+    disk: Disk,
+    clock: Clock,
+    log: Logger,
+) -> RoundSpool:
+    """What waits for the server, on disk; not open yet."""
+    limits = spool_limits(settings.spool)
+    spool = Spool(state_folder / SPOOL_FOLDER, limits, disk, clock, log, on_drop=accounting.drop)
+    return RoundSpool(spool, encoder, accounting, clock)
+
+
+def build_exporter(
+    settings: AgentSettings, schedule: Schedule, clock: Clock, telemetry: Telemetry, log: Logger
+) -> Listener:
+    """The listener of `/metrics`, which may be switched on later."""
+
+    def open_exporter(own: ExporterSettings) -> HttpServer:
+        policy = HttpPolicy(web_config_file=own.web_config_file)
+        routes = Exporter(schedule, telemetry).routes()
+        return HttpServer("agent.exporter", own.address, routes, policy, clock, telemetry, log)
+
+    return Listener("agent.exporter", settings.exporter, open_exporter, clock, log)
 
 
 def build_statsd(

@@ -108,7 +108,7 @@ async def _run(home: Path | None, plugin_filter: str) -> None:
     clock, random = SystemClock(), SystemRandom()
     place = place_of(home)
     configuration = filtered(place.configuration, plugin_filter)
-    lock: DiskLock | None = lock_process(place.state_folder, disk, log)
+    lock: DiskLock | None = await lock_process(place.state_folder, disk, clock, log)
     try:
         agent = build_agent(
             configuration, clock, random, disk, Telemetry(), log, place.folder, os.environ,
@@ -150,7 +150,7 @@ def start(home: Path | None, log_level: str, log_format: str) -> None:
     words = ["agent", "run", f"--log.level={log_level}", f"--log.format={log_format}"]
     if home is not None:
         words.append(f"--home={home.resolve()}")
-    process = start_process(words, place.state_folder, SystemDisk())
+    process = asyncio.run(start_process(words, place.state_folder, SystemDisk(), SystemClock()))
     click.echo(f"the agent runs as process {process}; its log: {place.state_folder / 'agent.log'}")
 
 
@@ -158,7 +158,7 @@ def start(home: Path | None, log_level: str, log_format: str) -> None:
 @with_home
 def stop(home: Path | None) -> None:
     """End the agent of this folder; what the server has not taken yet stays in the spool."""
-    process = stop_process(state_folder_of(home), SystemDisk())
+    process = asyncio.run(stop_process(state_folder_of(home), SystemDisk(), SystemClock()))
     click.echo("no agent runs" if process is None else f"process {process} has ended")
 
 
