@@ -46,6 +46,46 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Api = Literal["data", "statistics"]
 
 
+def check_count(field: str, found: Iterable[object], count_max: int, at_least: int = 0) -> None:
+    """Raise FieldError where there are too many or too few."""
+    count = len(list(found))
+    if count > count_max:
+        raise FieldError(f"{count} are too many: {count_max} at most", field)
+    if count < at_least:
+        raise FieldError(f"at least {at_least} is needed", field)
+
+
+def check_period(period: Duration) -> None:
+    """CloudWatch knows periods of 1, 5, 10, 30 seconds and multiples of a minute."""
+    if period.ms not in {1_000, 5_000, 10_000, 30_000} and (period.ms < 60_000 or period.ms % 60_000):
+        raise FieldError("a period is 1s, 5s, 10s, 30s or a multiple of 1m", "period")
+
+
+def check_statistics(statistics: tuple[str, ...]) -> None:
+    """Raise FieldError for what CloudWatch does not compute."""
+    check_count("statistics", statistics, STATISTICS_MAX)
+    for statistic in statistics:
+        if statistic not in SIMPLE_STATISTICS and not EXTENDED_STATISTIC.fullmatch(statistic):
+            known = ", ".join(sorted(SIMPLE_STATISTICS))
+            raise FieldError(
+                f"{statistic!r} is no statistic: write {known}, or one as p99, tm95, PR(100:500)", "statistics"
+            )
+
+
+def check_pattern(pattern: str, *steps: str) -> None:
+    """A regular expression that cannot be made to match for ever: no repeated groups, few unbounded repetitions."""
+    if len(pattern) > PATTERN_CHARACTERS_MAX:
+        raise FieldError(f"a pattern has {PATTERN_CHARACTERS_MAX} characters at most", *steps)
+    if REPEATED_GROUP.search(pattern) or len(UNBOUNDED.findall(pattern)) > REPETITIONS_MAX:
+        raise FieldError(
+            f"a pattern repeats no groups, refers to none, and has {REPETITIONS_MAX} of * and + at most", *steps
+        )
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise FieldError(f"{pattern!r} is no regular expression: {error}", *steps) from error
+
+
 class MetricSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One metric; what is not said here is as its job says."""
 
@@ -170,43 +210,3 @@ class CloudConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 def parse_cloud_configuration(text: str, path: str) -> CloudConfiguration:
     """The configuration in a YAML or JSON text; `path` is for messages. Raises SettingsError with place and cure."""
     return load(CloudConfiguration, text[:TEXT_CHARACTERS_MAX], path)
-
-
-def check_count(field: str, found: Iterable[object], count_max: int, at_least: int = 0) -> None:
-    """Raise FieldError where there are too many or too few."""
-    count = len(list(found))
-    if count > count_max:
-        raise FieldError(f"{count} are too many: {count_max} at most", field)
-    if count < at_least:
-        raise FieldError(f"at least {at_least} is needed", field)
-
-
-def check_period(period: Duration) -> None:
-    """CloudWatch knows periods of 1, 5, 10, 30 seconds and multiples of a minute."""
-    if period.ms not in {1_000, 5_000, 10_000, 30_000} and (period.ms < 60_000 or period.ms % 60_000):
-        raise FieldError("a period is 1s, 5s, 10s, 30s or a multiple of 1m", "period")
-
-
-def check_statistics(statistics: tuple[str, ...]) -> None:
-    """Raise FieldError for what CloudWatch does not compute."""
-    check_count("statistics", statistics, STATISTICS_MAX)
-    for statistic in statistics:
-        if statistic not in SIMPLE_STATISTICS and not EXTENDED_STATISTIC.fullmatch(statistic):
-            known = ", ".join(sorted(SIMPLE_STATISTICS))
-            raise FieldError(
-                f"{statistic!r} is no statistic: write {known}, or one as p99, tm95, PR(100:500)", "statistics"
-            )
-
-
-def check_pattern(pattern: str, *steps: str) -> None:
-    """A regular expression that cannot be made to match for ever: no repeated groups, few unbounded repetitions."""
-    if len(pattern) > PATTERN_CHARACTERS_MAX:
-        raise FieldError(f"a pattern has {PATTERN_CHARACTERS_MAX} characters at most", *steps)
-    if REPEATED_GROUP.search(pattern) or len(UNBOUNDED.findall(pattern)) > REPETITIONS_MAX:
-        raise FieldError(
-            f"a pattern repeats no groups, refers to none, and has {REPETITIONS_MAX} of * and + at most", *steps
-        )
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise FieldError(f"{pattern!r} is no regular expression: {error}", *steps) from error

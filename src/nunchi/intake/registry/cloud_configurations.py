@@ -1,7 +1,8 @@
 """The cloud configurations that the server keeps, and which agent obeys which.
 
 A configuration names the agents that may obey it, by patterns; one of them at a time does, so that nothing is
-collected, and paid for, twice. It keeps the task while it goes on asking; when it has been silent for `LEASE_SECONDS` the next that asks has it.
+collected, and paid for, twice. It keeps the task while it goes on asking; when it has been silent for
+`LEASE_SECONDS` the next that asks has it.
 Invariant: what `put` returned from is on disk; an agent gets what is meant for it and nothing else.
 """
 

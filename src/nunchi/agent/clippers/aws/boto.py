@@ -71,6 +71,8 @@ class BotoTransport:
             translated = translate(error, where)
             if translated is None:
                 raise
+            if translated.kind is Kind.CREDENTIALS:
+                self._forget_session()
             raise translated from None
         assert isinstance(answer, dict)
         return answer
@@ -83,6 +85,12 @@ class BotoTransport:
                     self._session = self._open_session(region)
                 client = self._clients[region, service] = self._new_client(self._session, region, service)
             return client
+
+    def _forget_session(self) -> None:
+        """The next call reads the credentials again: a key in a file may have been changed."""
+        with self._lock:
+            self._session = None
+            self._clients.clear()
 
     def _new_client(self, session: Any, region: str, service: str) -> Any:
         from botocore.config import Config

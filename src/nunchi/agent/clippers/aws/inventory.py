@@ -3,6 +3,7 @@
 Invariant: each source is asked by itself; where one fails, what it said last stands and the failure is named.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from nunchi.agent.clippers.aws.calls import AwsCalls
@@ -23,16 +24,18 @@ class Inventory:
         self._calls = calls
         self._with_describe = with_describe
         self._place: Place | None = None
+        self._locating = asyncio.Lock()  # both clippers of a place ask
         self._found: dict[str, Sequence[Resource]] = {}
         self.account_id = ""
 
     async def locate(self) -> None:
         """Learn the account's number. Raises CloudError."""
-        if self._place is None:
-            identity = await self._calls.call("sts", "get_caller_identity")
-            self.account_id = str(identity.get("Account", ""))
-            partition = str(identity.get("Arn", "arn:aws")).split(":")[1]
-            self._place = Place(partition, self._calls.region, self.account_id)
+        async with self._locating:
+            if self._place is None:
+                identity = await self._calls.call("sts", "get_caller_identity")
+                self.account_id = str(identity.get("Account", ""))
+                partition = str(identity.get("Arn", "arn:aws")).split(":")[1]
+                self._place = Place(partition, self._calls.region, self.account_id)
 
     async def take(self, namespaces: Sequence[str]) -> tuple[tuple[Resource, ...], list[str]]:
         """All resources of these namespaces, and what went wrong. Raises CloudError where no source answers at all."""

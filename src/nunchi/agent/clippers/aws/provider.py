@@ -1,4 +1,7 @@
-"""AWS as a provider: from accounts and regions to clippers. Accounts share credentials, not clients of other regions' calls."""
+"""AWS as a provider: from accounts and regions to clippers.
+
+All regions of an account share one session: a service's description, which is large, is in memory once.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +18,11 @@ from nunchi.agent.clippers.aws.resource_clipper import ResourceClipper
 from nunchi.agent.cloud.errors import CloudError, Kind
 from nunchi.agent.cloud.exchange import Exchange
 from nunchi.agent.cloud.surroundings import Surroundings
-from nunchi.wire.cloud_configuration import AwsAccount, CloudConfiguration
+from nunchi.wire.cloud_configuration import ACCOUNTS_MAX, AwsAccount, CloudConfiguration
 
 CHECK_REGION = "us-east-1"
 CONNECTIONS_MAX = 10  # of one client
+TRANSPORTS_MAX = ACCOUNTS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class AwsProvider:
     def __init__(self, settings: AwsSettings, around: Surroundings) -> None:
         self._settings = settings
         self._around = around
+        self._transports: dict[tuple[str, str, str], Transport] = {}
 
     def definitions(self, configuration: CloudConfiguration) -> list[Definition]:
         """See `Provider.definitions`. The other regions of an account are no part of it."""
@@ -89,6 +94,11 @@ class AwsProvider:
                 f"this agent's settings have no credentials called {credentials!r} under cloud.aws.credentials "
                 f"(known: {known})",
             )
-        return BotoTransport(
+        key = credentials, role_arn, external_id
+        transport = self._transports.pop(key, None) or BotoTransport(
             own, role_arn, external_id, self._settings.endpoint_url, self._around.folder, CONNECTIONS_MAX
         )
+        self._transports[key] = transport  # the last one used stands last
+        while len(self._transports) > TRANSPORTS_MAX:
+            del self._transports[next(iter(self._transports))]
+        return transport
