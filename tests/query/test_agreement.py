@@ -3,27 +3,26 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.query import expressions
 
-from nunchi.model.batch import Batch
+from nunchi.model.histogram import Histogram
 from nunchi.model.labels import Labels
-from nunchi.model.series_group import Layout
 from nunchi.query.engine import Engine
 from nunchi.query.errors import QueryError
 from nunchi.storage.memory import MemoryStore
 from nunchi.testing.clock import VirtualClock
-from nunchi.testing.comparison import describe_points, is_close
-from nunchi.testing.engine_setting import ALL_NOTICES, SETTINGS, answer_of
+from nunchi.testing.comparison import describe_points, is_close, is_same_histogram
+from nunchi.testing.engine_setting import ALL_NOTICES, SETTINGS, answer_of, batch_of
 from nunchi.testing.scalar_engine.engine import ScalarEngine
 from nunchi.testing.scalar_engine.evaluation import ScalarSettings
 from nunchi.testing.scalar_engine.store import ScalarStore
 from nunchi.testing.scalar_engine.values import Point
+from nunchi.testing.script_loading import LoadedSample
 
-Data = dict[Labels, list[float | None]]
+Data = dict[Labels, list[float | Histogram | None]]
 
 # Sums of these differ in the last digits by the order of their terms.
 TOLERANCE = 1e-9
@@ -36,8 +35,7 @@ def stores(data: Data) -> tuple[MemoryStore, ScalarStore]:
     for labels, values in data.items():
         cells = [(step * expressions.SCRAPE_MS, value) for step, value in enumerate(values) if value is not None]
         if cells:
-            times, found = np.array([at for at, _ in cells], np.int64), np.array([value for _, value in cells])
-            appender.append(Batch.cells(Layout.of(labels), times, np.zeros(len(cells), np.int32), found))
+            appender.append(batch_of(labels, [LoadedSample(at, value) for at, value in cells]))
             scalar.append(labels, [Point(at, value) for at, value in cells])
     appender.commit()
     return store, scalar
@@ -45,6 +43,12 @@ def stores(data: Data) -> tuple[MemoryStore, ScalarStore]:
 
 def shown(series: list) -> str:
     return describe_points(series)
+
+
+def is_same(wanted: float | Histogram, given: float | Histogram) -> bool:
+    if isinstance(wanted, Histogram) and isinstance(given, Histogram):
+        return is_same_histogram(wanted, given, with_hint=True, tolerance=TOLERANCE)
+    return not isinstance(wanted, Histogram) and not isinstance(given, Histogram) and is_close(wanted, given, TOLERANCE)
 
 
 def without_places(remarks: list[str]) -> set[str]:
@@ -89,7 +93,7 @@ def compare(
     assert set(found) == {labels for labels, _ in wanted.series}, note
     for labels, points in wanted.series:
         assert [at for at, _ in points] == [at for at, _ in found[labels]], note
-        assert all(is_close(x, y, TOLERANCE) for (_, x), (_, y) in zip(points, found[labels], strict=True)), note
+        assert all(is_same(x, y) for (_, x), (_, y) in zip(points, found[labels], strict=True)), note
     assert (wanted.scalar is None) == (given.scalar is None)
     if wanted.scalar is not None:
         assert is_close(wanted.scalar, given.scalar, TOLERANCE) or math.isnan(wanted.scalar)
@@ -109,6 +113,20 @@ def compare(
     st.booleans(),
 )
 def test_both_engines_agree(
+    expression: str, data: Data, times: tuple[int, int, int], delays: bool, rewrites: bool
+) -> None:
+    compare(expression, data, *times, delays=delays, rewrites=rewrites)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    expressions.histogram_vectors(),
+    expressions.mixed_series(),
+    st.sampled_from([(300_000, 300_000, 0), (0, 600_000, 60_000), (120_000, 330_000, 15_000)]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_both_engines_agree_on_histograms(
     expression: str, data: Data, times: tuple[int, int, int], delays: bool, rewrites: bool
 ) -> None:
     compare(expression, data, *times, delays=delays, rewrites=rewrites)

@@ -48,11 +48,18 @@ class ExtendedChange:
         self._points = [*edges[0], *window.points, *edges[1]]
         self.histograms = [point.value for point in self._points if isinstance(point.value, Histogram)]
 
-    def compute(self) -> Value:
-        """Last minus first, plus what resets took away; raises `IncompatibleError`, `MixedKindsError`."""
+    def follow(self) -> tuple[list[Value], int, int]:
+        """The values through the window, and between which of them resets are still to be counted.
+
+        Raises `IncompatibleError`, `MixedKindsError`.
+        """
         if 0 < len(self.histograms) < len(self._points):
             raise MixedKindsError
-        values, counted_from, counted_to = self._path()
+        return self._path()
+
+    def compute(self, path: tuple[list[Value], int, int]) -> Value:
+        """Last minus first, plus what resets took away; raises `IncompatibleError`."""
+        values, counted_from, counted_to = path
         middle = values[counted_from : counted_to + 1]
         if not self.histograms:
             numbers = [value for value in values if not isinstance(value, Histogram)]
@@ -71,7 +78,6 @@ class ExtendedChange:
         return difference
 
     def _path(self) -> tuple[list[Value], int, int]:
-        """The values through the window, and between which of them resets are still to be counted."""
         points, window = self._points, self._window
         values: list[Value] = [point.value for point in points]
         if not self._is_smoothed or len(points) < 2:

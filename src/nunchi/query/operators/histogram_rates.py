@@ -203,7 +203,10 @@ class WindowFunction:
         if not change.is_known:
             return None
         try:
-            raw = change.compute()
+            path = change.follow()
+            if change.histograms:
+                self._remark_kind(change.histograms, metric_name)
+            raw = change.compute(path)
         except IncompatibleError:
             self._notices.warn(MIXED_SCHEMAS.format(metric_name), self._position)
             return None
@@ -213,7 +216,6 @@ class WindowFunction:
         seconds = (window.end_ms - window.start_ms) / 1000
         if not isinstance(raw, Histogram):
             return raw / seconds if self._name == "rate" else raw
-        self._remark_kind(change.histograms, metric_name)
         raw = replace(compact(raw), reset_hint=ResetHint.GAUGE)
         return divide(raw, seconds) if self._name == "rate" else raw
 
