@@ -118,7 +118,13 @@ async def test_warnings_and_infos_stand_beside_the_data(asker: Asker):
 
 async def test_a_range_asked_again_is_kept_and_nocache_evaluates_anew(asker: Asker):
     append(asker.site.store, {A: [(NOW_MS - 3_600_000 + n * 15_000, float(n)) for n in range(240)]})
-    span = {"query": "requests_total", "start": NOW_MS / 1000 - 3600, "end": NOW_MS / 1000, "step": "15", "stats": "all"}
+    span = {
+        "query": "requests_total",
+        "start": NOW_MS / 1000 - 3600,
+        "end": NOW_MS / 1000,
+        "step": "15",
+        "stats": "all",
+    }
     first = await asker.data("/api/v1/query_range", **span)
     again = await asker.data("/api/v1/query_range", **span)
     anew = await asker.data("/api/v1/query_range", nocache="1", **span)
