@@ -14,6 +14,7 @@ import msgspec
 
 from nunchi.agent.check import Check
 from nunchi.agent.check_process import UserChecks
+from nunchi.agent.check_service import ServiceCheck
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
 from nunchi.agent.references import References
@@ -110,6 +111,7 @@ class ConfigurationFolder:
         for name, file in files.items():
             self._check_said_once(name, file, settings)
             found = self._load_instances(file, self._checks[name], references)
+            _require_own_labels(file, self._checks[name], found)
             instances += [instance_of(self._checks[name], own, settings) for own in found if own.enabled]
         if len(instances) > INSTANCES_MAX:
             raise SettingsError(str(self.folder), None, f"{len(instances)} instances are more than {INSTANCES_MAX}")
@@ -184,6 +186,18 @@ class ConfigurationFolder:
         if not isinstance(listed, SequenceNode):
             return [conversion.struct(shared or MappingNode(Place(1, 1)), check.settings_type)]
         return [conversion.struct(_joined(shared, one), check.settings_type) for one in listed.items]
+
+
+def _require_own_labels(path: Path, check: type[Check], instances: Sequence[CheckSettings]) -> None:
+    """Two instances of a service's check show the same names: without labels of their own one would hide the other."""
+    if not issubclass(check, ServiceCheck):
+        return
+    seen: list[dict[str, str]] = []
+    for own in instances:
+        if own.enabled and own.labels in seen:
+            cure = "give each its own, as in labels: {server: one}"
+            raise SettingsError(str(path), None, f"two instances of {check.name} have the same labels: {cure}")
+        seen += [own.labels] if own.enabled else []
 
 
 def _entry(root: MappingNode, key: str) -> Node | None:

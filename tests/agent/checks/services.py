@@ -4,6 +4,7 @@ shows of one beside what the well-known exporter shows.
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.agent.frozen import Series, parse_text
+from tests.peers import find_peer
 
 from nunchi.agent.check import Check, Context
 from nunchi.agent.emission import Emission
@@ -111,6 +113,16 @@ def exposition(url: str) -> tuple[Samples, Types]:
     """What an exporter serves."""
     with urllib.request.urlopen(url, timeout=10) as answer:
         return parse_text(answer.read().decode())
+
+
+def find_exporter(least: tuple[int, int], *names: str) -> str:
+    """The path of an exporter of this version or later; skips the test where there is only an older one."""
+    program = find_peer(*names)
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"version (\d+)\.(\d+)", answer.stdout + answer.stderr)
+    if version is None or (int(version[1]), int(version[2])) < least:
+        pytest.skip(f"{program} is older than {least[0]}.{least[1]}, whose exposition is the measure")
+    return program
 
 
 def assert_alike(

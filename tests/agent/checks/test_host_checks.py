@@ -1,14 +1,13 @@
 """Host checks: beside node_exporter where it reads the same, else on trees and programs of our own."""
 
 import os
-import re
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from tests.agent.checks.services import Measured, Samples, Types, exposition, listens, measure, started
-from tests.peers import find_peer, free_port
+from tests.agent.checks.services import Measured, Samples, Types, exposition, find_exporter, listens, measure, started
+from tests.peers import free_port
 
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks.processes import ProcessesCheck, ProcessesSettings
@@ -63,11 +62,7 @@ esac
 
 
 def peer(tmp_path: Path, *flags: str) -> tuple[Samples, Types]:
-    program = find_peer("prometheus-node-exporter", "node_exporter")
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    version = re.search(r"version (\d+)\.(\d+)", answer.stdout + answer.stderr)
-    if version is None or (int(version[1]), int(version[2])) < (1, 9):
-        pytest.skip(f"{program} is older than 1.9, whose exposition is the measure")
+    program = find_exporter((1, 9), "prometheus-node-exporter", "node_exporter")
     port = free_port()
     command = [program, f"--web.listen-address=127.0.0.1:{port}", "--collector.disable-defaults", *flags]
     with started(command, listens(port), tmp_path / "peer.log"):

@@ -1,6 +1,5 @@
 """The MySQL check on a real MariaDB server, beside mysqld_exporter on the same one; Galera on what its manual prints."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from tests.agent.checks.services import (
     Measured,
     assert_alike,
     exposition,
+    find_exporter,
     listens,
     measure,
     saying_peer,
@@ -93,11 +93,7 @@ def server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.peer
 def test_all_that_mysqld_exporter_shows_is_shown(server: Server, tmp_path: Path) -> None:
-    program = find_peer("prometheus-mysqld-exporter", "mysqld_exporter")
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    version = re.search(r"version (\d+)\.(\d+)", answer.stdout + answer.stderr)
-    if version is None or (int(version[1]), int(version[2])) < (0, 17):
-        pytest.skip(f"{program} is older than 0.17, whose exposition is the measure")
+    program = find_exporter((0, 17), "prometheus-mysqld-exporter", "mysqld_exporter")
     port = free_port()
     flags = [f"--mysqld.address=127.0.0.1:{server.port}", "--mysqld.username=root", "--config.my-cnf=/dev/null"]
     flags += [f"--web.listen-address=127.0.0.1:{port}", "--collect.engine_innodb_status", "--collect.binlog_size"]

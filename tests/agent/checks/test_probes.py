@@ -17,9 +17,19 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.agent.checks.services import Measured, Samples, Types, listens, measure, saying_peer, silent_peer, started
+from tests.agent.checks.services import (
+    Measured,
+    Samples,
+    Types,
+    find_exporter,
+    listens,
+    measure,
+    saying_peer,
+    silent_peer,
+    started,
+)
 from tests.agent.frozen import parse_text
-from tests.peers import find_peer, free_port
+from tests.peers import free_port
 
 from nunchi.agent.checks.dns import DnsCheck, DnsSettings
 from nunchi.agent.checks.http import HttpCheck, HttpSettings
@@ -113,7 +123,7 @@ def blackbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder, port = tmp_path_factory.mktemp("blackbox"), free_port()
     (folder / "modules.yml").write_text(MODULES)
     command = [
-        find_peer("prometheus-blackbox-exporter", "blackbox_exporter"),
+        find_exporter((0, 26), "prometheus-blackbox-exporter", "blackbox_exporter"),
         f"--config.file={folder / 'modules.yml'}",
     ]
     with started([*command, f"--web.listen-address=127.0.0.1:{port}"], listens(port), folder / "log"):
@@ -130,7 +140,8 @@ def assert_as_blackbox(ours: Measured, target: str, shown: tuple[Samples, Types]
     wanted = {
         (name, tuple(sorted((*labels, ("target", target))))) for name, labels in shown[0] if name not in EXCEPTIONS
     }
-    assert sorted(wanted - ours.samples.keys()) == []
+    missing = sorted(wanted - ours.samples.keys())
+    assert missing == []
     assert {name: ours.types[name] for name, _ in wanted} == {name: shown[1][name] for name, _ in wanted}
     for name in (
         "probe_success",

@@ -26,6 +26,7 @@ class Certificate:
     not_before: float
     not_after: float
     alternative_names: str
+    serial_number: str
     fingerprint: str
 
 
@@ -35,13 +36,15 @@ def parse_certificate(content: bytes) -> Certificate:
         (_, certificate), *_ = nodes(content)
         (_, body), *_ = nodes(certificate)
         fields = [field for field in nodes(body) if field[0] != EXPLICIT_VERSION]
+        serial_number = fields[0][1].hex().lstrip("0") or "0"
         issuer, validity, subject = fields[2][1], fields[3][1], fields[4][1]
         begin, end = (time_of(kind, text) for kind, text in nodes(validity))
         extensions = b"".join(text for kind, text in fields[5:] if kind == EXTENSIONS)
     except (ValueError, IndexError) as error:
         raise ServiceError("the peer's certificate cannot be read") from error
     fingerprint = hashlib.sha256(content).hexdigest()
-    return Certificate(name_of(subject), name_of(issuer), begin, end, alternative_names(extensions), fingerprint)
+    names = alternative_names(extensions)
+    return Certificate(name_of(subject), name_of(issuer), begin, end, names, serial_number, fingerprint)
 
 
 def nodes(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -112,6 +115,7 @@ def emit_tls(emit: Emission, wrapped: ssl.SSLSocket) -> Certificate:
         1,
         fingerprint_sha256=certificate.fingerprint,
         issuer=certificate.issuer,
+        serialnumber=certificate.serial_number,
         subject=certificate.subject,
         subjectalternative=certificate.alternative_names,
     )
