@@ -74,6 +74,20 @@ def test_a_flipped_bit_is_noticed_and_harms_nothing_else(seed: int) -> None:
         assert set(samples) <= set(written[series])
 
 
+def test_what_is_damaged_is_kept_aside() -> None:
+    machine = Machine()
+    machine.fill()
+    machine.disk.restart(power_lost=False)
+    (run,) = [path for path in paths(machine) if path.suffix == ".run"]
+    content = machine.disk.files[run].content
+    content[-20] ^= 1
+    machine.open()
+    assert machine.counts.corruptions.value("run") == 1
+    assert machine.disk.files[FOLDER / "damaged" / f"head-{run.name}"].content == content
+    machine.restart()
+    assert machine.counts.corruptions.value("run") == 1
+
+
 def test_a_full_disk_refuses_writes_keeps_reading_and_recovers_by_itself() -> None:
     machine = Machine()
     now = machine.clock.now_ms()

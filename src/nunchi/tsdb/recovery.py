@@ -3,14 +3,16 @@
 Invariant: everything that was acknowledged and is readable is there afterwards; everything that is not is named and counted.
 """
 
+from pathlib import Path
+
 import numpy as np
 
-from nunchi.kit.disk import DiskError
+from nunchi.kit.disk import DiskError, DiskMissing
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.commits import Commit, decode_commit
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.files import BUILDING_SUFFIX, RUN_SUFFIX, SERIES_SUFFIX, number_of
+from nunchi.tsdb.files import BUILDING_SUFFIX, CHUNKS, INDEX, META, RUN_SUFFIX, SERIES_SUFFIX, number_of
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.manifest import Manifest, load_manifest
 from nunchi.tsdb.open_cells import Cells, Newest, join_cells
@@ -35,6 +37,7 @@ def look(state: State) -> bool:
 
     False where that process changed which files count meanwhile: then another empty state has to look again.
     """
+    state.only_looks = True
     state.manifest = load_manifest(state.disk, state.folder) or Manifest()
     _load(state)
     return (load_manifest(state.disk, state.folder) or Manifest()) == state.manifest
@@ -70,8 +73,9 @@ def _open_blocks(state: State) -> list[Block]:
     for number in state.manifest.blocks:
         try:
             blocks.append(Block(state.disk, state.folder.block(number), state.cache))
-        except (CorruptionError, DiskError, ValueError) as error:
+        except (CorruptionError, DiskMissing, ValueError) as error:
             _name_loss(state, "block", f"block {number} cannot be opened, its samples are missing", error)
+            _keep_aside(state, state.folder.block(number))
     return blocks
 
 
@@ -82,7 +86,7 @@ def _load_series(state: State) -> None:
     try:
         for refs, keys, ends in read_series(state.disk, state.folder.series(manifest.series), manifest.series_bytes):
             state.head.load_series(refs, keys, ends)
-    except (CorruptionError, DiskError) as error:
+    except (CorruptionError, DiskMissing) as error:
         _name_loss(state, "series", "label keys of the head are damaged, samples of their series are missing", error)
 
 
@@ -92,8 +96,9 @@ def _open_runs(state: State) -> list[ChunksFile]:
     for entry in state.manifest.runs:
         try:
             run = ChunksFile(state.disk, state.folder.run(entry.number), entry.number, state.cache)
-        except (CorruptionError, DiskError, ValueError) as error:
+        except (CorruptionError, DiskMissing, ValueError) as error:
             _name_loss(state, "run", f"run {entry.number} cannot be opened, its samples are missing", error)
+            _keep_aside(state, state.folder.run(entry.number))
             continue
         runs.append(run)
         known = run.ids < len(head.newest.times)
@@ -111,11 +116,14 @@ def _replay(state: State) -> None:
     for number in state.wal.segments():
         if number < state.manifest.first_segment:
             continue
+        places = salvage.damaged_places
         for body in read_segment(state.disk, state.folder, number, salvage):
             try:
                 replay.take(decode_commit(body))
             except CorruptionError as error:
                 _name_loss(state, "wal", f"a record in segment {number} is lost", error)
+        if salvage.damaged_places > places:
+            _keep_aside(state, state.folder.segment(number))
         state.head.open.first_segment = min(state.head.open.first_segment, number)
     replay.apply()
     state.head.unlogged.clear()
@@ -186,3 +194,19 @@ class Replay:
 def _name_loss(state: State, file: str, text: str, error: Exception) -> None:
     state.telemetry.corruptions.add(1, file)
     state.log.error(text, error=error)
+
+
+def _keep_aside(state: State, path: Path) -> None:
+    """A copy of what is damaged, which outlives the removal of the original; a second one is not made."""
+    disk, folder = state.disk, state.folder.damaged
+    if state.only_looks:
+        return
+    try:
+        disk.make_folder(folder)
+        sources = [path] if disk.size(path / META) is None else [path / name for name in (META, INDEX, CHUNKS)]
+        for source in sources:
+            target = folder / "-".join(source.relative_to(state.folder.root).parts)
+            if disk.size(target) is None:
+                disk.write_atomically(target, disk.read(source))
+    except DiskError as error:
+        state.log.warning("damaged file not kept aside", error=error)

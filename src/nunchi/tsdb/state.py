@@ -80,6 +80,7 @@ class State:
         self.changes = ChangeLog()
         self.wal = Wal(disk, folder, sync_always=settings.wal_sync_always, compressed=settings.wal_compressed)
         self.compacted_at_ms = -(2**62)
+        self.only_looks = False
         self._owners = 0
 
     def next_owner(self) -> int:
