@@ -40,7 +40,7 @@ class Layout:
         return bytes(self._keys[begin : self._ends[column]])
 
     def keys_from(self, column: int) -> tuple[bytes, "array[int]"]:
-        """The label keys of `column` and those behind it, one after the other, and where each begins; the last entry: the end."""
+        """The label keys from `column` on, one after the other, and where each begins; the last entry is the end."""
         begin = self._ends[column - 1] if column else 0
         return bytes(self._keys[begin:]), array("q", [0, *(end - begin for end in self._ends[column:])])
 

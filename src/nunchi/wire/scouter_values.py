@@ -6,7 +6,6 @@ Invariant: reading checks every length against what is there; nesting and counts
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from nunchi.wire.errors import WireError
 
@@ -29,7 +28,8 @@ TEXT, TEXT_HASH, BLOB, IP4, LIST, INT_ARRAY, FLOAT_ARRAY, TEXT_ARRAY, LONG_ARRAY
 )
 
 
-class Summary(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Summary:
     """Sum, count, least and most of some observations."""
 
     sum: float
