@@ -117,6 +117,26 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "rules_alert_resend_delay_ms",
         {"type": DURATION, "default": "1m", "help": "Shortest wait before an alert is sent to Alertmanagers again."},
     ),
+    (
+        "--receive.pack-listen-address",
+        "receive_pack_listen_address",
+        {"default": "", "help": "UDP address for the packs of agents; none unless given."},
+    ),
+    (
+        "--receive.pack-keys-file",
+        "receive_pack_keys_file",
+        {"type": FILE, "help": "Keys of packs for agents that never joined, as YAML: keys, by agent id."},
+    ),
+    (
+        "--receive.scouter-listen-address",
+        "receive_scouter_listen_address",
+        {"default": "", "help": "UDP address for Scouter packs; none unless given."},
+    ),
+    (
+        "--receive.scouter-source",
+        "receive_scouter_source",
+        {"multiple": True, "help": "Address or network that may send Scouter packs; may be repeated."},
+    ),
 )
 
 

@@ -35,6 +35,10 @@ class ServerFlags:
     rules_alert_for_grace_period_ms: int = 10 * 60 * 1000
     rules_alert_for_outage_tolerance_ms: int = 60 * 60 * 1000
     rules_alert_resend_delay_ms: int = 60 * 1000
+    receive_pack_listen_address: str = ""
+    receive_pack_keys_file: Path | None = None
+    receive_scouter_listen_address: str = ""
+    receive_scouter_source: tuple[str, ...] = ()
 
     def shown(self) -> Mapping[str, str]:
         """Every flag as it would be typed, by name without dashes."""
@@ -49,6 +53,7 @@ _GROUPS = (
     "web",
     "query",
     "rules_alert",
+    "receive",
     "alertmanager_config",
     "config",
 )

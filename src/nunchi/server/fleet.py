@@ -9,6 +9,11 @@ from pathlib import Path
 from nunchi.admission.door import Door
 from nunchi.intake.receive.agents import AgentRoutes
 from nunchi.intake.receive.cloud import CloudRoutes
+from nunchi.intake.receive.pack import PackReceiver
+from nunchi.intake.receive.pack_keys import BookKeys, load_pack_keys
+from nunchi.intake.receive.pack_scouter import ScouterReceiver
+from nunchi.intake.receive.pack_server import PackServer
+from nunchi.intake.receive.pack_telemetry import PackTelemetry
 from nunchi.intake.receive.push import PushReceiver
 from nunchi.intake.registry.agent_book import AgentBook, Owner
 from nunchi.intake.registry.agent_registry import AgentRegistry
@@ -16,8 +21,10 @@ from nunchi.intake.registry.cloud_configurations import CloudConfigurations
 from nunchi.intake.registry.cloud_states import CloudStates
 from nunchi.intake.registry.sequence_memory import RecordedSequences
 from nunchi.kit.http_route import Route
+from nunchi.kit.listen_address import ListenAddress
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
+from nunchi.server.flags import ServerFlags
 from nunchi.server.world import World
 from nunchi.storage.records import Records
 
@@ -27,7 +34,9 @@ RECORDS_FILE = "records.sqlite"
 class Fleet:
     """`folder` is None where nothing is to outlive the process."""
 
-    def __init__(self, folder: Path | None, world: World, door: Door, telemetry: Telemetry) -> None:
+    def __init__(
+        self, folder: Path | None, world: World, door: Door, telemetry: Telemetry, flags: ServerFlags | None = None
+    ) -> None:
         log = logger("intake.registry")
         self._records = Records(None if folder is None else folder / RECORDS_FILE, world.clock)
         self._book = AgentBook(self._records, world.clock, world.random, telemetry, log)
@@ -38,6 +47,25 @@ class Fleet:
         self._cloud_configurations = CloudConfigurations(self._records, world.clock, log)
         self._cloud_states = CloudStates(self._records, world.clock)
         self._cloud_routes = CloudRoutes(self._cloud_configurations, self._cloud_states, self._book)
+
+        self.datagrams = [] if flags is None else self._datagram_receivers(flags, world, door, telemetry)
+
+    def _datagram_receivers(
+        self, flags: ServerFlags, world: World, door: Door, telemetry: Telemetry
+    ) -> list[PackReceiver | ScouterReceiver]:
+        """The listeners of UDP that are wanted. Raises InputError."""
+        found: list[PackReceiver | ScouterReceiver] = []
+        if flags.receive_pack_listen_address:
+            counts = PackTelemetry(telemetry)
+            keys = BookKeys(self._book, load_pack_keys(flags.receive_pack_keys_file))
+            server = PackServer(keys, self.registry.receive, world.clock, world.random, counts)
+            address = ListenAddress.parse(flags.receive_pack_listen_address)
+            found.append(PackReceiver(address, server, world.clock, counts))
+        if flags.receive_scouter_listen_address:
+            address = ListenAddress.parse(flags.receive_scouter_listen_address)
+            sources, log = flags.receive_scouter_source, logger("intake.receive")
+            found.append(ScouterReceiver(address, sources, door, world.clock, telemetry, log))
+        return found
 
     def open(self) -> None:
         """Read what is known of agents. Raises RecordsError."""

@@ -64,7 +64,7 @@ def build_server(
     scrape = ScrapeManager(
         door, clock, telemetry, logger("intake.scrape"), host_name=world.host_name, environment=world.environment
     )
-    fleet = Fleet(flags.storage_tsdb_path.absolute(), world, door, telemetry)
+    fleet = Fleet(flags.storage_tsdb_path.absolute(), world, door, telemetry, flags)
     remote_write = RemoteWriteReceiver(door, telemetry, logger("intake.receive"))
     engine = build_engine(flags, world, telemetry)
     queries = QueryRunner(engine, clock, RunnerSettings(concurrency_max=flags.query_max_concurrency), telemetry)
@@ -114,7 +114,7 @@ def build_server(
         ServerParts(
             prepare=prepare,
             web=web,
-            others=(maintenance, fleet.registry, *judgement.parts, scrape),
+            others=(maintenance, fleet.registry, *fleet.datagrams, *judgement.parts, scrape),
             status=status,
             supervisor=Supervisor(clock, world.random, logger("supervision")),
             load=loader.load,

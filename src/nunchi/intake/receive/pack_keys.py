@@ -4,11 +4,26 @@ Invariant: a revoked key, and one that was changed for the next, seals nothing t
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
 
 from nunchi.intake.receive.pack_server import PackKey
 from nunchi.intake.registry.agent_book import AgentBook
 from nunchi.kit.secrets import Secret
+from nunchi.kit.settings import load_file
 from nunchi.wire.pack_seal import pack_key
+
+
+class PackKeysFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Agent id → key."""
+
+    keys: dict[str, Secret] = {}
+
+
+def load_pack_keys(path: Path | None) -> Mapping[str, Secret]:
+    """The keys of a file, none where there is no file. Raises SettingsError."""
+    return {} if path is None else load_file(PackKeysFile, path).keys
 
 
 class BookKeys:
