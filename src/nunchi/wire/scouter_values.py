@@ -224,8 +224,8 @@ def put_value(value: Value) -> bytes:
             return bytes([BLOB]) + put_blob(value)
         case TextHash(number):
             return bytes([TEXT_HASH]) + number.to_bytes(4, "big", signed=True)
-        case Summary():
-            return bytes([DOUBLE_SUMMARY]) + struct.pack(">didd", *value)
+        case Summary(total, count, least, most):
+            return bytes([DOUBLE_SUMMARY]) + struct.pack(">didd", total, count, least, most)
         case list():
             return bytes([LIST]) + put_decimal(len(value)) + b"".join(map(put_value, value))
         case dict():
