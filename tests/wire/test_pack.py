@@ -194,3 +194,31 @@ def test_reordered_packs_are_taken_within_the_window_alone() -> None:
     window = PackWindow()
     assert [window.take(sequence) for sequence in (0, 2, 1, WINDOW + 5, 5, 6)] == [True, True, True, True, False, True]
     assert (window.reordered, window.late, window.lost) == (2, 1, 3)
+
+
+def test_golden_datagram_of_a_signed_session() -> None:
+    """Every byte of a stats pack: head, body, seal, as docs/formats/pack.md has them, sealed here by hand."""
+    import hashlib
+    import hmac
+
+    key, salt, cookie = b"k" * 32, bytes(range(16)), bytes(range(16, 32))
+    extracted = hmac.new(salt, key, hashlib.sha256).digest()
+
+    def purpose(text: bytes) -> bytes:
+        return hmac.new(extracted, b"nunchi pack 1 " + text + b" hmac " + cookie + b"\x01", hashlib.sha256).digest()
+
+    session = purpose(b"session")[:8]
+    head = b"NP\x81\x06" + session + (7).to_bytes(8, "big")
+    body = bytes.fromhex(
+        "00000003000000000000000800000000000003e800000000000000020000000000000001000027100000018bcfe56800"
+    )
+    nonce = bytes(4) + (7).to_bytes(8, "big")
+    signed = (20).to_bytes(4, "big") + head + nonce + body
+    datagram = head + body + hmac.new(purpose(b"to server"), signed, hashlib.sha256).digest()[:16]
+    keys = session_keys(key, salt, cookie, PackMode.HMAC)
+    found, head_bytes, sealed = pack.split(datagram)
+    assert (found.kind, found.session, found.sequence) == (pack.PackKind.STATS, keys.id, 7)
+    stats = pack.decode_stats(keys.to_server.open(pack.nonce_of(found.sequence), sealed, head_bytes))
+    assert stats == pack.Stats(3, 8, 1000, 2, 1, 10_000, 1_700_000_000_000)
+    again = found.encode() + keys.to_server.seal(pack.nonce_of(7), pack.encode_stats(stats), found.encode())
+    assert again == datagram
