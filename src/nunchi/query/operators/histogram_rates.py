@@ -43,7 +43,7 @@ class WindowFunction:
     """One function of mixed windows, with its place in the expression."""
 
     def __init__(self, name: str, extension: Extension | None, notices: Notices, position: int) -> None:
-        self._name = name
+        self.name = name
         self._extension = extension
         self._notices = notices
         self._position = position
@@ -51,7 +51,7 @@ class WindowFunction:
         self._compute = self._computation()
 
     def _computation(self) -> "Callable[[Window, str], Outcome]":
-        name = self._name
+        name = self.name
         if name in {"rate", "increase", "delta"}:
             return self._change if self._extension is None else self._extended
         if name in {"irate", "idelta"}:
@@ -92,7 +92,7 @@ class WindowFunction:
         if window.is_mixed:
             self._notices.warn(MIXED_KINDS.format(metric_name), self._position)
             return None
-        totals = HistogramTotals(self._notices, self._position, is_mean=self._name == "avg_over_time")
+        totals = HistogramTotals(self._notices, self._position, is_mean=self.name == "avg_over_time")
         try:
             return totals.total(window.histograms)
         except IncompatibleError:
@@ -118,7 +118,7 @@ class WindowFunction:
         if raw is None:
             return None
         factor = stretch(window, raw, zero_ms, is_counter=self._is_counter)
-        if self._name == "rate":
+        if self.name == "rate":
             factor /= (window.end_ms - window.start_ms) / 1000
         return scale(raw, factor) if isinstance(raw, Histogram) else raw * factor
 
@@ -215,9 +215,9 @@ class WindowFunction:
             return None
         seconds = (window.end_ms - window.start_ms) / 1000
         if not isinstance(raw, Histogram):
-            return raw / seconds if self._name == "rate" else raw
+            return raw / seconds if self.name == "rate" else raw
         raw = replace(compact(raw), reset_hint=ResetHint.GAUGE)
-        return divide(raw, seconds) if self._name == "rate" else raw
+        return divide(raw, seconds) if self.name == "rate" else raw
 
 
 def start_within(window: Window) -> int | None:

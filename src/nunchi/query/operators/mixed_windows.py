@@ -61,7 +61,7 @@ class RowSamples:
         bits = tile.values[cells].view(np.uint64)
         numbers = np.full(len(bits), FLOAT, np.int32)
         alive = (bits != ABSENT_BITS) & (bits != STALE_BITS)
-        self._columns = tile.histograms
+        self.columns = tile.histograms
         if tile.histogram_of is not None and tile.histograms is not None:
             numbers = tile.histogram_of[cells]
             stale = tile.histograms.is_stale()
@@ -78,23 +78,23 @@ class RowSamples:
         found = self._made.get(at)
         if found is None:
             number = int(self.numbers[at])
-            assert self._columns is not None or number == FLOAT
-            value = float(self.values[at]) if number == FLOAT else self._columns.histogram(number)  # type: ignore[union-attr]  # asserted
+            assert self.columns is not None or number == FLOAT
+            value = float(self.values[at]) if number == FLOAT else self.columns.histogram(number)  # type: ignore[union-attr]  # asserted
             start_ms = 0 if self.starts is None else int(self.starts[at])
             found = self._made[at] = Point(int(self.times[at]), value, start_ms)
         return found
 
     def windows(
-        self, references: NDArray[np.int64], range_ms: int, *, with_starts: bool
+        self, references: NDArray[np.int64], range_ms: int, wanted: NDArray[np.bool_], *, with_starts: bool
     ) -> Iterator[tuple[int, Window]]:
-        """The windows that have histograms, or start timestamps where these matter, by their step."""
+        """The wanted windows (bool[steps]) that have histograms, or start timestamps where these matter, by their step."""
         special = self.numbers != FLOAT
         if with_starts and self.starts is not None:
             special |= self.starts != 0
         counts = np.concatenate([[0], np.cumsum(special)])
         begins = np.searchsorted(self.times, references - range_ms, side="right")
         ends = np.searchsorted(self.times, references, side="right")
-        for step in np.flatnonzero(counts[ends] > counts[begins]).tolist():
+        for step in np.flatnonzero(wanted & (counts[ends] > counts[begins])).tolist():
             points = [self.point(at) for at in range(begins[step], ends[step])]
             end_ms = int(references[step])
             yield step, Window(points, end_ms - range_ms, end_ms)
