@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from nunchi.kit.errors import WorldError
 from nunchi.model.symbols import LabelTable
 from nunchi.query.histogram_grid import HistogramGrid
-from nunchi.query.histogram_text import describe_histogram
 from nunchi.query.operators import tables
+from nunchi.query.operators.histogram_text import describe_histogram
 from nunchi.query.rendering import result_type
 from nunchi.query.values import Matrix, Samples, Scalar, String, Value, Vector
 

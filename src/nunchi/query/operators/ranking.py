@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from nunchi.query.errors import ExecutionError
 from nunchi.query.histogram_grid import histograms_of, rows_of
-from nunchi.query.histogram_text import describe_histogram
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
 from nunchi.query.operators.aggregate import Grouping, KeptAggregate
 from nunchi.query.operators.duplicates import merge_block
 from nunchi.query.operators.go_format import format_plain, format_shortest
+from nunchi.query.operators.histogram_text import describe_histogram
 from nunchi.query.operators.label_hash import label_hashes
 from nunchi.query.operators.operator import Block, Scope, VectorOperator, collect
 from nunchi.query.operators.parameters import counts_of, remark_quantiles

@@ -9,7 +9,7 @@ from nunchi.model.histogram import Histogram
 from nunchi.model.histogram_arithmetic import IncompatibleError
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histogram_text import describe_histogram
+from nunchi.query.operators.histogram_text import describe_histogram
 from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import Aggregation, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation
