@@ -35,6 +35,13 @@ def test_corrected_values_take_the_place_of_earlier_ones(agent, store, clock) ->
     assert store.samples()[SERIES] == [(now - 900_000, 1.0), (now - 600_000, 2.5), (now - 300_000, 3.0)]
 
 
+def test_a_metric_that_comes_once_a_day_is_corrected_days_later(agent, store, clock) -> None:
+    day_ms, now = 86_400_000, clock.now_ms()
+    agent.send(agent.payload(*cloud(agent, (now - 3 * day_ms, 1.0), (now - day_ms, 2.0))))
+    assert agent.send(agent.payload(*cloud(agent, (now - 3 * day_ms, 1.5)))).rejected == {}
+    assert store.samples()[SERIES] == [(now - 3 * day_ms, 1.5), (now - day_ms, 2.0)]
+
+
 def test_they_say_nothing_of_how_the_agent_is(agent, store, clock) -> None:
     now = clock.now_ms()
     agent.send(agent.payload(*cloud(agent, (now - 900_000, 1.0))))

@@ -26,6 +26,7 @@ TAGS_MAX = 50
 PATTERN_CHARACTERS_MAX = 200
 REPETITIONS_MAX = 3
 POINTS_MAX = 1440  # of one metric in one window
+LOOK_BACK_MS_MAX = 7 * 24 * 3_600_000  # a server takes corrections so late, and no later
 INTERVAL_MS_MIN = 10_000
 RESOURCES_INTERVAL_MS_MIN = 300_000
 DIMENSIONS_MAX = 30
@@ -144,6 +145,8 @@ class MetricsJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         for metric in self.metrics:
             period = metric.period or self.period
             look_back = metric.look_back or self.look_back
+            if look_back.ms > LOOK_BACK_MS_MAX:
+                raise FieldError("7d is the longest look_back", "look_back")
             if look_back.ms > POINTS_MAX * period.ms:
                 raise FieldError(f"more than {POINTS_MAX} periods are looked back: shorten look_back", "look_back")
 

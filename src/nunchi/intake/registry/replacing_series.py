@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from nunchi.admission.door import series_stages
 from nunchi.admission.passage import Passage
-from nunchi.intake.registry.series import LATE_SECONDS_MAX, Row, identity_labels
+from nunchi.intake.registry.series import Row, identity_labels
 from nunchi.model.batch import Batch, Conflict
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata
 from nunchi.wire.payload import PayloadLayout
 
+LATE_SECONDS_MAX = 7 * 24 * 3600.0  # metrics that a cloud has once a day are corrected days later
 LAYOUTS_REMEMBERED_MAX = 256
 COLUMNS_MAX = 200_000
 
