@@ -234,6 +234,8 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # an answer is one packet, for which nobody waits
+    disable_nagle_algorithm = True
     server: "StubServer"
 
     def do_POST(self) -> None:
