@@ -1,6 +1,7 @@
 import io
 from array import array
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import msgspec
@@ -16,6 +17,7 @@ from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import STALE
+from nunchi.testing.contracts.store import CUSTOM, LATENCY, mixed_samples_of
 from nunchi.wire.compression import encode
 from nunchi.wire.payload import CONTENT_TYPE, Sender
 from nunchi.wire.payload_encoder import Round, encode_payload
@@ -213,3 +215,14 @@ async def test_a_store_that_fails_leaves_the_payload_with_the_agent(post, store,
     store.publish = real
     assert (await post("/api/v1/push", body, {"Content-Type": CONTENT_TYPE}))[0] == 200
     assert store.values("node_load1") == [1.5]
+
+
+async def test_native_histograms_are_stored_and_what_contradicts_itself_is_named(write, store, clock) -> None:
+    now = clock.now_ms()
+    status, text, _ = await write(encode_write_request([(A, [(now + 1, 1.0), (now + 2, LATENCY)])]))
+    assert (status, text) == (204, "")
+    wrong = replace(LATENCY, positive_buckets=(1.0,))
+    status, text, _ = await write(encode_write_request([(A, [(now + 3, wrong), (now + 4, CUSTOM)])]))
+    assert status == 400
+    assert "1 samples stored, 1 rejected (invalid_histogram: 1)" in text
+    assert mixed_samples_of(store)[A] == [(now + 1, 1.0), (now + 2, LATENCY), (now + 4, CUSTOM)]

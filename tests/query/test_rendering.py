@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.query.histogram_grid import HistogramGrid
 from nunchi.query.kernels.render import format_number
 from nunchi.query.operators.go_format import format_shortest
 from nunchi.query.rendering import format_time, render_value, result_type
 from nunchi.query.values import Matrix, Samples, Scalar, String, Vector
+from nunchi.testing.contracts.store import CUSTOM, LATENCY
 
 
 @pytest.mark.parametrize(
@@ -109,3 +112,38 @@ def test_nothing_is_an_empty_list() -> None:
     empty = LabelTable.of(Symbols(), [])
     assert read(Vector(empty, np.empty(0), 0)) == []
     assert read(Matrix(empty, np.array([0]), np.empty((0, 1)), np.empty((0, 1), np.bool_))) == []
+
+
+def test_histograms_stand_beside_numbers() -> None:
+    columns = HistogramColumns.of([LATENCY, CUSTOM])
+    labels = LabelTable.of(Symbols(), [Labels.of("a"), Labels.of("b")])
+    grid = HistogramGrid(np.array([[-1, 0], [1, -1]], np.int32), columns)
+    present = np.array([[True, True], [True, False]])
+    matrix = Matrix(labels, np.array([1000, 2500]), np.array([[3.0, np.nan], [np.nan, 0.0]]), present, grid)
+    first, second = json.loads(render_value(matrix))
+    assert first["metric"] == {"__name__": "a"}
+    assert first["values"] == [[1, "3"]]
+    assert first["histograms"] == [
+        [
+            2.5,
+            {
+                "count": "8",
+                "sum": "7.5",
+                "buckets": [
+                    [1, "-1", "-0.7071067811865476", "1"],
+                    [3, "-0.001", "0.001", "2"],
+                    [0, "0.5", "0.7071067811865476", "2"],
+                    [0, "2", "2.8284271247461903", "3"],
+                ],
+            },
+        ]
+    ]
+    assert "values" not in second
+    assert second["histograms"] == [
+        [1, {"count": "3", "sum": "2.5", "buckets": [[3, "-Inf", "0.5", "1"], [0, "0.5", "1", "2"]]}]
+    ]
+    vector = Vector(labels, np.array([3.0, np.nan]), 1000, HistogramGrid(np.array([-1, 1], np.int32), columns))
+    assert [sorted(series) for series in json.loads(render_value(vector))] == [
+        ["metric", "value"],
+        ["histogram", "metric"],
+    ]
