@@ -2,8 +2,10 @@
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +67,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     pytest.importorskip("psycopg", reason="the extra nunchi[postgres] is not installed")
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     initdb = str(programs[-1] / "initdb") if programs else find_peer("initdb")
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folders: only their owner may enter those, and PostgreSQL refuses to run as root.
+    folder = Path(tempfile.mkdtemp(prefix="nunchi-postgres-"))
     as_other: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+    if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        for parent in (folder.parent, folder.parent.parent):
-            parent.chmod(0o755)
         as_other = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     data, port = folder / "data", free_port()
     command = [*as_other, initdb, "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync"]
@@ -93,7 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with started(
         [*run, "-c", "listen_addresses=127.0.0.1"],
         listens(port),
-        folder.parent / "postgres.log",
+        tmp_path_factory.mktemp("postgres") / "log",
         stop_signal=signal.SIGINT,
     ):
         found = Server(port, folder)
@@ -104,6 +105,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         found.sql("create table other(id int)")
         found.sql("create role guarded login password 'open sesame'")
         yield found
+    shutil.rmtree(folder)
 
 
 @pytest.mark.peer
