@@ -5,6 +5,7 @@ Invariant: a row is count, sum, zero count, then the buckets of the positive sid
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +26,30 @@ class DenseHistograms:
     matrix: NDArray[np.float64]
 
     def columns(self, matrix: NDArray[np.float64], hints: NDArray[np.uint8]) -> HistogramColumns:
-        """Columns of histograms over the same buckets."""
-        count, width = len(matrix), matrix.shape[1] - FIELDS
-        shape = replace(self.family, positive_spans=spans_over(self.positive), negative_spans=spans_over(self.negative))
+        """Columns of histograms over the same buckets; empty ones are left out."""
+        count = len(matrix)
+        filled = matrix[:, FIELDS:] != 0
+        patterns, shape_of = np.unique(filled, axis=0, return_inverse=True)
+        offsets = np.zeros(count + 1, np.int64)
+        np.cumsum(filled.sum(axis=1), out=offsets[1:])
         return HistogramColumns(
-            (shape,),
-            np.zeros(count, np.int32),
+            tuple(map(self._shape, patterns)),
+            shape_of.reshape(-1).astype(np.int32),
             matrix[:, COUNT].copy(),
             matrix[:, SUM].copy(),
             matrix[:, ZERO_COUNT].copy(),
             hints,
             np.zeros(count, np.bool_),
-            np.arange(count + 1, dtype=np.int64) * width,
-            matrix[:, FIELDS:].reshape(-1),
+            offsets,
+            matrix[:, FIELDS:][filled],
+        )
+
+    def _shape(self, filled: NDArray[np.bool_]) -> Shape:
+        above, below = filled[: len(self.positive)].tolist(), filled[len(self.positive) :].tolist()
+        return replace(
+            self.family,
+            positive_spans=spans_over(list(compress(self.positive, above))),
+            negative_spans=spans_over(list(compress(self.negative, below))),
         )
 
 
