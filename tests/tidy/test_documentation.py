@@ -36,7 +36,8 @@ def test_every_flag_is_in_the_table_with_its_default_and_meaning() -> None:
     expected = []
     for flag, _, options in (*FLAGS, *LOG_FLAGS):
         default = options.get("default")
-        shown = "off" if options.get("is_flag") else "" if default in WITHOUT_VALUE else f"`{default}`"
+        is_switch = options.get("is_flag") or isinstance(default, bool)
+        shown = ("on" if default else "off") if is_switch else "" if default in WITHOUT_VALUE else f"`{default}`"
         expected.append([f"`{flag}`", shown, options["help"]])
     assert rows("flags.md")[1:] == expected
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nunchi.kit.durations import parse_duration
+from nunchi.kit.sizes import Size
 
 
 class DurationType(click.ParamType[int]):
@@ -30,8 +31,24 @@ class DurationType(click.ParamType[int]):
         return duration_ms
 
 
+class SizeType(click.ParamType[int]):
+    """An amount as Prometheus writes it (`512MB`, `1GB`), in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes of a text."""
+        if isinstance(value, int):
+            return value
+        try:
+            return Size.parse(value).bytes
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 DURATION = DurationType()
 TRUE_DURATION = DurationType(may_be_zero=False)
+SIZE = SizeType()
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 # (flag, parameter, options of click); the help texts are the reference of docs/guides/flags.md.
@@ -50,7 +67,17 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--storage.tsdb.retention.time",
         "storage_tsdb_retention_time_ms",
-        {"type": TRUE_DURATION, "default": "15d", "help": "How long samples are kept."},
+        {"type": DURATION, "default": "0s", "help": "How long samples are kept; 15d where no size bounds them either."},
+    ),
+    (
+        "--storage.tsdb.retention.size",
+        "storage_tsdb_retention_size_bytes",
+        {"type": SIZE, "default": "0", "help": "How much room sealed samples may take, as 512MB; 0 is no bound."},
+    ),
+    (
+        "--storage.tsdb.wal-compression/--no-storage.tsdb.wal-compression",
+        "storage_tsdb_wal_compression",
+        {"default": True, "help": "Compress the write-ahead log."},
     ),
     (
         "--web.listen-address",

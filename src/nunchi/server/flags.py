@@ -5,22 +5,25 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from nunchi.kit.durations import format_duration
-
-DAY_MS = 24 * 3600 * 1000
+from nunchi.kit.sizes import Size
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFlags:
     """Flags of `nunchi server` and `nunchi up`. The names follow Prometheus's: see `flag_name`.
 
-    config_file               None: no scraping, no rules but the shipped ones (`up` brings its own configuration)
-    alertmanager_config_file  None: nunchi notifies nobody itself
+    config_file                       None: no scraping, no rules but the shipped ones (`up` brings its own configuration)
+    alertmanager_config_file          None: nunchi notifies nobody itself
+    storage_tsdb_retention_time_ms    0: not bounded by time where it is by size, else the default of `retention`
+    storage_tsdb_retention_size_bytes 0: not bounded by size
     """
 
     config_file: Path | None = None
     alertmanager_config_file: Path | None = None
     storage_tsdb_path: Path = Path("data")
-    storage_tsdb_retention_time_ms: int = 15 * DAY_MS
+    storage_tsdb_retention_time_ms: int = 0
+    storage_tsdb_retention_size_bytes: int = 0
+    storage_tsdb_wal_compression: bool = True
     web_listen_address: str = "127.0.0.1:9190"
     web_external_url: str = ""
     web_config_file: Path | None = None
@@ -61,7 +64,7 @@ _GROUPS = (
 
 def flag_name(field_name: str) -> str:
     """`storage_tsdb_retention_time_ms` is typed `storage.tsdb.retention.time`."""
-    name = field_name.removesuffix("_ms")
+    name = field_name.removesuffix("_ms").removesuffix("_bytes")
     if name == "enable_feature":
         return "enable-feature"
     for group in _GROUPS:
@@ -73,6 +76,8 @@ def flag_name(field_name: str) -> str:
 def _text(field_name: str, value: object) -> str:
     if field_name.endswith("_ms") and isinstance(value, int):
         return format_duration(value)
+    if field_name.endswith("_bytes") and isinstance(value, int):
+        return str(Size(value))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

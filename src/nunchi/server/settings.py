@@ -112,9 +112,8 @@ class Configuration:
         remarks = unacted(self.settings.common, self.jobs)
         if self.settings.tracing is not None:
             remarks.append("tracing is accepted but no traces are sent by this version")
-        retention = self.settings.storage.tsdb.retention
-        if retention.size or retention.percentage:
-            remarks.append("storage.tsdb.retention.size and percentage have no effect on a store in memory")
+        if self.settings.storage.tsdb.retention.percentage:
+            remarks.append("storage.tsdb.retention.percentage has no effect in this version: use time or size")
         for path in missing_rule_files(self.settings.rule_files, self.folder):
             remarks.append(
                 f"rule_files: {path} does not exist and is passed over: create it, or remove it from the list"

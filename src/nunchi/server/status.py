@@ -10,11 +10,12 @@ from pathlib import Path
 
 import nunchi
 from nunchi.kit.clock import Clock
-from nunchi.kit.durations import format_duration
 from nunchi.kit.settings import dump
 from nunchi.kit.telemetry import Telemetry
 from nunchi.server.flags import ServerFlags
+from nunchi.server.retention import database_settings, retention_text
 from nunchi.server.settings import Configuration
+from nunchi.server.storage_settings import TsdbSettings
 from nunchi.web.contracts import BuildView, RuntimeView
 from nunchi.wire.exposition_text import format_telemetry
 
@@ -83,6 +84,7 @@ class ServerStatus:
 
     def runtime(self) -> RuntimeView:
         """See `StatusSource.runtime`."""
+        tsdb = self._configuration.settings.storage.tsdb if self._configuration else TsdbSettings()
         return RuntimeView(
             started_ms=self._started_ms,
             working_directory=str(Path.cwd()),
@@ -93,7 +95,7 @@ class ServerStatus:
             memory_bytes=int(resident_bytes()),
             is_reload_successful=self._is_reload_successful,
             configuration_ms=self._configuration_ms,
-            storage_retention=format_duration(self._flags.storage_tsdb_retention_time_ms),
+            storage_retention=retention_text(database_settings(self._flags, tsdb)),
         )
 
     def flags(self) -> Mapping[str, str]:

@@ -28,14 +28,15 @@ from nunchi.server.evaluator import RuleEvaluator
 from nunchi.server.flags import ServerFlags
 from nunchi.server.fleet import Fleet
 from nunchi.server.language import DELAYED_NAMES, load_functions, parser_settings, split_features
+from nunchi.server.retention import database_settings
 from nunchi.server.server import Adjust, Server, ServerParts, unchanged
 from nunchi.server.status import ServerStatus
+from nunchi.server.storage_settings import TsdbSettings
 from nunchi.server.views import AgentViews
 from nunchi.server.world import World
 from nunchi.storage.contracts import Store
 from nunchi.tsdb.database import Database
 from nunchi.tsdb.maintenance import Maintenance
-from nunchi.tsdb.state import DatabaseSettings
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 from nunchi.web.wiring import WebParts, web_routes
 
@@ -57,7 +58,7 @@ def build_server(
     """
     clock, telemetry = world.clock, Telemetry()
     counts = DatabaseTelemetry(telemetry)
-    keeping = DatabaseSettings(retention_ms=flags.storage_tsdb_retention_time_ms)
+    keeping = database_settings(flags, TsdbSettings())
     store = Database(flags.storage_tsdb_path.absolute(), world.disk, clock, counts, logger("tsdb"), keeping)
     maintenance = Maintenance(store, clock, counts, logger("tsdb"))
     door = Door(store.appender, clock, telemetry)
@@ -109,6 +110,8 @@ def build_server(
     def apply(configuration: LoadedConfiguration) -> None:
         judgement.apply(configuration, external_url(flags))
         scrape.apply(configuration.prometheus.scrape)
+        chosen = database_settings(flags, configuration.prometheus.settings.storage.tsdb)
+        store.keep(chosen.retention_ms, chosen.retention_bytes, chosen.late_max_ms)
 
     server = Server(
         ServerParts(

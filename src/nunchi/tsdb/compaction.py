@@ -23,6 +23,7 @@ BLOCK_MS = 2 * 3600 * 1000
 GRACE_MS = 3600 * 1000
 MERGE_FACTOR = 3
 RETENTION_SHARE = 10
+BLOCK_RANGE_MS_MAX = 31 * 24 * 3600 * 1000
 RUNS_MAX = 12
 COMPACTION_INTERVAL_MS = 5 * 60 * 1000
 DEAD_SERIES_MIN = 1024
@@ -141,7 +142,7 @@ def _choose_merge(state: State) -> Sequence[Block]:
         return overlapping
     newest_end = max((block.meta.max_time for block in blocks), default=0)
     range_ms = BLOCK_MS * MERGE_FACTOR
-    while range_ms <= state.settings.retention_ms // RETENTION_SHARE:
+    while range_ms <= min(state.settings.retention_ms // RETENTION_SHARE, BLOCK_RANGE_MS_MAX):
         by_range: dict[int, list[Block]] = {}
         for block in blocks:
             start = block.meta.min_time // range_ms * range_ms

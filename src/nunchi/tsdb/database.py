@@ -5,6 +5,7 @@ Invariant: time is the clock's; nothing happens in the background unless somebod
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,16 @@ class Database:
             except DiskMissing as error:
                 log.debug("a file went while it was looked at", error=error)
         raise DatabaseError(f"{path} changes faster than it can be read: try again")
+
+    def keep(self, retention_ms: int, retention_bytes: int, late_max_ms: int) -> None:
+        """Follow other `DatabaseSettings` of these names from now on; what they no longer allow goes with `maintain`."""
+        with self._state.lock:
+            self._state.settings = replace(
+                self._state.settings,
+                retention_ms=retention_ms,
+                retention_bytes=retention_bytes,
+                late_max_ms=late_max_ms,
+            )
 
     def appender(self) -> DatabaseAppender:
         """See `Store.appender`."""
