@@ -92,6 +92,11 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("--web.config.file", "web_config_file", {"type": FILE, "help": "TLS and users, as Prometheus's web.yml."}),
     ("--web.enable-lifecycle", "web_enable_lifecycle", {"is_flag": True, "help": "Allow POST /-/reload."}),
     (
+        "--web.enable-admin-api",
+        "web_enable_admin_api",
+        {"is_flag": True, "help": "Allow /api/v1/admin/tsdb: delete series, make snapshots."},
+    ),
+    (
         "--web.insecure",
         "web_insecure",
         {"is_flag": True, "help": "Allow a listener beyond loopback without TLS and authentication."},

@@ -28,6 +28,7 @@ class ServerFlags:
     web_external_url: str = ""
     web_config_file: Path | None = None
     web_enable_lifecycle: bool = False
+    web_enable_admin_api: bool = False
     web_insecure: bool = False
     query_lookback_delta_ms: int = 5 * 60 * 1000
     query_timeout_ms: int = 2 * 60 * 1000

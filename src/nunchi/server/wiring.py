@@ -75,6 +75,7 @@ def build_server(
         external_url=flags.web_external_url,
         insecure=flags.web_insecure,
         lifecycle=flags.web_enable_lifecycle,
+        admin=flags.web_enable_admin_api,
         web_config_file=flags.web_config_file,
         own_token=own_token,
     )
@@ -92,6 +93,8 @@ def build_server(
         alertmanager_urls=judgement.alertmanagers.urls,
         reload=reload,
         clock=clock,
+        admin=store,
+        random=world.random,
         results=ResultCache(store, clock.now_ms, telemetry=telemetry),
         own_instance=own_instance,
         prefix=policy.prefix,

@@ -17,6 +17,7 @@ def delete_series(state: State, matchers: Sequence[Matcher], start_ms: int, end_
     with state.lock:
         deletion = Deletion.of(matchers, start_ms, end_ms, state.next_number())
         state.settle(state.sealed, deletions=(*state.manifest.deletions, deletion))
+        state.changes.record(start_ms)
 
 
 def clean_tombstones(state: State) -> None:

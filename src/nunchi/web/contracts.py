@@ -6,9 +6,11 @@ the epoch, 0 for what has not happened yet; durations are float seconds. What in
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from nunchi.intake.scrape.status import DroppedTarget, TargetStatus
+from nunchi.model.matchers import Matcher
 from nunchi.rules.status import RuleGroupStatus
 
 
@@ -111,6 +113,25 @@ class StatusSource(Protocol):
 
     def metrics(self) -> bytes:
         """The process's own telemetry as text exposition."""
+        ...
+
+
+class Administration(Protocol):
+    """Who can delete and copy what is stored. Unlike sources these take their time: each is called in a thread.
+
+    All raise a `WorldError` where the disk does not allow it.
+    """
+
+    def delete_series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> None:
+        """Samples of the series that match, both ends included, are no longer there for readers."""
+        ...
+
+    def clean_tombstones(self) -> None:
+        """Give back the room of what was deleted."""
+        ...
+
+    def snapshot(self, name: str) -> Path:
+        """A copy of everything committed, under this name; returns where."""
         ...
 
 

@@ -1,17 +1,27 @@
 """All routes of the web out of what it shows. The server gives the sources; nothing here starts or stops."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
 
 from nunchi.kit.clock import Clock
 from nunchi.kit.http_route import Route
 from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner
 from nunchi.storage.contracts import Store
-from nunchi.web.contracts import AgentSource, AlertmanagerUrls, Reload, RuleSource, StatusSource, TargetSource
+from nunchi.web.contracts import (
+    Administration,
+    AgentSource,
+    AlertmanagerUrls,
+    Reload,
+    RuleSource,
+    StatusSource,
+    TargetSource,
+)
 from nunchi.web.dashboards import load_dashboards
 from nunchi.web.nunchi_api.overview import OverviewEndpoints
 from nunchi.web.nunchi_api.query_plan import QueryPlanEndpoints
 from nunchi.web.pages import Pages
+from nunchi.web.prometheus_api.admin import AdminEndpoints
 from nunchi.web.prometheus_api.envelope import Envelope
 from nunchi.web.prometheus_api.lifecycle import LifecycleEndpoints
 from nunchi.web.prometheus_api.query import QueryEndpoints
@@ -26,6 +36,8 @@ from nunchi.web.prometheus_api.targets import TargetEndpoints
 class WebParts:
     """What the web is made of. A `ScrapeManager` is a source of targets, a `RuleManager` one of rules.
 
+    admin         of the store; None: there are no routes for it
+    random        names snapshots
     results       keeps results of range queries; None: every query is evaluated
     own_instance  the `instance` of the agent in this process, with which the overview opens; empty where there is none
     prefix        what stands before every path, as `HttpPolicy.prefix`
@@ -40,6 +52,8 @@ class WebParts:
     alertmanager_urls: AlertmanagerUrls
     reload: Reload
     clock: Clock
+    admin: Administration | None = None
+    random: Random = field(default_factory=SystemRandom)
     results: ResultCache | None = None
     own_instance: str = ""
     prefix: str = ""
@@ -50,7 +64,9 @@ def web_routes(parts: WebParts) -> list[Route]:
     envelope = Envelope(parts.status.not_ready_reason)
     reading = Reading(parts.queries, parts.store.querier)
     overview = OverviewEndpoints(parts.targets, parts.agents, parts.rules, load_dashboards(), parts.own_instance)
+    admin = [] if parts.admin is None else AdminEndpoints(parts.admin, parts.clock, parts.random).routes(envelope)
     return [
+        *admin,
         *QueryEndpoints(reading, parts.clock.now_ms, parts.results).routes(envelope),
         *SeriesEndpoints(parts.store, reading).routes(envelope),
         *TargetEndpoints(parts.targets).routes(envelope),

@@ -13,7 +13,7 @@ from nunchi.kit.errors import WorldError
 from nunchi.kit.http_route import Access, Handler, Route
 from nunchi.web.prometheus_api.errors import ApiError
 from nunchi.web.prometheus_api.negotiation import JSON
-from nunchi.web.prometheus_api.parameters import Parameters, read_parameters
+from nunchi.web.prometheus_api.parameters import FORM, Parameters, read_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Answer:
     content_type: str = JSON
 
 
-ApiHandler = Callable[[Parameters], Awaitable[Answer]]
+# None: done, and there is nothing to say (204).
+ApiHandler = Callable[[Parameters], Awaitable[Answer | None]]
 
 
 class Envelope:
@@ -43,6 +44,11 @@ class Envelope:
         """Routes of one endpoint that only reads; for GET alone unless methods are named."""
         return [Route(method, path, self._wrap(handler), Access.READ) for method in methods or ("GET",)]
 
+    def admin(self, path: str, handler: ApiHandler) -> list[Route]:
+        """Routes of one endpoint that deletes or copies data; parameters may come as a form."""
+        wrapped = self._wrap(handler)
+        return [Route(method, path, wrapped, Access.ADMIN, content_types=(FORM,)) for method in ("POST", "PUT")]
+
     def _wrap(self, handler: ApiHandler) -> Handler:
         async def respond(request: web.Request) -> web.StreamResponse:
             if reason := self._not_ready_reason():
@@ -54,6 +60,8 @@ class Envelope:
             except WorldError as error:
                 failure = ApiError("internal", str(error))
                 return _json(encode_error(failure), failure.status)
+            if answer is None:
+                return web.Response(status=204)
             if answer.content_type != JSON:
                 assert isinstance(answer.data, bytes), answer.content_type
                 return web.Response(body=answer.data, content_type=answer.content_type)
