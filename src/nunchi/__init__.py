@@ -9,8 +9,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Name: the module that has it. `function` makes Python functions callable in PromQL.
-EXPORTS = {"function": "nunchi.query.functions"}
+# Name: the module that has it. `function` makes Python functions callable in PromQL, `open` reads a data folder.
+EXPORTS = {"function": "nunchi.query.functions", "open": "nunchi.server.opening"}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,10 @@ class Scalar:
     value: float
     timestamp_ms: int
 
+    def to_numpy(self) -> NDArray[np.float64]:
+        """float64 without dimensions."""
+        return np.array(self.value, np.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class String:
@@ -31,6 +35,10 @@ class String:
 
     value: str
     timestamp_ms: int
+
+    def to_numpy(self) -> NDArray[np.str_]:
+        """The text, without dimensions."""
+        return np.array(self.value, np.str_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +56,10 @@ class Vector:
     def points(self, row: int) -> list[tuple[int, AnyValue]]:
         """The one point of a series."""
         return [(self.timestamp_ms, _value(self.values, self.histograms, row))]
+
+    def to_numpy(self) -> NDArray[np.float64]:
+        """float64[series] in the order of `labels`; NaN for native histograms."""
+        return _numbers(self.values, self.histograms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +79,10 @@ class Matrix:
         """The points of a series, by time."""
         steps = np.flatnonzero(self.present[row]).tolist()
         return [(int(self.times[step]), _value(self.values, self.histograms, row, step)) for step in steps]
+
+    def to_numpy(self) -> NDArray[np.float64]:
+        """float64[series, steps] in the order of `labels` and `times`; NaN for native histograms and where nothing is."""
+        return np.where(self.present, _numbers(self.values, self.histograms), np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +105,14 @@ class Samples:
         """The points of a series, by time."""
         places = range(self.offsets[row], self.offsets[row + 1])
         return [(int(self.times[place]), _value(self.values, self.histograms, place)) for place in places]
+
+    def to_numpy(self) -> NDArray[np.float64]:
+        """float64[samples], one series after the other as `offsets` says; NaN for native histograms."""
+        return _numbers(self.values, self.histograms)
+
+
+def _numbers(values: NDArray[np.float64], grid: HistogramGrid | None) -> NDArray[np.float64]:
+    return values if grid is None else np.where(grid.numbers == FLOAT, values, np.nan)
 
 
 def _value(values: NDArray[np.float64], grid: HistogramGrid | None, *cell: int) -> AnyValue:

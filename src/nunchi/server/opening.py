@@ -1,0 +1,81 @@
+"""`nunchi.open`: PromQL over a data folder from Python, without a server or beside a running one.
+
+Invariant: nothing in the folder is changed, and what was read once stays as it was: whoever wants newer samples opens again.
+"""
+
+import warnings
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from nunchi.kit.clock import Clock
+from nunchi.kit.durations import parse_duration
+from nunchi.kit.errors import InputError
+from nunchi.kit.logs import logger
+from nunchi.query.engine import Engine, EngineSettings
+from nunchi.query.functions import PythonFunction
+from nunchi.query.values import QueryResult, Value
+from nunchi.server.world import World
+from nunchi.tsdb.database import Database
+from nunchi.tsdb.errors import DatabaseError
+from nunchi.tsdb.files import Folder
+
+# Unix seconds, or a datetime that knows its zone.
+Moment = float | datetime
+
+
+class QueryWarning(UserWarning):
+    """What PromQL has to say about an answer that may not be what was meant."""
+
+
+class OpenedFolder:
+    """A data folder as it was when it was opened. Safe to use from several threads."""
+
+    def __init__(self, database: Database, engine: Engine, clock: Clock) -> None:
+        self._database = database
+        self._engine = engine
+        self._clock = clock
+
+    def query(self, expression: str, time: Moment | None = None) -> Value:
+        """The value of an expression at one time, now unless given; raises `QueryError`."""
+        at_ms = self._clock.now_ms() if time is None else _milliseconds(time)
+        return _value(self._engine.instant(self._database.querier, expression, at_ms))
+
+    def query_range(self, expression: str, start: Moment, end: Moment, step: float | str) -> Value:
+        """The values of an expression at start, start + step, … up to the end; a step is seconds, or text as `1m`."""
+        try:
+            step_ms = parse_duration(step) if isinstance(step, str) else round(step * 1000)
+        except ValueError as error:
+            raise InputError(f"step: {error}") from None
+        start_ms, end_ms = _milliseconds(start), _milliseconds(end)
+        return _value(self._engine.range(self._database.querier, expression, start_ms, end_ms, step_ms))
+
+
+def open(  # noqa: A001 (called as nunchi.open)
+    path: str | Path, functions: Sequence[PythonFunction] = (), world: World | None = None
+) -> OpenedFolder:
+    """Read a data folder, which a server may be writing: everything acknowledged by now. Raises `WorldError`.
+
+    functions  made with `nunchi.function`, to be called in PromQL
+    """
+    world = world or World()
+    root = Path(path).absolute()
+    folder = Folder(root)
+    if not folder.wal.is_dir():
+        raise DatabaseError(f"{root} is no data folder of nunchi: name the one of --storage.tsdb.path")
+    database = Database.look(root, world.disk, world.clock, logger("tsdb"))
+    return OpenedFolder(database, Engine(EngineSettings(functions=tuple(functions))), world.clock)
+
+
+def _milliseconds(moment: Moment) -> int:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise InputError(f"{moment} has no time zone: give it one, as tzinfo=UTC, or use Unix seconds")
+        moment = moment.timestamp()
+    return round(moment * 1000)
+
+
+def _value(result: QueryResult) -> Value:
+    for text in result.warnings:
+        warnings.warn(text, QueryWarning, stacklevel=3)
+    return result.value
