@@ -18,6 +18,7 @@ COMMANDS = {
     "query": ("nunchi.cli.query", "Ask a server in PromQL."),
     "check": ("nunchi.cli.check", "Check configuration, rule files and expositions."),
     "test": ("nunchi.cli.test", "Run PromQL test scripts."),
+    "tsdb": ("nunchi.cli.tsdb", "Look into a data folder."),
     "version": ("nunchi.cli.version", "Print version and platform."),
 }
 

@@ -5,6 +5,7 @@ Invariant: nothing in the folder is changed, and what was read once stays as it 
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from nunchi.query.engine import Engine, EngineSettings
 from nunchi.query.functions import PythonFunction
 from nunchi.query.values import QueryResult, Value
 from nunchi.server.world import World
+from nunchi.tsdb.block import Block
+from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.database import Database
-from nunchi.tsdb.errors import DatabaseError
+from nunchi.tsdb.errors import CorruptionError, DatabaseError
 from nunchi.tsdb.files import Folder
 
 # Unix seconds, or a datetime that knows its zone.
@@ -59,12 +62,46 @@ def open(  # noqa: A001 (called as nunchi.open)
     functions  made with `nunchi.function`, to be called in PromQL
     """
     world = world or World()
-    root = Path(path).absolute()
-    folder = Folder(root)
-    if not folder.wal.is_dir():
-        raise DatabaseError(f"{root} is no data folder of nunchi: name the one of --storage.tsdb.path")
-    database = Database.look(root, world.disk, world.clock, logger("tsdb"))
+    database = _look(Path(path).absolute(), world)
     return OpenedFolder(database, Engine(EngineSettings(functions=tuple(functions))), world.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A block or a run of a data folder; `damage` is empty where every checksum holds, or none was checked."""
+
+    name: str
+    min_time_ms: int
+    max_time_ms: int
+    samples: int
+    bytes: int
+    damage: str = ""
+
+
+def list_files(path: Path, world: World, *, is_verified: bool) -> list[FileView]:
+    """The files of a data folder that hold sealed samples, what cannot be opened included. Raises `WorldError`."""
+    database = _look(path.absolute(), world)
+    views = [_view(file, is_verified=is_verified) for file in database.sealed_files()]
+    return [*views, *(FileView(name, 0, 0, 0, 0, "cannot be opened") for name in database.missing_files())]
+
+
+def _view(file: Block | ChunksFile, *, is_verified: bool) -> FileView:
+    chunks = file.chunks if isinstance(file, Block) else file
+    kind = "block" if isinstance(file, Block) else "run"
+    damage = ""
+    if is_verified:
+        try:
+            file.verify()
+        except CorruptionError as error:
+            damage = str(error)
+    name = f"{kind} {chunks.number}"
+    return FileView(name, chunks.min_time, chunks.max_time, chunks.samples, file.bytes, damage)
+
+
+def _look(root: Path, world: World) -> Database:
+    if not Folder(root).wal.is_dir():
+        raise DatabaseError(f"{root} is no data folder of nunchi: name the one of --storage.tsdb.path")
+    return Database.look(root, world.disk, world.clock, logger("tsdb"))
 
 
 def _milliseconds(moment: Moment) -> int:

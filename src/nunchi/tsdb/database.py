@@ -19,6 +19,8 @@ from nunchi.model.metadata import Metadata
 from nunchi.storage.changes import Changes
 from nunchi.storage.contracts import StoreStatistics
 from nunchi.tsdb.appender import DatabaseAppender
+from nunchi.tsdb.block import Block
+from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.compaction import compact
 from nunchi.tsdb.deletion import clean_tombstones, delete_series
 from nunchi.tsdb.errors import DatabaseError
@@ -126,6 +128,19 @@ class Database:
                 min_time_ms=min([f.min_time for f in files] + [g.min_time for g in generations], default=0),
                 max_time_ms=max([f.max_time for f in files] + [g.max_time for g in generations], default=0),
             )
+
+    def sealed_files(self) -> tuple[Block | ChunksFile, ...]:
+        """Blocks and runs as they are now, blocks first."""
+        with self._state.lock:
+            return (*self._state.sealed.blocks, *self._state.sealed.runs)
+
+    def missing_files(self) -> list[str]:
+        """What the manifest lists and could not be opened; the log said why."""
+        with self._state.lock:
+            manifest, sealed = self._state.manifest, self._state.sealed
+        blocks = set(manifest.blocks) - {block.meta.number for block in sealed.blocks}
+        runs = {entry.number for entry in manifest.runs} - {run.number for run in sealed.runs}
+        return [*(f"block {number}" for number in sorted(blocks)), *(f"run {number}" for number in sorted(runs))]
 
     def maintain(self) -> None:
         """Sync the log, seal, compact and drop what is due by the clock. One caller at a time; raises `WorldError`."""
