@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.kit.faulty_disk import FaultyDisk
 
@@ -286,6 +286,11 @@ steps = st.lists(
 )
 
 
+BROUGHT_BACK = [("put", 0), ("put", 0), ("take", 0), ("take", 0), ("keep", 0), ("accept", 0), ("kill", 0)]
+
+
+@example([*BROUGHT_BACK, ("put", 1), ("crash", 1)])  # a settled record comes back beside a younger one
+@example([*BROUGHT_BACK, ("put", 0), ("put", 0), ("crash", 256)])
 @settings(max_examples=300, deadline=None)
 @given(steps)
 async def test_the_spool_does_what_a_queue_does_whatever_the_disk_does(steps: list[tuple[str, int]]) -> None:

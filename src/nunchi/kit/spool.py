@@ -321,6 +321,7 @@ class Spool:
     def _find_records(self, segment: Segment) -> None:
         self._next_segment = max(self._next_segment, segment.number + 1)
         places, damage = segment.scan()
+        self._next_record = max(self._next_record, segment.newest_record + 1)
         if damage.records:
             self._on_drop(DAMAGED, damage.weight)
         if damage.records or damage.bytes:
@@ -335,7 +336,6 @@ class Spool:
             put_at = now - max(0, now_ms - place.put_ms) / 1000
             kept = _Kept(place.weight, put_at, place.put_ms, OVERHEAD_BYTES + place.length, segment, place)
             self._add(place.record, kept)
-            self._next_record = max(self._next_record, place.record + 1)
         if not places:
             self._remove(segment)
 

@@ -42,13 +42,14 @@ class Damage:
 
 
 class Segment:
-    """A pair of files. `live` counts the records that are not settled; the spool keeps it."""
+    """A pair of files. `live` counts the records that are not settled; the spool keeps it. Ids are known from `scan` on."""
 
     def __init__(self, folder: Path, number: int, disk: Disk) -> None:
         self.number = number
         self.path = folder / f"{number:016x}{RECORDS_SUFFIX}"
         self.live = 0
         self.size = 0
+        self.newest_record = 0
         self._settled_path = folder / f"{number:016x}{SETTLED_SUFFIX}"
         self._disk = disk
         self._records: AppendFile | None = None
@@ -117,16 +118,21 @@ class Segment:
         return content if len(content) == place.length and zlib.crc32(content) == place.checksum else None
 
     def scan(self) -> tuple[list[Place], Damage]:
-        """Every record that is whole and not settled, in the order in which they were put. Raises DiskError."""
+        """Every record that is whole and not settled, in the order in which they were put. Raises DiskError.
+
+        `newest_record` is then the newest id that was ever given, settled or not: a crash may bring a settled record back.
+        """
         data = self._disk.read(self.path)
         self.size = len(data)
         if data[: len(MAGIC)] != MAGIC:
             return [], Damage(bytes=len(data))
         settled = self._read_settled()
+        self.newest_record = max(settled, default=0)
         places, damaged, damaged_weight = [], 0, 0
         at = len(MAGIC)
         while (place := _place_at(data, at)) is not None:
             at = place.offset + place.length
+            self.newest_record = max(self.newest_record, place.record)
             if place.record in settled:
                 continue
             if zlib.crc32(data[place.offset : at]) == place.checksum:
