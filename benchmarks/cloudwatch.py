@@ -17,22 +17,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from nunchi.agent.clipper_settings import AwsCredentials, AwsSettings, CloudSettings
+from nunchi.agent.clippers import build_providers
+from nunchi.agent.cloud.wiring import CloudWorld, build_cloud
+from nunchi.agent.forwarder.encoding import PushEncoder
+from nunchi.agent.identity import Identity
+from nunchi.agent.rounds import Round
+from nunchi.kit.clock import SystemClock
+from nunchi.kit.logs import configure, logger
+from nunchi.kit.secrets import Secret
+from nunchi.kit.system_disk import SystemDisk
+from nunchi.kit.telemetry import Telemetry
+from nunchi.wire.cloud_configuration import parse_cloud_configuration
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from nunchi.agent.clipper_settings import AwsCredentials, AwsSettings, CloudSettings  # noqa: E402
-from nunchi.agent.clippers import build_providers  # noqa: E402
-from nunchi.agent.cloud.wiring import CloudWorld, build_cloud  # noqa: E402
-from nunchi.agent.forwarder.encoding import PushEncoder  # noqa: E402
-from nunchi.agent.identity import Identity  # noqa: E402
-from nunchi.agent.rounds import Round  # noqa: E402
-from nunchi.kit.clock import SystemClock  # noqa: E402
-from nunchi.kit.logs import configure, logger  # noqa: E402
-from nunchi.kit.secrets import Secret  # noqa: E402
-from nunchi.kit.system_disk import SystemDisk  # noqa: E402
-from nunchi.kit.telemetry import Telemetry  # noqa: E402
-from nunchi.wire.cloud_configuration import parse_cloud_configuration  # noqa: E402
-
 REGIONS = ("eu-west-1", "eu-central-1", "us-east-1", "us-west-2", "ap-southeast-1")
 METRICS = 20_000
 ROUNDS = 3

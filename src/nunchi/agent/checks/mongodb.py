@@ -82,19 +82,11 @@ class MongodbCheck(ServiceCheck):
         self._own = settings
         self._address = parse_address(settings.address, DEFAULT_PORT)
         self._tls = ClientContext(settings.tls_config, Path())
-        self._refusals: list[str] = []
 
     @property
     def target(self) -> str:
         """See `ServiceCheck.target`."""
         return str(self._address)
-
-    def run(self, context: Context) -> None:
-        """See `Check.run`."""
-        self._refusals = []
-        super().run(context)
-        if self._refusals:
-            raise ServiceError("; ".join(self._refusals[:3]))
 
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
@@ -127,7 +119,7 @@ class MongodbCheck(ServiceCheck):
         try:
             ask()
         except MongoError as error:
-            self._refusals.append(f"{self.target}: {error}")
+            self.note_refusal(f"{self.target}: {error}")
 
 
 def emit_document(

@@ -13,7 +13,6 @@ from nunchi.agent.checks.mysql.status import emit_status, emit_variables
 from nunchi.agent.clients.address import parse_address
 from nunchi.agent.clients.deadline import Deadline
 from nunchi.agent.clients.passwords import read_password, require_one_password
-from nunchi.agent.errors import ServiceError
 from nunchi.kit.secrets import Secret
 from nunchi.kit.tls import ClientContext, TlsClientSettings
 
@@ -61,19 +60,11 @@ class MysqlCheck(ServiceCheck):
         self._own = settings
         self._address = parse_address(settings.address, DEFAULT_PORT)
         self._tls = ClientContext(settings.tls_config, Path())
-        self._refusals: list[str] = []
 
     @property
     def target(self) -> str:
         """See `ServiceCheck.target`."""
         return str(self._address)
-
-    def run(self, context: Context) -> None:
-        """See `Check.run`."""
-        self._refusals = []
-        super().run(context)
-        if self._refusals:
-            raise ServiceError("; ".join(self._refusals[:3]))
 
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
@@ -86,7 +77,7 @@ class MysqlCheck(ServiceCheck):
                 try:
                     COLLECTORS[name](connection, context.emit)
                 except MysqlRefusalError as error:
-                    self._refusals.append(f"{name}: {error}")
+                    self.note_refusal(f"{name}: {error}")
 
     def _table(self, connection: MysqlConnection, question: str) -> dict[str, str]:
         rows = [lower(row) for row in connection.query(question, VARIABLES_MAX)]

@@ -22,7 +22,6 @@ from nunchi.agent.checks.postgres.server import (
 )
 from nunchi.agent.clients.deadline import Deadline
 from nunchi.agent.clients.passwords import read_password, require_one_password
-from nunchi.agent.errors import ServiceError
 from nunchi.agent.patterns import compile_pattern
 from nunchi.kit.secrets import Secret
 from nunchi.kit.settings import FieldError
@@ -106,27 +105,22 @@ class PostgresCheck(ServiceCheck):
         self._relations = re.compile(settings.relations) if settings.relations else None
         names = list(dict.fromkeys((settings.database, *settings.databases)))
         self._connections = [PostgresConnection(self.target, settings.parameters(name)) for name in names]
-        self._refusals: list[str] = []
 
     @property
     def target(self) -> str:
         """See `ServiceCheck.target`."""
         return f"{self._own.host}:{self._own.port}"
 
-    def run(self, context: Context) -> None:
-        """See `Check.run`."""
-        self._refusals = []
+    def measure(self, context: Context, deadline: Deadline) -> None:
+        """See `ServiceCheck.measure`. Connections are kept between runs that went well."""
         try:
-            super().run(context)
+            self._measure(context, deadline)
         except BaseException:
             for connection in self._connections:
                 connection.close()
             raise
-        if self._refusals:
-            raise ServiceError("; ".join(self._refusals[:3]))
 
-    def measure(self, context: Context, deadline: Deadline) -> None:
-        """See `ServiceCheck.measure`."""
+    def _measure(self, context: Context, deadline: Deadline) -> None:
         password = read_password(self._own.password, self._own.password_file)
         main = self._connections[0]
         main.open(password, deadline)
@@ -160,7 +154,7 @@ class PostgresCheck(ServiceCheck):
         try:
             return connection.query(sql, deadline, rows_max)
         except PostgresRefusalError as error:
-            self._refusals.append(str(error))
+            self.note_refusal(str(error))
             return []
 
     def _emit_query(
@@ -193,7 +187,7 @@ class PostgresCheck(ServiceCheck):
         for row in self._rows(connection, own.query, deadline, own.rows_max):
             missing = [column for column in own.columns if column not in row]
             if missing:
-                self._refusals.append(f"{self.target}: query {own.name} selects no column {missing[0]!r}")
+                self.note_refusal(f"{self.target}: query {own.name} selects no column {missing[0]!r}")
                 return
             kinds = own.columns.items()
             labels = {
