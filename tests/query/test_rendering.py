@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.symbols import LabelTable, Symbols
-from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.kernels.render import format_number
 from nunchi.query.operators.go_format import format_shortest
 from nunchi.query.rendering import format_time, render_value, result_type

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nunchi.kit.errors import WorldError
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.operators import tables
 from nunchi.query.operators.histogram_text import describe_histogram
 from nunchi.query.rendering import result_type

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nunchi.kit.telemetry import Telemetry
 from nunchi.query.errors import ExecutionError
 from nunchi.query.functions import PythonFunction, index_functions
-from nunchi.query.histogram_grid import HistogramGrid, histograms_of, rows_of
+from nunchi.query.histograms.grid import HistogramGrid, histograms_of, rows_of
 from nunchi.query.limits import Budget, Limits
 from nunchi.query.notices import Notices
 from nunchi.query.operators import tables

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_rendering import series_json
+from nunchi.query.histograms.rendering import series_json
 from nunchi.query.kernels import render
 from nunchi.query.operators import tables
 from nunchi.query.values import Matrix, Samples, Scalar, String, Value, Vector

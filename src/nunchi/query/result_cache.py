@@ -18,7 +18,7 @@ from nunchi.kit.telemetry import Telemetry
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.query.engine import Engine, OpenQuerier, QueryOptions
-from nunchi.query.histogram_grid import HistogramGrid, compacted, overlay, rows_of
+from nunchi.query.histograms.grid import HistogramGrid, compacted, overlay, rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.operators import tables
 from nunchi.query.plan.reach import Reach, reach_of

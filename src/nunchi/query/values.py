@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import HistogramGrid
-from nunchi.query.histogram_grid import Value as AnyValue
+from nunchi.query.histograms.grid import HistogramGrid
+from nunchi.query.histograms.grid import Value as AnyValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import ABSENT, STALE
 from nunchi.model.symbols import LabelTable, Symbols
-from nunchi.query.histogram_grid import HistogramGrid, overlay
+from nunchi.query.histograms.grid import HistogramGrid, overlay
 from nunchi.query.values import Scalar, Vector
 
 SPARE_COLUMNS_MAX = 1000

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.symbols import LabelTable
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Block, Kept, Scope, VectorOperator, collect

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator
 from nunchi.query.operators.value_pairs import ValuePairs, scaled

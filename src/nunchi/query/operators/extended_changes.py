@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from nunchi.model.histogram import Histogram
 from nunchi.model.histogram_arithmetic import add, is_reset, scale
-from nunchi.query.histogram_grid import Value
+from nunchi.query.histograms.grid import Value
 from nunchi.query.operators.mixed_windows import Point, Window
 
 

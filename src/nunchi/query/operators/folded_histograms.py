@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
-from nunchi.query.histogram_grid import HistogramGrid, histograms_of
-from nunchi.query.histogram_totals import HistogramTotals
+from nunchi.query.histograms.grid import HistogramGrid, histograms_of
+from nunchi.query.histograms.totals import HistogramTotals
 from nunchi.query.operators.operator import Batch, Scope
 from nunchi.query.plan import nodes as plan
 from nunchi.query.remarks import IGNORED_IN_AGGREGATION, MIXED_KINDS_AGGREGATION, MIXED_SCHEMAS

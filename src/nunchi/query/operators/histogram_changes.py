@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nunchi.model.histogram import ResetHint
 from nunchi.model.histogram_arithmetic import is_reset
 from nunchi.model.histogram_columns import CODE_OF_HINT, FLOAT, HistogramColumns
-from nunchi.query.dense_histograms import COUNT, DenseHistograms, dense, families
+from nunchi.query.histograms.dense import COUNT, DenseHistograms, dense, families
 from nunchi.query.operators.histogram_rates import NEAR
 from nunchi.query.operators.mixed_windows import RowSamples
 

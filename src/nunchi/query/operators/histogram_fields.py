@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import HistogramGrid, cells_where, histograms_of
-from nunchi.query.histogram_statistics import native_variance
+from nunchi.query.histograms.grid import HistogramGrid, cells_where, histograms_of
+from nunchi.query.histograms.statistics import native_variance
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from nunchi.model.histogram import Histogram, ResetHint
 from nunchi.model.histogram_arithmetic import IncompatibleError, add, compact, divide, is_reset, scale
-from nunchi.query.histogram_grid import Value
-from nunchi.query.histogram_totals import HistogramTotals
+from nunchi.query.histograms.grid import Value
+from nunchi.query.histograms.totals import HistogramTotals
 from nunchi.query.notices import Notices
 from nunchi.query.operators.extended_changes import ExtendedChange, MixedKindsError
 from nunchi.query.operators.mixed_windows import Point, Window

@@ -12,7 +12,7 @@ from nunchi.model.labels import METRIC_NAME
 from nunchi.model.matchers import Matcher
 from nunchi.model.symbols import LabelTable
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histogram_grid import rows_of
+from nunchi.query.histograms.grid import rows_of
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
 from nunchi.query.plan import nodes as plan

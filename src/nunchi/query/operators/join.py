@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import rows_of
+from nunchi.query.histograms.grid import rows_of
 from nunchi.query.operators.join_rules import JoinRules, Side
 from nunchi.query.operators.matching import MatchKeys, match_keys
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, collect

@@ -9,7 +9,7 @@ from nunchi.model.histogram_columns import CODE_OF_HINT, FLOAT
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.staleness import ABSENT_BITS, STALE_BITS
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import CellWriter, HistogramGrid, Value
+from nunchi.query.histograms.grid import CellWriter, HistogramGrid, Value
 from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
 from nunchi.query.operators.extended_changes import MixedKindsError, interpolate

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nunchi.model.histogram import Histogram
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.staleness import ABSENT_BITS, STALE_BITS
-from nunchi.query.histogram_grid import Value
+from nunchi.query.histograms.grid import Value
 from nunchi.storage.contracts import Tile
 
 # Counters whose meaning start timestamps change.

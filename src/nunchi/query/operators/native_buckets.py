@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from nunchi.model.histogram import Histogram
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import cells_where, histograms_of
-from nunchi.query.histogram_statistics import has_nan_observations, native_fraction, native_quantile
+from nunchi.query.histograms.grid import cells_where, histograms_of
+from nunchi.query.histograms.statistics import has_nan_observations, native_fraction, native_quantile
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Block, Scope
 from nunchi.query.plan import nodes as plan

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Batch, Block, Kept, Scope, VectorOperator, collect
 

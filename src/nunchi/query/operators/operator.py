@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
 from nunchi.query.functions import PythonFunction
-from nunchi.query.histogram_grid import HistogramGrid, floats_of, overlay, rows_of
+from nunchi.query.histograms.grid import HistogramGrid, floats_of, overlay, rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.notices import Notices
 from nunchi.query.operators.tables import QuerySymbols

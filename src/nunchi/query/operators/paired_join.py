@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histogram_grid import rows_of
+from nunchi.query.histograms.grid import rows_of
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
 from nunchi.query.operators.join_rules import JoinRules, Side

@@ -13,7 +13,7 @@ from nunchi.model.histogram_columns import CODE_OF_HINT, FLOAT
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import CellWriter, HistogramGrid, floats_of, overlay
+from nunchi.query.histograms.grid import CellWriter, HistogramGrid, floats_of, overlay
 from nunchi.query.kernels import extended, windows
 from nunchi.query.operators import tables
 from nunchi.query.operators.histogram_changes import changes_of_row

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histogram_grid import histograms_of, rows_of
+from nunchi.query.histograms.grid import histograms_of, rows_of
 from nunchi.query.kernels import reduce
 from nunchi.query.operators import tables
 from nunchi.query.operators.aggregate import Grouping, KeptAggregate

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histogram_grid import HistogramGrid
+from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.kernels import extended, instant
 from nunchi.query.operators.mixed_select import MixedSmoothing, select_mixed, select_starts, with_exact_hints
 from nunchi.query.operators.operator import Batch, Scope, series_slices

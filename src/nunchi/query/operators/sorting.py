@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.query.histogram_grid import rows_of
+from nunchi.query.histograms.grid import rows_of
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
 from nunchi.query.plan import nodes as plan

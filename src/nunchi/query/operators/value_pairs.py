@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from nunchi.model.histogram import Histogram, ResetHint
 from nunchi.model.histogram_arithmetic import IncompatibleError, add, combine_hints, compact
 from nunchi.model.histogram_columns import CODE_OF_HINT, FLOAT, HINTS, HistogramColumns
-from nunchi.query.dense_histograms import dense, families
-from nunchi.query.histogram_grid import HistogramGrid, histograms_of
-from nunchi.query.histogram_statistics import trim
+from nunchi.query.histograms.dense import dense, families
+from nunchi.query.histograms.grid import HistogramGrid, histograms_of
+from nunchi.query.histograms.statistics import trim
 from nunchi.query.notices import Notices
 from nunchi.query.plan.arithmetic import ARITHMETIC, COMPARISONS
 from nunchi.query.remarks import INCOMPATIBLE_BUCKETS, INCOMPATIBLE_TYPES, RECONCILED, RESETS_COLLIDE

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.histogram_columns import FLOAT
-from nunchi.query.histogram_grid import HistogramGrid, overlay
+from nunchi.query.histograms.grid import HistogramGrid, overlay
 from nunchi.query.kernels import instant
 from nunchi.query.operators.build import window_source
 from nunchi.query.operators.mixed_windows import RowSamples

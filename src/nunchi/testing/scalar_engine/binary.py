@@ -9,7 +9,7 @@ from nunchi.model.histogram import Histogram, ResetHint
 from nunchi.model.histogram_arithmetic import IncompatibleError, add, compact, divide, scale
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histogram_statistics import trim
+from nunchi.query.histograms.statistics import trim
 from nunchi.query.syntax.nodes import Binary, Cardinality, Matching
 from nunchi.query.syntax.operators import ARITHMETIC, COMPARISONS, SET_OPERATORS, TRIMS
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result, elements_of

@@ -8,7 +8,7 @@ from typing import Final
 from nunchi.model.histogram import Histogram
 from nunchi.model.labels import Labels
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histogram_statistics import has_nan_observations, native_fraction, native_quantile, native_variance
+from nunchi.query.histograms.statistics import has_nan_observations, native_fraction, native_quantile, native_variance
 from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import Call, Node, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result

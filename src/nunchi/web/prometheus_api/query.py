@@ -11,7 +11,7 @@ from nunchi.kit.http_route import Route
 from nunchi.query.arrow import ArrowMissing, arrow_stream
 from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
-from nunchi.query.histogram_grid import rows_of
+from nunchi.query.histograms.grid import rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.rendering import render_value, result_type
 from nunchi.query.result_cache import ResultCache

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nunchi.model.histogram import Histogram, ResetHint
 from nunchi.model.histogram_arithmetic import IncompatibleError, harmonize
 from nunchi.model.histogram_columns import CODE_OF_HINT, HINTS, HistogramColumns
-from nunchi.query.dense_histograms import COUNT, SUM, DenseHistograms, dense, families, sums_of
+from nunchi.query.histograms.dense import COUNT, SUM, DenseHistograms, dense, families, sums_of
 from nunchi.query.notices import Notices
 from nunchi.query.remarks import RECONCILED, RESETS_COLLIDE
 

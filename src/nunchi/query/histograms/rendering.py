@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from nunchi.model.histogram import Histogram
 from nunchi.model.histogram_arithmetic import negative_buckets, positive_buckets
-from nunchi.query.histogram_grid import Value
+from nunchi.query.histograms.grid import Value
 from nunchi.query.kernels.render import format_number
 
 # How a bucket's bounds count: (a, b], [a, b), (a, b), [a, b].
