@@ -1,6 +1,10 @@
 """The script runner says what did not go as the script says, and where."""
 
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nunchi.model.histogram import CUSTOM_SCHEMA, Histogram
 from nunchi.model.labels import Labels
@@ -10,7 +14,7 @@ from nunchi.testing.script_loading import samples_of
 from nunchi.testing.script_settings import ScalarSetting
 from nunchi.testing.script_text import Eval, Load, Remark, ScriptError, parse_script
 from nunchi.testing.script_variants import pin, pinned_variants
-from nunchi.testing.scripts import Answer, Failure, Report, run_text
+from nunchi.testing.scripts import Answer, Failure, Report, run_files, run_text
 
 LOADED = 'load 1m\n  m{a="1"} 0+1x10\n  m{a="2"} 0+2x10\n  h {{count:2 sum:3 buckets:[1 1]}}x10\n\n'
 
@@ -83,23 +87,57 @@ def test_evals_that_do_not_are_reported_with_both_sides(script: str, shown: tupl
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("script", "line"),
     [
-        "eval instant at 5m\n",
-        "do something",
-        "load\n  m 1",
-        "load 5x\n m 1",
-        "load 1m\n  m 1 y",
-        "load 1m\n m@st 0 0\n m 1",
+        ("eval instant at 5m\n", 1),
+        ("do something", 1),
+        ("load\n  m 1", 1),
+        ("load 5x\n m 1", 1),
+        ("load 1m\n  m 1\n  m 1 y", 3),
+        ("load 1m\n m@st 0 0\n m 1", 3),
+        ("load 1m\n m {{schema:0}}+{{schema:-1}}x2", 2),
+        ("\neval instant at 1m m\n  m 1 2", 3),
+        ("eval instant at 1m m\n  expect no_warn\n  expect fail regex: (", 3),
+        ("load 1m\n m 1x99999999", 2),
     ],
 )
-def test_scripts_that_cannot_be_read_are_named_with_their_line(script: str) -> None:
-    with pytest.raises(ScriptError, match=r"^broken.test:1: "):
+def test_scripts_that_cannot_be_read_are_named_with_their_line(script: str, line: int) -> None:
+    with pytest.raises(ScriptError, match=rf"^broken.test:{line}: ") as caught:
         list(parse_script(script, "broken.test"))
+    assert caught.value.text == script.splitlines()[line - 1].strip()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([*PASSING, *FAILING]), st.data())
+def test_a_script_with_any_letters_wrong_is_run_or_named(script: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(script)))
+    broken = script[:at] + data.draw(st.text("{}[]()\"'\\*+?x_@:09.-\n #é\x00", max_size=4)) + script[at + 1 :]
+    report = run(broken)
+    assert report.passed + len(report.failures) <= LOADED.count("eval") + broken.count("eval") + 1
+    assert str(report)
 
 
 def test_a_broken_script_is_a_failure_of_the_report() -> None:
-    assert "case.test:6: no such command: nonsense" in only_failure("nonsense").given
+    failure = only_failure("nonsense\n\neval instant at 5m 1\n  2")
+    assert (failure.line, failure.expression) == (6, "nonsense")
+    assert failure.given == "no such command: nonsense; the rest of the file was not run"
+
+
+def test_files_that_are_no_scripts_are_failures_of_the_report(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.test"
+    binary.write_bytes(b"\xff\xfe")
+    report = run_files([binary, tmp_path / "absent.test"], ScalarSetting)
+    assert [(failure.line, failure.given) for failure in report.failures] == [
+        (0, "the file is no text in UTF-8"),
+        (0, "No such file or directory"),
+    ]
+    assert str(report.failures[1]).startswith(f"{tmp_path / 'absent.test'}\n    wanted: a script\n")
+
+
+def test_an_endless_expression_is_shown_in_part() -> None:
+    failure = only_failure(f"eval instant at 5m {'(' * 100_000}")
+    assert "(100000 characters)\n" in str(failure)
+    assert len(str(failure)) < 1000
 
 
 def test_what_an_engine_does_not_support_is_never_the_error_that_was_expected() -> None:

@@ -21,7 +21,7 @@ from nunchi.query.operators import tables
 from nunchi.query.operators.build import build
 from nunchi.query.operators.duplicates import merge_block
 from nunchi.query.operators.measured import Measurements
-from nunchi.query.operators.operator import Block, Measure, QueryContext, Scope, collect
+from nunchi.query.operators.operator import BATCH_CELLS, Block, Measure, QueryContext, Scope, collect
 from nunchi.query.operators.scalars import evaluate_scalar
 from nunchi.query.operators.window_samples import window_samples
 from nunchi.query.plan import nodes as plan
@@ -46,6 +46,7 @@ class EngineSettings:
     subquery_step_ms  the step of subqueries that name none
     delays_names      metric names are dropped at the end of a query (`promql-delayed-name-removal`)
     rewrites          plans are rewritten; off only to compare
+    batch_cells       series x steps of a batch, chosen for the processor's cache
     functions         Python functions that queries may call, made by `nunchi.function`
     """
 
@@ -55,6 +56,7 @@ class EngineSettings:
     parser: ParserSettings = STABLE
     delays_names: bool = False
     rewrites: bool = True
+    batch_cells: int = BATCH_CELLS
     functions: tuple[PythonFunction, ...] = ()
 
 
@@ -211,6 +213,7 @@ class Engine:
                 lookback_ms=options.lookback_ms or self.settings.lookback_ms,
                 subquery_step_ms=self.settings.subquery_step_ms,
                 delays_names=self.settings.delays_names,
+                batch_cells=self.settings.batch_cells,
                 measure=measure,
                 functions=self._functions,
             )

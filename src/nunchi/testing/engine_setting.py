@@ -65,7 +65,8 @@ class EngineSetting:
             if loaded.samples:
                 result = appender.append(batch_of(loaded.labels, loaded.samples))
                 if result.rejected:
-                    raise ExecutionError(f"samples of {loaded.labels} were rejected: {result.rejected}")
+                    reasons = ", ".join(f"{count} as {reason.value}" for reason, count in result.rejected.items())
+                    raise ExecutionError(f"samples of {loaded.labels} were rejected: {reasons}")
         appender.commit()
 
     def instant(self, expression: str, at_ms: int) -> Answer:

@@ -6,6 +6,7 @@ needs no empty line around it.
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from typing import TypeAlias
 from nunchi.kit.durations import parse_duration
 from nunchi.kit.errors import InputError
 from nunchi.query.syntax.literals import parse_number, unquote
-from nunchi.testing.series_notation import Literal, NotationError, SeriesLine, parse_series_line
+from nunchi.testing.series_notation import Literal, SeriesLine, parse_series_line
 
 _INSTANT = re.compile(r"eval(?:_(?P<kind>fail|warn|ordered|info))?\s+instant\s+at\s+(?P<at>\S+)\s+(?P<expression>.+)")
 _RANGE = re.compile(
@@ -36,7 +37,32 @@ _START_TIMES = re.compile(
 
 
 class ScriptError(InputError):
-    """A script that cannot be read; the message begins with file and line."""
+    """A script that cannot be read; the message begins with file and line, `text` is that line."""
+
+    def __init__(self, name: str, line: int, text: str, reason: str) -> None:
+        super().__init__(f"{name}:{line}: {reason}")
+        self.line = line
+        self.text = text
+        self.reason = reason
+
+
+class _BadLine(Exception):  # noqa: N818 (what was found)
+    """Which line of a command cannot be read, from 0, and why."""
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(reason)
+        self.offset = offset
+
+
+@contextmanager
+def _reading(offset: int) -> Iterator[None]:
+    """Whatever is wrong in the block is wrong with this line of the command."""
+    try:
+        yield
+    except re.error as error:
+        raise _BadLine(offset, f"not a regular expression: {error}") from None
+    except (ValueError, InputError) as error:
+        raise _BadLine(offset, str(error)) from None
 
 
 class Remark(Enum):
@@ -126,9 +152,12 @@ def parse_script(text: str, name: str) -> Iterator[Command]:
         while end < len(lines) and lines[end] and not _is_clear(lines[at]) and not _is_clear(lines[end]):
             end += 1
         try:
-            yield _command(lines[at:end], at + 1)
-        except (ValueError, NotationError) as error:
-            raise ScriptError(f"{name}:{at + 1}: {error}") from None
+            with _reading(0):
+                command = _command(lines[at:end], at + 1)
+        except _BadLine as error:
+            bad = at + error.offset
+            raise ScriptError(name, bad + 1, lines[bad], str(error)) from None
+        yield command
         at = end
 
 
@@ -153,18 +182,19 @@ def _load(lines: list[str], number: int) -> Load:
         raise ValueError("write `load <step>` or `load_with_nhcb <step>`")
     series: dict[object, tuple[SeriesLine, tuple[int | None, ...]]] = {}
     pending: SeriesLine | None = None
-    for text in lines[1:]:
-        line = parse_series_line(text)
-        if line.start_times:
-            pending = line
-            continue
-        start_times: tuple[int | None, ...] = ()
-        if pending is not None:
-            start_times = _start_times(pending.start_times)
-            if pending.labels != line.labels or len(start_times) != len(line.literals):
-                raise ValueError(f"start timestamps of {pending.labels} must stand right before as many values")
-            pending = None
-        series[line.labels] = (line, start_times)
+    for offset, text in enumerate(lines[1:], 1):
+        with _reading(offset):
+            line = parse_series_line(text)
+            if line.start_times:
+                pending = line
+                continue
+            start_times: tuple[int | None, ...] = ()
+            if pending is not None:
+                start_times = _start_times(pending.start_times)
+                if pending.labels != line.labels or len(start_times) != len(line.literals):
+                    raise ValueError(f"start timestamps of {pending.labels} must stand right before as many values")
+                pending = None
+            series[line.labels] = (line, start_times)
     return Load(number, parse_duration(head["step"]), tuple(series.values()), head["nhcb"] is not None)
 
 
@@ -206,17 +236,18 @@ def _eval(lines: list[str], number: int) -> Eval:
     elif kind:
         command.expect(Remark(kind), Expectation())
     for position, text in enumerate(lines[1:]):
-        if _expect_line(command, text):
-            continue
-        value = _bare_number(text)
-        if value is not None:
-            command.scalar = value
-            break
-        line = parse_series_line(text)
-        times = 1 if command.is_instant and command.matrix_times is None else None
-        if times is not None and len(line.literals) != times:
-            raise ValueError(f"an instant query has one value a series, not {len(line.literals)}: {text}")
-        command.series.append((line, position))
+        with _reading(position + 1):
+            if _expect_line(command, text):
+                continue
+            value = _bare_number(text)
+            if value is not None:
+                command.scalar = value
+                break
+            line = parse_series_line(text)
+            is_single = command.is_instant and command.matrix_times is None
+            if is_single and len(line.literals) != 1:
+                raise ValueError(f"an instant query has one value a series, not {len(line.literals)}")
+            command.series.append((line, position))
     return command
 
 

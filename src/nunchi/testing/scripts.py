@@ -20,6 +20,7 @@ from nunchi.testing.script_variants import pinned_variants
 
 _EDGE_CALL = re.compile(r"\b(?:start|end|range|step)\s*\(\s*\)", re.IGNORECASE)
 _MINUTE_MS: Final = 60_000
+_SHOWN_MAX: Final = 500  # characters of an expression
 
 SeriesPoints: TypeAlias = tuple[Labels, list[tuple[int, "float | Histogram"]]]
 
@@ -62,7 +63,9 @@ class Failure:
     given: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.expression}\n    wanted: {self.wanted}\n    given:  {self.given}"
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        shown = f": {shorten(self.expression)}" if self.expression else ""
+        return f"{place}{shown}\n    wanted: {self.wanted}\n    given:  {self.given}"
 
 
 @dataclass(slots=True)
@@ -77,6 +80,13 @@ class Report:
         return "\n".join([*lines, f"{self.passed} passed, {len(self.failures)} failed"])
 
 
+def shorten(text: str) -> str:
+    """A text of a bearable length, with a word about what was left out."""
+    if len(text) <= _SHOWN_MAX:
+        return text
+    return f"{text[:_SHOWN_MAX]}… ({len(text)} characters)"
+
+
 def run_files(paths: Iterable[Path], make_setting: Callable[[], Setting]) -> Report:
     """Run every script; a script that cannot be read counts as one failure."""
     report = Report()
@@ -84,7 +94,8 @@ def run_files(paths: Iterable[Path], make_setting: Callable[[], Setting]) -> Rep
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            report.failures.append(Failure(str(path), 0, "", "a script", f"{error}"))
+            reason = error.strerror if isinstance(error, OSError) else "the file is no text in UTF-8"
+            report.failures.append(Failure(str(path), 0, "", "a script", reason or str(error)))
             continue
         run_text(text, str(path), make_setting, report)
     return report
@@ -110,7 +121,8 @@ def run_text(text: str, name: str, make_setting: Callable[[], Setting], report: 
                     else:
                         report.failures.append(failure)
     except ScriptError as error:
-        report.failures.append(Failure(name, 0, "", "a script that can be read", str(error)))
+        given = f"{error.reason}; the rest of the file was not run"
+        report.failures.append(Failure(name, error.line, error.text, "a line that can be read", given))
 
 
 def _run_eval(command: Eval, name: str, setting: Setting) -> Failure | None:
