@@ -9,6 +9,9 @@ from setuptools.command.build_ext import build_ext
 
 CORES = os.cpu_count() or 1
 
+# What all kernels need of typed memoryviews stands in one module of its own; in each, it was half of the compile time.
+MEMORYVIEWS = "nunchi.kit.kernels.memoryviews"
+
 
 class ParallelBuild(build_ext):
     """One compiler a core."""
@@ -16,6 +19,11 @@ class ParallelBuild(build_ext):
     def finalize_options(self) -> None:
         super().finalize_options()
         self.parallel = self.parallel or CORES
+
+
+def memoryviews() -> Extension:
+    source = Path("src", *MEMORYVIEWS.split(".")).with_suffix(".c")  # generated, below build_dir
+    return Extension(MEMORYVIEWS, [str(source)], extra_compile_args=["-O2", "-g0"])
 
 
 def kernels() -> list[Extension]:
@@ -48,7 +56,13 @@ def extensions() -> list[Extension]:
         "initializedcheck": False,
         "freethreading_compatible": False,
     }
-    return cythonize(kernels(), compiler_directives=directives, nthreads=CORES, build_dir="build/cython")
+    return cythonize(
+        [memoryviews(), *kernels()],
+        compiler_directives=directives,
+        nthreads=CORES,
+        build_dir="build/cython",
+        shared_utility_qualified_name=MEMORYVIEWS,
+    )
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": ParallelBuild})
