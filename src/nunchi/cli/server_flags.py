@@ -122,6 +122,16 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {"type": click.IntRange(1), "default": 50_000_000, "help": "Samples that one query may hold."},
     ),
     (
+        "--query.max-bytes",
+        "query_max_bytes",
+        {"type": SIZE, "default": "2GB", "help": "Memory of the samples that one query may hold; 0: any."},
+    ),
+    (
+        "--query.max-series",
+        "query_max_series",
+        {"type": click.IntRange(0), "default": 0, "help": "Series that one selector may match; 0: any number."},
+    ),
+    (
         "--query.functions",
         "query_functions",
         {"type": FILE, "multiple": True, "help": "Python file with functions that PromQL may call; may be repeated."},

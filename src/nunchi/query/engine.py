@@ -20,9 +20,11 @@ from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
 from nunchi.query.operators.build import build
 from nunchi.query.operators.duplicates import merge_block
+from nunchi.query.operators.forecast import refuse_too_much
 from nunchi.query.operators.measured import Measurements
 from nunchi.query.operators.operator import BATCH_CELLS, Block, Measure, QueryContext, Scope, collect
 from nunchi.query.operators.scalars import evaluate_scalar
+from nunchi.query.operators.selections import Selections
 from nunchi.query.operators.window_samples import window_samples
 from nunchi.query.plan import nodes as plan
 from nunchi.query.plan.rewrite import rewrite
@@ -204,6 +206,7 @@ class Engine:
         try:
             context = QueryContext(
                 querier=querier,
+                selections=Selections(querier, budget),
                 symbols=tables.QuerySymbols(querier.symbols),
                 budget=budget,
                 notices=notices,
@@ -218,8 +221,12 @@ class Engine:
                 functions=self._functions,
             )
             times = np.arange(start_ms, end_ms + 1, step_ms or 1, dtype=np.int64)
+            scope = Scope(context, times)
+            # A profile tells where the time goes: each node opens what it reads.
+            if measure is None and not isinstance(planned, StringLiteral):
+                refuse_too_much(planned, scope)
             with np.errstate(all="ignore"):
-                value = evaluate(planned, Scope(context, times))
+                value = evaluate(planned, scope)
         finally:
             querier.close()
         self._samples.add(budget.samples)

@@ -80,17 +80,23 @@ class Budget:
         """Ask for memory for series x steps cells; raises `LimitError`."""
         self.cells += series * steps
         self.peak_cells = max(self.peak_cells, self.cells)
-        if self.limits.samples_max and self.cells > self.limits.samples_max:
+        self._judge(self.cells)
+
+    def foresee(self, cells: int) -> None:
+        """The query will hold at least so many cells at once; raises `LimitError` where that is too much already."""
+        self._judge(cells)
+
+    def _judge(self, cells: int) -> None:
+        if self.limits.samples_max and cells > self.limits.samples_max:
             raise LimitError(
-                "query processing would load too many samples into memory in query execution: "
-                f"{self.cells} samples at once",
+                f"query processing would load too many samples into memory in query execution: {cells} samples at once",
                 "samples",
                 self.limits.samples_max,
                 "--query.max-samples",
             )
-        if self.limits.bytes_max and self.cells * CELL_BYTES > self.limits.bytes_max:
+        if self.limits.bytes_max and cells * CELL_BYTES > self.limits.bytes_max:
             raise LimitError(
-                f"query needs {self.cells * CELL_BYTES} bytes of memory",
+                f"query needs {cells * CELL_BYTES} bytes of memory",
                 "bytes",
                 self.limits.bytes_max,
                 "--query.max-bytes",

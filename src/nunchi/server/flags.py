@@ -34,6 +34,8 @@ class ServerFlags:
     query_timeout_ms: int = 2 * 60 * 1000
     query_max_concurrency: int = 20
     query_max_samples: int = 50_000_000
+    query_max_bytes: int = 2 * 1024**3
+    query_max_series: int = 0
     query_functions: tuple[Path, ...] = ()
     enable_feature: tuple[str, ...] = ()
     rules_alert_for_grace_period_ms: int = 10 * 60 * 1000

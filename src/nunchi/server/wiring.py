@@ -65,7 +65,7 @@ def build_server(
     scrape = ScrapeManager(
         door, clock, telemetry, logger("intake.scrape"), host_name=world.host_name, environment=world.environment
     )
-    fleet = Fleet(flags.storage_tsdb_path.absolute(), world, door, telemetry, flags)
+    fleet = Fleet(flags.storage_tsdb_path.absolute(), world, store, door, telemetry, flags)
     remote_write = RemoteWriteReceiver(door, telemetry, logger("intake.receive"))
     engine = build_engine(flags, world, telemetry)
     queries = QueryRunner(engine, clock, RunnerSettings(concurrency_max=flags.query_max_concurrency), telemetry)
@@ -136,7 +136,12 @@ def build_server(
 def build_engine(flags: ServerFlags, world: World, telemetry: Telemetry) -> Engine:
     """PromQL with the limits, features and functions of the flags; raises an `InputError`."""
     features = split_features(flags.enable_feature)
-    limits = Limits(samples_max=flags.query_max_samples, timeout_seconds=flags.query_timeout_ms / 1000)
+    limits = Limits(
+        samples_max=flags.query_max_samples,
+        bytes_max=flags.query_max_bytes,
+        series_max=flags.query_max_series,
+        timeout_seconds=flags.query_timeout_ms / 1000,
+    )
     settings = EngineSettings(
         lookback_ms=flags.query_lookback_delta_ms,
         limits=limits,

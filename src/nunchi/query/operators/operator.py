@@ -16,6 +16,7 @@ from nunchi.query.functions import PythonFunction
 from nunchi.query.histograms.grid import HistogramGrid, floats_of, overlay, rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.notices import Notices
+from nunchi.query.operators.selections import Selections
 from nunchi.query.operators.tables import QuerySymbols
 from nunchi.query.plan.nodes import PlanNode
 from nunchi.storage.contracts import Querier
@@ -70,6 +71,7 @@ class QueryContext:
     """
 
     querier: Querier
+    selections: Selections
     symbols: QuerySymbols
     budget: Budget
     notices: Notices

@@ -24,7 +24,7 @@ from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
 from nunchi.query.operators.select import Reader, reference_times
 from nunchi.query.plan import nodes as plan
 from nunchi.query.syntax.nodes import Extension
-from nunchi.storage.contracts import SelectHints, Tile
+from nunchi.storage.contracts import Tile
 
 KEEPS_NAME = frozenset(("last_over_time", "first_over_time", "absent_over_time"))
 COUNTER_FUNCTIONS = frozenset(("rate", "increase"))
@@ -50,10 +50,7 @@ class StoredWindows:
     """The windows of a range selector."""
 
     def __init__(self, scope: Scope, node: plan.RangeSelect, function: str) -> None:
-        lookback_ms = scope.context.lookback_ms if node.extension else 0
-        ahead_ms = lookback_ms if node.extension is Extension.SMOOTHED else 0
-        hints = SelectHints("" if node.extension else function, scope.context.step_ms, node.range_ms)
-        self._reader = Reader(scope, node, node.range_ms + lookback_ms, hints, ahead_ms)
+        self._reader = Reader(scope, node, function)
         self.references = self._reader.references
         self.range_ms = node.range_ms
 

@@ -10,9 +10,10 @@ from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.kernels import extended, instant
 from nunchi.query.operators.mixed_select import MixedSmoothing, select_mixed, select_starts, with_exact_hints
 from nunchi.query.operators.operator import Batch, Scope, series_slices
+from nunchi.query.operators.selections import Request
 from nunchi.query.plan import nodes as plan
 from nunchi.query.syntax.nodes import At, Edge
-from nunchi.storage.contracts import SelectHints, Selection, Tile
+from nunchi.storage.contracts import Selection, Tile
 
 
 def reference_times(scope: Scope, at: At | None, offset_ms: int) -> NDArray[np.int64]:
@@ -24,32 +25,29 @@ def reference_times(scope: Scope, at: At | None, offset_ms: int) -> NDArray[np.i
     return np.full(scope.steps, pinned - offset_ms, np.int64)
 
 
+def request_of(scope: Scope, node: plan.InstantSelect | plan.RangeSelect, function: str = "") -> Request:
+    """What a selector asks the store at all steps; `function` is that of a range."""
+    context, references = scope.context, reference_times(scope, node.at, node.offset_ms)
+    if isinstance(node, plan.InstantSelect):
+        return Request.of_instant(node, references, context.lookback_ms, context.step_ms)
+    return Request.of_range(node, references, context.lookback_ms, context.step_ms, function)
+
+
 class Reader:
     """Opens a selection when its series are first asked for, and reads it tile by tile."""
 
-    def __init__(
-        self,
-        scope: Scope,
-        select: plan.InstantSelect | plan.RangeSelect,
-        width_ms: int,
-        hints: SelectHints,
-        ahead_ms: int = 0,
-    ) -> None:
+    def __init__(self, scope: Scope, select: plan.InstantSelect | plan.RangeSelect, function: str = "") -> None:
         self.references = reference_times(scope, select.at, select.offset_ms)
         self._scope = scope
         self._select = select
-        self._width_ms = width_ms
-        self._ahead_ms = ahead_ms
-        self._hints = hints
+        self._function = function
         self._selection: Selection | None = None
         self._labels: LabelTable | None = None
 
     def _opened(self) -> Selection:
         if self._selection is None:
-            context = self._scope.context
-            start_ms, end_ms = int(self.references[0]) - self._width_ms + 1, int(self.references[-1]) + self._ahead_ms
-            self._selection = context.querier.select(self._select.matchers, start_ms, end_ms, self._hints)
-            context.budget.check_series(len(self._selection.labels))
+            request = request_of(self._scope, self._select, self._function)
+            self._selection = self._scope.context.selections.take(request)
         return self._selection
 
     def series(self) -> LabelTable:
@@ -74,9 +72,7 @@ class InstantSelect:
     def __init__(self, scope: Scope, node: plan.InstantSelect) -> None:
         self._scope = scope
         self._node = node
-        lookback_ms = scope.context.lookback_ms
-        hints = SelectHints("timestamp" if node.wants_times else "", scope.context.step_ms)
-        self._reader = Reader(scope, node, lookback_ms, hints, lookback_ms if node.extension else 0)
+        self._reader = Reader(scope, node)
 
     def series(self) -> LabelTable:
         """See `VectorOperator.series`."""
