@@ -27,7 +27,7 @@ from nunchi.agent.rounds import Aggregation
 from nunchi.agent.schedule import Outcome
 from nunchi.intake.receive.push import PushReceiver
 from nunchi.intake.registry.agent_registry import AgentRegistry
-from nunchi.intake.registry.sequence_memory import RecordedSequences
+from nunchi.intake.registry.sequence_memory import StoredSequences
 from nunchi.kit.http_client import Response
 from nunchi.kit.http_errors import HttpConnectError, HttpTimeoutError
 from nunchi.kit.logs import logger
@@ -36,7 +36,6 @@ from nunchi.kit.telemetry import Telemetry
 from nunchi.model.matchers import Matcher, MatchOperator
 from nunchi.model.staleness import ABSENT_BITS, STALE_BITS
 from nunchi.storage.memory import MemoryStore
-from nunchi.storage.records import Records
 from nunchi.testing.clock import VirtualClock
 
 TIMEOUT_SECONDS = 10.0
@@ -47,7 +46,7 @@ ID = "a" * 32
 
 @dataclass
 class World:
-    """What outlives agents and servers: the clock, the agent's disk, the server's store and records, chance, and counts."""
+    """What outlives agents and servers: the clock, the agent's disk, the server's store, chance, and counts."""
 
     clock: VirtualClock = field(default_factory=VirtualClock)
     disk: FaultyDisk = field(default_factory=FaultyDisk)
@@ -60,13 +59,11 @@ class World:
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock, 1 << 50)
         self.door = Door(self.store.appender, self.clock, self.telemetry)
-        self.records = Records(None, self.clock)
-        self.records.open()
         self.start_server()
 
     def start_server(self) -> None:
-        """A server that knows what its records say; the one before saved them or was killed."""
-        memory = RecordedSequences(self.records, logger("test"))
+        """A server that knows what its store says; the one before ended or was killed."""
+        memory = StoredSequences(self.store, self.clock, logger("test"))
         self.registry = AgentRegistry(self.door, self.clock, Telemetry(), logger("test"), memory)
         self.push = PushReceiver(self.registry, Telemetry())
 
@@ -201,7 +198,6 @@ async def test_a_day_of_outages_restarts_and_clock_jumps_loses_nothing_unsaid() 
             await agent.end(is_killed=event == "kill")
             agent = SimulatedAgent(world, bytes_max=1 << 20)
         elif event == "server restart":
-            world.registry._memory.save()
             world.start_server()
         elif event == "jump":
             world.clock.jump(chance.choice([1.0, 30.0, 300.0, -31.737, -601.113]))

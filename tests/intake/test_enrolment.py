@@ -17,7 +17,7 @@ from nunchi.intake.registry.agent_book import AgentBook, AgentMetadata
 from nunchi.intake.registry.agent_registry import AgentRegistry
 from nunchi.intake.registry.errors import JoinError, UnknownAgentError
 from nunchi.intake.registry.health import Health, HealthState
-from nunchi.intake.registry.sequence_memory import RecordedSequences
+from nunchi.intake.registry.sequence_memory import StoredSequences
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
 from nunchi.kit.logs import logger
@@ -37,15 +37,15 @@ ROOT = "/api/nunchi/v1/agents"
 class House:
     """A server's side of agents over records, which outlive it."""
 
-    def __init__(self, path: Path, users_file: Path | None = None) -> None:
+    def __init__(self, path: Path, users_file: Path | None = None, store: MemoryStore | None = None) -> None:
         self.clock, self.telemetry = VirtualClock(), Telemetry()
         self.records = Records(path / "records.sqlite", self.clock)
         self.records.open()
         self.book = AgentBook(self.records, self.clock, Random(1), self.telemetry, logger("test"))
         self.book.open()
-        self.store = MemoryStore(self.clock, 1 << 40)
+        self.store = store or MemoryStore(self.clock, 1 << 40)
         door = Door(self.store.appender, self.clock, self.telemetry)
-        memory = RecordedSequences(self.records, logger("test"))
+        memory = StoredSequences(self.store, self.clock, logger("test"))
         self.registry = AgentRegistry(door, self.clock, self.telemetry, logger("test"), memory)
         push = PushReceiver(self.registry, self.telemetry, self.book)
         routes = [*push.routes(), *AgentRoutes(self.book, self.registry, self.clock).routes()]
@@ -297,8 +297,7 @@ async def test_the_offset_of_an_agents_clock_is_shown(house: House) -> None:
 
 async def test_what_was_taken_is_known_over_restarts_of_the_server(house: House, tmp_path: Path) -> None:
     await house.push()
-    house.registry._memory.save()
-    again = House(tmp_path)
+    again = House(tmp_path, store=house.store)
     done = again.registry.receive(decode_payload(payload(ID, "web-1", 0, again.clock.now_ms())), "127.0.0.1")
     assert (done.accepted, done.duplicate) == (0, 1)
     done = again.registry.receive(decode_payload(payload(ID, "web-1", 1, again.clock.now_ms() + 1)), "127.0.0.1")

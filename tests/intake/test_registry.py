@@ -248,7 +248,7 @@ def test_nothing_counts_as_taken_that_was_not_committed(agent, store) -> None:
     body = agent.payload(agent.round({LOAD: 1.0}))
     real = store.publish
 
-    def full(pending, metadata) -> None:
+    def full(pending, metadata, marks) -> None:
         raise WorldError("disk full")
 
     store.publish = full

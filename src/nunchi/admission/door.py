@@ -5,7 +5,7 @@ list stands in `series_stages`, and what was accepted, dropped and rejected is c
 Invariant: `append` has committed when it returns; when it raises, nothing of its batches is visible.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from nunchi.model.relabel import Relabeller
 from nunchi.storage.contracts import FUTURE_MS_MAX, REJECTION_EXAMPLES_MAX, Appender, AppendResult, Rejection
 
 NO_RULES = Relabeller()
+NO_MARKS: Mapping[str, bytes] = {}
 
 
 def series_stages(
@@ -58,8 +59,11 @@ class Door:
         """A new source's way in; see `series_stages` for what may judge its series."""
         return Passage(series_stages() if stages is None else stages, distinct=distinct)
 
-    def append(self, source: str, *batches: Batch) -> AppendResult:
-        """Append all batches and commit: they become visible together. Raises the store's `WorldError` unstored."""
+    def append(self, source: str, *batches: Batch, marks: Mapping[str, bytes] = NO_MARKS) -> AppendResult:
+        """Append all batches and commit: they become visible together. Raises the store's `WorldError` unstored.
+
+        `marks` are committed with them (see `Appender.mark`), unless something of the batches was kept out for now.
+        """
         appender = self._appender()
         result = AppendResult()
         try:
@@ -67,6 +71,9 @@ class Door:
                 judged = self._without_future(batch, result)
                 if len(judged):
                     _add(result, appender.append(judged))
+            if not result.kept:
+                for key, value in marks.items():
+                    appender.mark(key, value)
             appender.commit()
         except BaseException:
             appender.rollback()

@@ -19,13 +19,14 @@ from nunchi.intake.registry.agent_book import AgentBook, Owner
 from nunchi.intake.registry.agent_registry import AgentRegistry
 from nunchi.intake.registry.cloud_configurations import CloudConfigurations
 from nunchi.intake.registry.cloud_states import CloudStates
-from nunchi.intake.registry.sequence_memory import RecordedSequences
+from nunchi.intake.registry.sequence_memory import StoredSequences
 from nunchi.kit.http_route import Route
 from nunchi.kit.listen_address import ListenAddress
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.server.flags import ServerFlags
 from nunchi.server.world import World
+from nunchi.storage.contracts import Store
 from nunchi.storage.records import Records
 
 RECORDS_FILE = "records.sqlite"
@@ -35,12 +36,18 @@ class Fleet:
     """`folder` is None where nothing is to outlive the process."""
 
     def __init__(
-        self, folder: Path | None, world: World, door: Door, telemetry: Telemetry, flags: ServerFlags | None = None
+        self,
+        folder: Path | None,
+        world: World,
+        store: Store,
+        door: Door,
+        telemetry: Telemetry,
+        flags: ServerFlags | None = None,
     ) -> None:
         log = logger("intake.registry")
         self._records = Records(None if folder is None else folder / RECORDS_FILE, world.clock)
         self._book = AgentBook(self._records, world.clock, world.random, telemetry, log)
-        memory = RecordedSequences(self._records, log)
+        memory = StoredSequences(store, world.clock, log)
         self.registry = AgentRegistry(door, world.clock, telemetry, log, memory)
         self._push = PushReceiver(self.registry, telemetry, self._book)
         self._routes = AgentRoutes(self._book, self.registry, world.clock)

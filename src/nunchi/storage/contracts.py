@@ -22,6 +22,7 @@ from nunchi.model.symbols import LabelTable, Symbols
 FUTURE_MS_MAX = 10 * 60 * 1000
 REJECTION_EXAMPLES_MAX = 8
 TILE_BYTES = 8 * 1024 * 1024
+MARK_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,14 @@ class Appender(Protocol):
 
     def append(self, batch: Batch) -> AppendResult:
         """Judge every cell. What is accepted stays accepted: there is no all-or-nothing across series."""
+        ...
+
+    def mark(self, key: str, value: bytes) -> None:
+        """With the next commit, remember a value under a key in place of the one before; an empty one forgets it.
+
+        What survives a restart survives it together with the samples of its commit: both are there, or neither is. How many
+        keys there are is up to whoever marks.
+        """
         ...
 
     def commit(self) -> None:
@@ -180,6 +189,10 @@ class Store(Protocol):
 
     def metadata(self) -> Mapping[str, Metadata]:
         """By metric family name."""
+        ...
+
+    def marks(self) -> Mapping[str, bytes]:
+        """What was marked, by key. Raises `NotLoadedError` while that is not known."""
         ...
 
     def statistics(self) -> StoreStatistics:

@@ -25,6 +25,7 @@ from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.storage.changes import NEVER_MS, ChangeLog, Changes
 from nunchi.storage.contracts import (
     FUTURE_MS_MAX,
+    MARK_BYTES_MAX,
     TILE_BYTES,
     AppendResult,
     Rejection,
@@ -49,6 +50,7 @@ class MemoryStore:
         self.by_key: dict[bytes, Series] = {}
         self.by_name: dict[str, dict[bytes, Series]] = {}
         self._metadata: dict[str, Metadata] = {}
+        self._marks: dict[str, bytes] = {}
         self._prune_at_ms = 0
         self._log = ChangeLog()
 
@@ -65,6 +67,11 @@ class MemoryStore:
         with self.lock:
             return dict(self._metadata)
 
+    def marks(self) -> Mapping[str, bytes]:
+        """See `Store.marks`."""
+        with self.lock:
+            return dict(self._marks)
+
     def statistics(self) -> StoreStatistics:
         """See `Store.statistics`."""
         with self.lock:
@@ -80,7 +87,9 @@ class MemoryStore:
         """See `ChangeSource.changes`."""
         return self._log.changes(since)
 
-    def publish(self, pending: "dict[bytes, Pending]", metadata: Mapping[str, Metadata]) -> None:
+    def publish(
+        self, pending: "dict[bytes, Pending]", metadata: Mapping[str, Metadata], marks: Mapping[str, bytes]
+    ) -> None:
         """Make an appender's samples visible, all at once."""
         oldest_ms = NEVER_MS
         with self.lock:
@@ -94,6 +103,7 @@ class MemoryStore:
                         oldest_ms = min(oldest_ms, timestamp_ms)
                         series.put(timestamp_ms, sample, conflict)
             self._metadata.update(metadata)
+            self._marks = {key: value for key, value in {**self._marks, **marks}.items() if value}
             self._prune()
             if oldest_ms < NEVER_MS:
                 self._log.record(oldest_ms)
@@ -124,6 +134,7 @@ class MemoryAppender:
         self._store = store
         self._pending: dict[bytes, Pending] = {}
         self._metadata: dict[str, Metadata] = {}
+        self._marks: dict[str, bytes] = {}
 
     def append(self, batch: Batch) -> AppendResult:
         """See `Appender.append`."""
@@ -166,16 +177,23 @@ class MemoryAppender:
             return Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
         return None
 
+    def mark(self, key: str, value: bytes) -> None:
+        """See `Appender.mark`."""
+        assert len(value) <= MARK_BYTES_MAX, key
+        self._marks[key] = value
+
     def commit(self) -> None:
         """See `Appender.commit`."""
         pending, self._pending = self._pending, {}
         metadata, self._metadata = self._metadata, {}
-        self._store.publish(pending, metadata)
+        marks, self._marks = self._marks, {}
+        self._store.publish(pending, metadata, marks)
 
     def rollback(self) -> None:
         """See `Appender.rollback`."""
         self._pending = {}
         self._metadata = {}
+        self._marks = {}
 
 
 class Held(NamedTuple):

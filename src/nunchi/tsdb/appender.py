@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nunchi.model.batch import Batch, Conflict, Reason
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import bits_of
-from nunchi.storage.contracts import FUTURE_MS_MAX, AppendResult, Rejection
+from nunchi.storage.contracts import FUTURE_MS_MAX, MARK_BYTES_MAX, AppendResult, Rejection
 from nunchi.tsdb.kernels import cells as kernel
 from nunchi.tsdb.open_cells import Cells, join_cells
 from nunchi.tsdb.state import State
@@ -27,6 +27,7 @@ class DatabaseAppender:
         self._cells: list[Cells] = []
         self._late: list[Cells] = []
         self._metadata: dict[str, Metadata] = {}
+        self._marks: dict[str, bytes] = {}
 
     def append(self, batch: Batch) -> AppendResult:
         """See `Appender.append`."""
@@ -150,17 +151,22 @@ class DatabaseAppender:
             stored.update(zip(keys, own_values[some].view(np.uint64).tolist(), strict=True))
         return stored
 
+    def mark(self, key: str, value: bytes) -> None:
+        """See `Appender.mark`."""
+        assert len(value) <= MARK_BYTES_MAX, key
+        self._marks[key] = value
+
     def commit(self) -> None:
         """See `Appender.commit`."""
-        cells, late, metadata = self._cells, self._late, self._metadata
-        self._cells, self._late, self._metadata = [], [], {}
-        self._state.publish(self._owner, join_cells(cells), join_cells(late), metadata)
+        cells, late, metadata, marks = self._cells, self._late, self._metadata, self._marks
+        self._cells, self._late, self._metadata, self._marks = [], [], {}, {}
+        self._state.publish(self._owner, join_cells(cells), join_cells(late), metadata, marks)
 
     def rollback(self) -> None:
         """See `Appender.rollback`."""
         if self._cells or self._late:
             self._state.forget_pending(self._owner)
-        self._cells, self._late, self._metadata = [], [], {}
+        self._cells, self._late, self._metadata, self._marks = [], [], {}, {}
 
 
 def _without_histograms(batch: Batch, result: AppendResult) -> Batch:

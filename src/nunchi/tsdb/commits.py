@@ -4,7 +4,7 @@ A record is readable alone: it refers to series by number and brings the label k
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from nunchi.model.metadata import Metadata
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.kernels.records import encode_cells
+from nunchi.tsdb.wal import Span
 
-# series made, bytes of their keys, rows, cells in order, other cells, bytes of metadata
-HEADER = struct.Struct("<IIIIII")
+# series made, bytes of their keys, rows, cells in order, other cells, bytes of metadata, bytes of marks
+HEADER = struct.Struct("<IIIIIII")
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +26,7 @@ class Commit:
     series, keys, ends  refs of new series, their label keys one after the other, int64[n + 1] where each begins, and the end
     refs, times, values  cells in the order of their series
     late_*              cells that are late or replace others
+    marks               by key, what writers want to know again; an empty one is forgotten
     """
 
     series: NDArray[np.int32]
@@ -37,20 +39,30 @@ class Commit:
     late_times: NDArray[np.int64]
     late_values: NDArray[np.float64]
     metadata: dict[str, Metadata]
+    marks: dict[str, bytes] = field(default_factory=dict)
+
+
+def span_of(commit: Commit, places: int) -> Span:
+    """What a record of the log says of a commit without being read."""
+    times = [part for part in (commit.times, commit.late_times) if len(part)]
+    if not times:
+        return Span(places=places)
+    return Span(min(int(part.min()) for part in times), max(int(part.max()) for part in times), places)
 
 
 def encode_commit(commit: Commit) -> bytes:
     """The body of a record."""
     rows, cells = encode_cells(commit.refs, commit.times, np.ascontiguousarray(commit.values))
     metadata = msgspec.json.encode(commit.metadata) if commit.metadata else b""
+    marks = msgspec.msgpack.encode(commit.marks) if commit.marks else b""
     head = HEADER.pack(
-        len(commit.series), len(commit.keys), rows, len(commit.refs), len(commit.late_refs), len(metadata)
+        len(commit.series), len(commit.keys), rows, len(commit.refs), len(commit.late_refs), len(metadata), len(marks)
     )
     if len(commit.series) == len(commit.late_refs) == 0:
-        return head + cells + metadata
+        return head + cells + metadata + marks
     sizes = np.diff(commit.ends).astype(np.uint32)
     late = commit.late_refs.tobytes() + commit.late_times.tobytes() + commit.late_values.tobytes()
-    return b"".join((head, commit.series.tobytes(), sizes.tobytes(), commit.keys, cells, late, metadata))
+    return b"".join((head, commit.series.tobytes(), sizes.tobytes(), commit.keys, cells, late, metadata, marks))
 
 
 class _Cursor:
@@ -75,7 +87,7 @@ def decode_commit(body: bytes) -> Commit:
     """The inverse of `encode_commit`; raises `CorruptionError`."""
     if len(body) < HEADER.size:
         raise CorruptionError("a record of the WAL has no header")
-    made, key_bytes, rows, cells, late, metadata_bytes = HEADER.unpack_from(body)
+    made, key_bytes, rows, cells, late, metadata_bytes, mark_bytes = HEADER.unpack_from(body)
     cursor = _Cursor(body, HEADER.size)
     series = cursor.take("<i4", made)
     sizes = cursor.take("<u4", made)
@@ -84,6 +96,7 @@ def decode_commit(body: bytes) -> Commit:
     refs, values = cursor.planes("<i4", cells), cursor.planes("<f8", cells)
     late_refs, late_times, late_values = cursor.take("<i4", late), cursor.take("<i8", late), cursor.take("<f8", late)
     metadata = cursor.take("u1", metadata_bytes).tobytes()
+    marks = cursor.take("u1", mark_bytes).tobytes()
     ends = np.zeros(made + 1, np.int64)
     np.cumsum(sizes, out=ends[1:])
     times = np.repeat(row_times, row_counts.astype(np.int64))
@@ -93,4 +106,5 @@ def decode_commit(body: bytes) -> Commit:
         series.astype(np.int32), keys.tobytes(), ends, np.cumsum(refs, dtype=np.int32), times.astype(np.int64),
         values.astype(np.float64), late_refs.astype(np.int32), late_times.astype(np.int64),
         late_values.astype(np.float64), msgspec.json.decode(metadata, type=dict[str, Metadata]) if metadata else {},
+        msgspec.msgpack.decode(marks, type=dict[str, bytes]) if marks else {},
     )  # fmt: skip

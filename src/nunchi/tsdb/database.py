@@ -113,6 +113,11 @@ class Database:
         with self._state.lock:
             return dict(self._state.head.metadata)
 
+    def marks(self) -> Mapping[str, bytes]:
+        """See `Store.marks`."""
+        with self._state.lock:
+            return dict(self._state.head.marks)
+
     def statistics(self) -> StoreStatistics:
         """See `Store.statistics`; series are those of the head, samples those of all files and of the head."""
         state = self._state

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
+from nunchi.tsdb.commits import Commit
 from nunchi.tsdb.open_cells import Generation, Newest
 from nunchi.tsdb.series_table import SeriesTable
 
@@ -24,6 +25,8 @@ class Head:
         self.open = Generation(0, first_segment)
         self.frozen: tuple[Generation, ...] = ()
         self.metadata: dict[str, Metadata] = {}
+        self.marks: dict[str, bytes] = {}
+        self.frozen_marks: dict[str, bytes] = {}
         self.unlogged: list[NDArray[np.int32]] = []
         self.unsealed: list[NDArray[np.int32]] = []
         self._refs: WeakKeyDictionary[Layout, NDArray[np.int32]] = WeakKeyDictionary()
@@ -56,6 +59,15 @@ class Head:
             self.table.intern(np.frombuffer(keys or b"\0", np.uint8), ends, np.ascontiguousarray(refs))
             self.newest.make_room(len(self.table))
 
+    def take_notes(self, commit: Commit) -> None:
+        """What a commit says beside its samples."""
+        self.metadata.update(commit.metadata)
+        for key, value in commit.marks.items():
+            if value:
+                self.marks[key] = value
+            else:
+                self.marks.pop(key, None)
+
     def take_unlogged(self) -> NDArray[np.int32]:
         """Series that no record of the WAL names yet."""
         return np.concatenate(self.unlogged) if self.unlogged else np.zeros(0, np.int32)
@@ -73,6 +85,7 @@ class Head:
 
     def freeze(self, first_segment: int) -> Generation:
         """Close the open generation and begin another, whose cells are logged from a segment on."""
+        self.frozen_marks = dict(self.marks)
         generation, self.open = self.open, Generation(len(self.table), first_segment)
         self.frozen = (*self.frozen, generation)
         return generation

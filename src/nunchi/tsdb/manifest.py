@@ -22,7 +22,10 @@ class RunEntry(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What there is. `series` and `series_bytes`: the file of label keys and how much of it counts."""
+    """What there is. `series` and `series_bytes`: the file of label keys and how much of it counts; `places`: all
+    series_refs that sealed samples have are below; `newest_ms`: no sealed sample is newer; `marks`: what writers noted with
+    what is sealed.
+    """
 
     version: int = MANIFEST_VERSION
     next_number: int = 1
@@ -30,8 +33,11 @@ class Manifest(msgspec.Struct, frozen=True):
     runs: tuple[RunEntry, ...] = ()
     series: int = 0
     series_bytes: int = 0
+    places: int = 0
+    newest_ms: int = -(2**62)
     first_segment: int = 0
     metadata: dict[str, Metadata] = {}
+    marks: dict[str, bytes] = {}
     deletions: tuple[Deletion, ...] = ()
 
 
@@ -54,9 +60,9 @@ def load_manifest(disk: Disk, folder: Folder) -> Manifest | None:
         return None
     try:
         sealed = msgspec.json.decode(content, type=_Sealed)
-        check_version(folder.manifest, int(msgspec.json.decode(sealed.manifest)["version"]), MANIFEST_VERSION)
         if zlib.crc32(bytes(sealed.manifest)) != sealed.crc32:
             raise CorruptionError(f"{folder.manifest} fails its checksum")
+        check_version(folder.manifest, int(msgspec.json.decode(sealed.manifest)["version"]), MANIFEST_VERSION)
         return msgspec.json.decode(sealed.manifest, type=Manifest)
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
         raise CorruptionError(f"{folder.manifest} cannot be read: {error}") from None

@@ -48,6 +48,7 @@ def _load(state: State) -> None:
     state.sealed = Sealed(tuple(blocks), ())
     state.head = Head(state.wal.number)
     state.head.metadata.update(state.manifest.metadata)
+    state.head.marks.update(state.manifest.marks)
     _load_series(state)
     state.sealed = Sealed(state.sealed.blocks, tuple(_open_runs(state)))
     _replay(state)
@@ -161,7 +162,7 @@ class Replay:
                 made = head.table.snapshot().created[before:].copy()
                 head.unsealed.append(made)
                 self._state.ask_blocks(head, made)
-        head.metadata.update(commit.metadata)
+        head.take_notes(commit)
         self._waiting.append((commit.refs, commit.times, commit.values))
         self._waiting_cells += len(commit.refs)
         if len(commit.late_refs):

@@ -61,7 +61,9 @@ def _seal_generation(state: State, generation: Generation) -> None:
             state.settle(
                 Sealed(state.sealed.blocks, (*state.sealed.runs, run)),
                 runs=(*state.manifest.runs, entry), series=series, series_bytes=series_bytes,
-                first_segment=following.first_segment, metadata=state.head.metadata,
+                first_segment=following.first_segment, metadata=state.head.metadata, marks=state.head.frozen_marks,
+                places=max(state.manifest.places, len(state.head.table)),
+                newest_ms=max(state.manifest.newest_ms, generation.max_time),
             )  # fmt: skip
             state.head.forget(generation)
             del state.head.unsealed[:taken]

@@ -20,7 +20,7 @@ from nunchi.model.series_group import Layout
 from nunchi.storage.changes import ChangeLog
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile, PageCache
-from nunchi.tsdb.commits import Commit, encode_commit
+from nunchi.tsdb.commits import Commit, encode_commit, span_of
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.index import Index
@@ -28,7 +28,7 @@ from nunchi.tsdb.manifest import Manifest, save_manifest
 from nunchi.tsdb.open_cells import Cells, Moment
 from nunchi.tsdb.querier import Found, View, locate
 from nunchi.tsdb.telemetry import DatabaseTelemetry
-from nunchi.tsdb.wal import Wal
+from nunchi.tsdb.wal import NO_TIME_MIN, Wal
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
 OWNERS_MAX = 2**30
@@ -102,25 +102,26 @@ class State:
             for block in self.sealed.blocks:
                 head.raise_newest(refs, block.newest_of(hashes))
 
-    def publish(self, owner: int, cells: Cells, late: Cells, metadata: Mapping[str, Metadata]) -> None:
+    def publish(
+        self, owner: int, cells: Cells, late: Cells, metadata: Mapping[str, Metadata], marks: Mapping[str, bytes]
+    ) -> None:
         """Log what an appender accepted, then make it visible. Raises a `DiskError`, and then nothing has happened."""
         with self.lock:
             head = self.head
             news = {name: known for name, known in metadata.items() if head.metadata.get(name) != known}
             self.forget_pending(owner)
-            if len(cells[0]) == 0 and len(late[0]) == 0 and not news:
+            if len(cells[0]) == 0 and len(late[0]) == 0 and not news and not marks:
                 return
             made = head.take_unlogged()
             keys, ends = head.table.keys_of(made) if len(made) else (b"", [])
-            self.wal.append(
-                encode_commit(Commit(made, keys, np.array([0, *ends], np.int64), *cells, *late, metadata=news))
-            )
+            commit = Commit(made, keys, np.array([0, *ends], np.int64), *cells, *late, metadata=news, marks=dict(marks))
+            span = span_of(commit, len(head.table))
+            self.wal.append(encode_commit(commit), span)
             head.unlogged.clear()
-            head.metadata.update(news)
+            head.take_notes(commit)
             self.apply(cells, late)
-            times = [part[1] for part in (cells, late) if len(part[1])]
-            if times:
-                self.changes.record(min(int(each.min()) for each in times))
+            if span.oldest_ms != NO_TIME_MIN:
+                self.changes.record(span.oldest_ms)
 
     def apply(self, cells: Cells, late: Cells) -> None:
         """Make logged cells visible. In-order ones that another writer overtook stay only if nothing is there yet."""

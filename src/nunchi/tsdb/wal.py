@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cramjam
 
@@ -27,8 +27,10 @@ RAW, SNAPPY = 0, 1
 
 # magic, format version, crc32 of both
 SEGMENT_HEADER = struct.Struct("<8sII")
-# magic, crc32 of what follows, bytes of the payload, codec, bytes once decompressed
-RECORD_HEADER = struct.Struct("<4sIIBI")
+# magic, crc32 of what follows, bytes of the payload, codec, bytes once decompressed, and a `Span`
+RECORD_HEADER = struct.Struct("<4sIIBIqqI")
+_CHECKED = struct.Struct("<IBIqqI")
+NO_TIME_MIN, NO_TIME_MAX = 2**62, -(2**62)
 
 
 def segment_header() -> bytes:
@@ -37,14 +39,30 @@ def segment_header() -> bytes:
     return named + struct.pack("<I", zlib.crc32(named))
 
 
-def encode_record(body: bytes, *, compressed: bool) -> bytes:
+class Span(NamedTuple):
+    """What is known of a record, or of many, without reading their bodies: all its timestamps lie from `oldest_ms` to
+    `newest_ms`, all its series_refs below `places`.
+    """
+
+    oldest_ms: int = NO_TIME_MIN
+    newest_ms: int = NO_TIME_MAX
+    places: int = 0
+
+    def joined(self, other: "Span") -> "Span":
+        """What is known of both."""
+        return Span(
+            min(self.oldest_ms, other.oldest_ms), max(self.newest_ms, other.newest_ms), max(self.places, other.places)
+        )
+
+
+def encode_record(body: bytes, span: Span, *, compressed: bool) -> bytes:
     """The bytes of a record."""
     payload, codec = body, RAW
     if compressed:
         packed = bytes(cramjam.snappy.compress_raw(body))
         if len(packed) < len(body):
             payload, codec = packed, SNAPPY
-    checked = struct.pack("<IBI", len(payload), codec, len(body)) + payload
+    checked = _CHECKED.pack(len(payload), codec, len(body), *span) + payload
     return RECORD_MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked
 
 
@@ -75,10 +93,11 @@ def read_records(data: memoryview, salvage: Salvage) -> Iterator[bytes]:
         at = following
 
 
-def _record_at(data: memoryview, at: int) -> tuple[bytes, int] | None:
+def _checked_at(data: memoryview, at: int) -> tuple[Span, int] | None:
+    """The span of the record at a place, and where it ends; None where no whole record is."""
     if at + RECORD_HEADER.size > len(data):
         return None
-    magic, checksum, size, codec, length = RECORD_HEADER.unpack_from(data, at)
+    magic, checksum, size, _, length, oldest_ms, newest_ms, places = RECORD_HEADER.unpack_from(data, at)
     end = at + RECORD_HEADER.size + size
     if (
         magic != RECORD_MAGIC
@@ -87,6 +106,15 @@ def _record_at(data: memoryview, at: int) -> tuple[bytes, int] | None:
         or zlib.crc32(data[at + 8 : end]) != checksum
     ):
         return None
+    return Span(oldest_ms, newest_ms, places), end
+
+
+def _record_at(data: memoryview, at: int) -> tuple[bytes, int] | None:
+    found = _checked_at(data, at)
+    if found is None:
+        return None
+    _, end = found
+    *_, size, codec, length, _, _, _ = RECORD_HEADER.unpack_from(data, at)
     payload = data[end - size : end]
     if codec == RAW:
         return bytes(payload), end
@@ -141,9 +169,9 @@ class Wal:
         names = self._disk.list(self._folder.wal)
         return sorted(n for name in names if (n := number_of(name, SEGMENT_SUFFIX)) is not None)
 
-    def append(self, body: bytes) -> None:
+    def append(self, body: bytes, span: Span) -> None:
         """Add a record; raises a `DiskError`, and then the record is not there, or at most there unacknowledged."""
-        record = encode_record(body, compressed=self._compressed)
+        record = encode_record(body, span, compressed=self._compressed)
         try:
             self._append_record(record)
         except DiskFull:
@@ -292,3 +320,22 @@ def read_segment(disk: Disk, folder: Folder, number: int, salvage: Salvage) -> I
     finally:
         data = memoryview(b"")
         mapped.close()
+
+
+def survey_segment(disk: Disk, folder: Folder, number: int) -> Span:
+    """What is known of a segment without decompressing it; of damaged places nothing is known, as nothing will be read."""
+    mapped = disk.map(folder.segment(number))
+    span = Span()
+    try:
+        data = mapped.view
+        at = SEGMENT_HEADER.size
+        while 0 <= at < len(data):
+            found = _checked_at(data, at)
+            if found is None:
+                at = _next_record(data, at + 1)
+            else:
+                span, at = span.joined(found[0]), found[1]
+    finally:
+        data = memoryview(b"")
+        mapped.close()
+    return span

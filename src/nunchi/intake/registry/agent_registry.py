@@ -5,7 +5,7 @@ the agent are marked stale. Rounds from the backlog fill in samples and never re
 Invariant: a sample counts as taken, and is acknowledged, only after it was committed; sent again, it is known as a duplicate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -60,6 +60,7 @@ class _Agent:
     replacing: ReplacingSeries | None = None
     reader: PayloadReader = field(default_factory=PayloadReader)
     epochs: dict[int, SequenceRanges] = field(default_factory=dict)
+    is_remembered: bool = False
     epoch_round_ms: int = 0
     interval_ms: int = DEFAULT_INTERVAL_MS
     heard_at: float = 0.0
@@ -115,39 +116,44 @@ class AgentRegistry:
             sender = replace(payload.sender, agent_id=owner.agent_id, name=owner.name)
             payload = replace(payload, sender=sender)
         agent = self._lookup(payload, address, reader)
+        self._remember(agent)
         ranges = agent.epochs.get(payload.sender.epoch) or SequenceRanges()
         taken = ranges.taken(payload.first_sequence, payload.samples)
         is_news = payload.sender.epoch == agent.sender.epoch
         is_news &= payload.first_sequence + payload.samples > ranges.high_water
         rows, invalid = self._rows(agent, payload, taken, is_news=is_news)
+        epochs = _with_taken(agent.epochs, payload)
+        marks = self._memory.marks(payload.sender.agent_id, epochs, is_whole=agent.is_remembered)
         try:
-            result = self._append(agent, rows, payload.metadata)
+            result = self._append(agent, rows, payload.metadata, marks)
         except WorldError as error:
             raise NotStoredError(f"not stored: {error}") from error
         if result.kept:
             raise NotStoredError(f"{result.kept} samples cannot be stored now")
         self._settle(agent, payload, rows)
-        ranges.take(payload.first_sequence, payload.samples)
-        agent.epochs[payload.sender.epoch] = ranges
-        while len(agent.epochs) > EPOCHS_MAX:
-            del agent.epochs[min(agent.epochs)]
-        self._memory.note(payload.sender.agent_id, agent.epochs)
+        agent.epochs = epochs
         return self._acknowledge(agent, payload, result, int(taken.sum()), invalid)
 
-    def _append(self, agent: _Agent, rows: Sequence[Row], metadata: dict[str, Metadata]) -> AppendResult:
-        """Store rows; those that replace by themselves. What is stored when the second part fails is the same again later."""
+    def _append(
+        self, agent: _Agent, rows: Sequence[Row], metadata: dict[str, Metadata], marks: Mapping[str, bytes]
+    ) -> AppendResult:
+        """Store rows, those that replace in a batch of their own, and the marks that say so, in one commit."""
         plain, replacing = [row for row in rows if not row.replaces], [row for row in rows if row.replaces]
-        result = self._door.append(SOURCE, agent.series.batch(plain, metadata if plain else {}))
-        if not replacing:
-            return result
-        assert agent.replacing is not None
-        second = self._door.append(SOURCE, agent.replacing.batch(replacing, {} if plain else metadata))
-        rejected = dict(result.rejected)
-        for reason, count in second.rejected.items():
-            rejected[reason] = rejected.get(reason, 0) + count
-        return replace(
-            result, accepted=result.accepted + second.accepted, rejected=rejected, kept=result.kept + second.kept
-        )
+        batches = [agent.series.batch(plain, metadata if plain else {})]
+        if replacing:
+            assert agent.replacing is not None
+            batches.append(agent.replacing.batch(replacing, {} if plain else metadata))
+        return self._door.append(SOURCE, *batches, marks=marks)
+
+    def _remember(self, agent: _Agent) -> None:
+        """Learn what the store knows of an agent's numbers, which while it loads may be later than the agent is heard."""
+        if agent.is_remembered:
+            return
+        known = self._memory.load(agent.sender.agent_id)
+        if known is not None:
+            agent.is_remembered = True
+            for epoch, ranges in known.items():
+                agent.epochs[epoch] = ranges.joined(agent.epochs.get(epoch, SequenceRanges()))
 
     def _lookup(self, payload: Payload, address: str, reader: PayloadReader | None) -> _Agent:
         """The agent that a payload is from; new, or in a new epoch, where nothing speaks against it."""
@@ -158,7 +164,6 @@ class AgentRegistry:
                 raise NotStoredError(f"the server knows {AGENTS_MAX} agents already")
             agent = _Agent(sender, PushedSeries(sender.name), address, self._clock.now_ms())
             agent.reader = reader or agent.reader
-            agent.epochs = self._memory.load(sender.agent_id)
             self._agents[sender.agent_id] = agent
             self._log.info("a new agent is heard", agent=sender.name, id=sender.agent_id, address=address)
         elif sender.epoch != agent.sender.epoch:
@@ -287,11 +292,10 @@ class AgentRegistry:
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             self.look()
-            self._memory.save()
+            self._memory.tend()
 
     async def stop(self) -> None:
-        """Write what was taken: agents will be heard again when the server is back."""
-        self._memory.save()
+        """Nothing to give back: agents will be heard again when the server is."""
 
     def look(self) -> None:
         """Write `up` 0 and markers for agents whose rounds are overdue; forget those silent for a day."""
@@ -366,6 +370,15 @@ class AgentRegistry:
             for agent in self._agents.values()
         ]
         return sorted(found, key=lambda status: (status.instance, status.agent_id))
+
+
+def _with_taken(epochs: Mapping[int, SequenceRanges], payload: Payload) -> dict[int, SequenceRanges]:
+    """What is taken once a payload is; the oldest epochs are forgotten."""
+    own = payload.sender.epoch
+    taken = SequenceRanges.of(epochs[own].spans() if own in epochs else ())
+    taken.take(payload.first_sequence, payload.samples)
+    after = {**epochs, own: taken}
+    return {epoch: after[epoch] for epoch in sorted(after)[-EPOCHS_MAX:]}
 
 
 def live_times(payload: Payload) -> list[int]:

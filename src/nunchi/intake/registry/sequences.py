@@ -34,6 +34,10 @@ class SequenceRanges:
         """Begin and exclusive end of each range, ascending."""
         return list(zip(self._begins, self._ends, strict=True))
 
+    def joined(self, other: "SequenceRanges") -> "SequenceRanges":
+        """What either has taken."""
+        return SequenceRanges.of([*self.spans(), *other.spans()])
+
     @property
     def high_water(self) -> int:
         """One more than the largest number taken."""

@@ -175,6 +175,23 @@ class StoreSuite:
         appender.commit()
         assert select(self.store) == {UP: [(self.now, 1.0)]}
 
+    def test_marks_are_committed_with_samples_and_taken_back_with_them(self) -> None:
+        row = Batch.row(Layout.of(UP), self.now, np.array([0], np.int32), np.array([1.0]))
+        appender = self.store.appender()
+        appender.append(row)
+        appender.mark("a", b"1")
+        appender.mark("b", bytes(range(256)))
+        assert self.store.marks() == {}
+        appender.commit()
+        assert self.store.marks() == {"a": b"1", "b": bytes(range(256))}
+        appender.append(row)
+        appender.mark("a", b"2")
+        appender.rollback()
+        appender.mark("b", b"")
+        appender.commit()
+        assert self.store.marks() == {"a": b"1"}
+        assert select(self.store) == {UP: [(self.now, 1.0)]}
+
     def test_rollback_takes_back_what_is_not_committed(self) -> None:
         appender = self.store.appender()
         appender.append(Batch.row(Layout.of(UP), self.now, np.array([0], np.int32), np.array([1.0])))
