@@ -232,6 +232,21 @@ async def test_stuck_check_delays_other_checks_of_later_rounds_not_at_all() -> N
         assert ["stuck", "good"] in stage.rounds.names()
 
 
+async def test_a_run_is_shown_in_one_round_even_when_the_next_turn_comes_before_its_end() -> None:
+    runner = Held()
+    stage = Stage(instance("slow", 10), runner=runner, phase=0.1)
+    async with stage:
+        await stage.clock.advance(1.5)
+        assert stage.rounds.names() == [[]], "its turn on the grid came a second after the start"
+        runner.release()
+        await stage.clock.advance(0)
+        assert sorted(stage.rounds.names()) == [[], ["slow"]]
+        await stage.clock.advance(10)
+        runner.release()
+        await stage.clock.advance(0)
+        assert sorted(stage.rounds.names()) == [[], ["slow"], ["slow"]]
+
+
 async def test_collect_shares_runs_under_way_and_never_runs_an_instance_twice_at_once() -> None:
     held = Held()
     stage = Stage(instance("a", 10), runner=held)

@@ -65,7 +65,10 @@ class Burst:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run of an instance. `began` and `ended` are when the check itself began and ended, not when it was asked to."""
+    """One run of an instance. `began` and `ended` are when the check itself began and ended, not when it was asked to.
+
+    A run that `is_in_round` has its timestamp: another round does not show it again.
+    """
 
     emission: Emission
     asked_at: float
@@ -74,6 +77,7 @@ class Run:
     ended: float = math.nan
     ended_with: asyncio.Future[None] = field(init=False)
     is_expired: bool = False
+    is_in_round: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -170,8 +174,12 @@ class Schedule:
         runs: list[tuple[CheckInstance, Run | None]] = []
         for instance in self.instances:
             if instance.due_at <= now:
-                runs.append((instance, self._begin_run(instance)))
                 instance.due_at = self._next_due_at(instance, now)
+                run = self._begin_run(instance)
+                if run is None or not run.is_in_round:
+                    runs.append((instance, run))
+                if run is not None:
+                    run.is_in_round = True
         task = asyncio.create_task(self._hand_round_over(sink, timestamp_ms, runs), name="agent.round")
         self._rounds.add(task)
         task.add_done_callback(self._forget_round)
