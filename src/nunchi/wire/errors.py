@@ -4,6 +4,7 @@ InputError
 └── WireError              the bytes are not what they claim to be
     ├── BodyTooLarge       longer than the reader allows once decompressed
     ├── UnknownVersion     a newer format than this program knows
+    ├── DamagedFile        a file of Prometheus is not whole
     └── LineError          one line of a text, by number
         ├── ExpositionError   no scrape can take it: the whole exposition fails
         └── OpenMetricsError  it breaks the OpenMetrics specification
@@ -24,6 +25,10 @@ class BodyTooLarge(WireError):  # noqa: N818 (a condition with an HTTP status of
 
 class UnknownVersion(WireError):  # noqa: N818 (a condition, as above)
     """A format version that this program does not know."""
+
+
+class DamagedFile(WireError):  # noqa: N818 (a condition, as above)
+    """Bytes of one of Prometheus's files are not what was written; says where."""
 
 
 class LineError(WireError):
