@@ -5,11 +5,10 @@ Invariant: `apply` checks everything that can be wrong before the first part hea
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nunchi.agent import status
 from nunchi.agent.accounting import Accounting
-from nunchi.agent.cloud.wiring import Cloud
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
@@ -19,19 +18,23 @@ from nunchi.agent.identity import Identity
 from nunchi.agent.instances import Instances
 from nunchi.agent.keys import KeyChange
 from nunchi.agent.listener import Listener
+from nunchi.agent.relay_settings import RelaySettings
 from nunchi.agent.reloading import ReloadStatus, SettingsWatch
 from nunchi.agent.remote_health import RemoteHealth
 from nunchi.agent.root import Root
 from nunchi.agent.rounds import Aggregation
 from nunchi.agent.schedule import Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
-from nunchi.agent.settings import AgentSettings
+from nunchi.agent.settings import AgentSettings, ApiSettings, ExporterSettings
 from nunchi.agent.spool_limits import spool_limits
-from nunchi.agent.statsd.statsd import Statsd
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
 from nunchi.kit.supervision import Part, PartStatus
 from nunchi.kit.telemetry import Telemetry
+
+if TYPE_CHECKING:  # what only some settings need is imported by wiring, where they say so
+    from nunchi.agent.cloud.wiring import Cloud
+    from nunchi.agent.statsd.statsd import Statsd
 
 RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd", "udp", "cloud")
 
@@ -47,13 +50,13 @@ class AgentParts:
     rounds: RoundSpool
     link: ServerLink
     own_link: HttpLink
-    exporter: Listener
+    exporter: Listener[ExporterSettings]
     instances: Instances
     source: ConfigurationFolder | None
     root: Root
     keys: KeyChange
-    statsd: Statsd | None = None
-    cloud: Cloud | None = None
+    statsd: "Statsd | None" = None
+    cloud: "Cloud | None" = None
 
 
 class Agent:
@@ -80,7 +83,8 @@ class Agent:
         self._clock = clock
         self._started = ReloadStatus(clock.now_ms())
         self.parts_status: Callable[[], Sequence[PartStatus]] = tuple
-        self.api: Listener | None = None
+        self.api: Listener[ApiSettings] | None = None
+        self.relay: Listener[RelaySettings] | None = None
         self.heartbeat: Heartbeat | None = None
         self.remote_health: RemoteHealth | None = None
         if configuration.settings.server.enabled:
@@ -97,7 +101,8 @@ class Agent:
         """Everything that runs, in the order of the start."""
         own = self._own
         every = (
-            own.forwarder, own.statsd, own.schedule, own.exporter, self.api, self.heartbeat, self.remote_health, self.watch,
+            own.forwarder, own.statsd, own.schedule, own.exporter, self.api, self.relay, self.heartbeat,
+            self.remote_health, self.watch,
         )  # fmt: skip
         clouds = () if own.cloud is None else own.cloud.parts
         return (*(part for part in every if part is not None), *clouds)
@@ -134,7 +139,7 @@ class Agent:
             },
             "listeners": {
                 one.name: {"url": one.url, "last_error": one.last_error}
-                for one in (own.exporter, self.api)
+                for one in (own.exporter, self.api, self.relay)
                 if one is not None
             },
             "cloud": None if own.cloud is None else own.cloud.api.status(),
@@ -160,6 +165,8 @@ class Agent:
         await own.exporter.apply(settings.exporter)
         if self.api is not None:
             await self.api.apply(settings.api if settings.api.enabled else None)
+        if self.relay is not None:
+            await self.relay.apply(settings.relay)
         own.schedule.apply(own.instances.take(planned))
         own.aggregation.apply(settings.labels)
         if own.cloud is not None:

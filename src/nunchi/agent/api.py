@@ -20,7 +20,7 @@ from nunchi.kit.disk import Disk, DiskMissing
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_route import Access, Handler, Route
 from nunchi.kit.logs import LEVELS, area_levels, set_area_level
-from nunchi.kit.telemetry import Telemetry
+from nunchi.kit.telemetry import Counter, Telemetry
 
 TOKEN_FILE, URL_FILE = "api-token", "api-url"
 TOKEN_FILE_MODE = 0o600
@@ -47,16 +47,17 @@ class AgentApi:
         reload: Reload,
         schedule: Schedule,
         telemetry: Telemetry,
+        refused: Counter,
         others: Sequence[Route] = (),
     ) -> None:
-        """`others` are what parts of the agent serve here, behind the same token."""
+        """`refused` counts who has no token; `others` are what parts of the agent serve here, behind the same token."""
         self._others = others
         self._token = token
         self._status = status
         self._reload = reload
         self._schedule = schedule
         self._telemetry = telemetry
-        self._refused = telemetry.counter("agent_api_refused_total", "Requests to the API without the token.")
+        self._refused = refused
 
     def routes(self) -> list[Route]:
         """What it serves."""
@@ -131,6 +132,10 @@ def shown_outcome(outcome: Outcome, instance: CheckInstance | None) -> dict[str,
         "samples": [
             {"name": name, "labels": dict(labels), "value": value if math.isfinite(value) else repr(value)}
             for name, labels, value in outcome.emission.samples
+        ],
+        "histograms": [
+            {"name": name, "labels": dict(labels), "count": histogram.count, "sum": repr(histogram.sum)}
+            for name, labels, histogram in outcome.emission.histograms
         ],
     }
 

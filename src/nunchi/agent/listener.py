@@ -5,8 +5,9 @@ Invariant: an address that cannot be had now takes nothing else down: it is said
 
 import asyncio
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from nunchi.agent.settings import ExporterSettings
+from nunchi.agent.listener_settings import ListenerSettings
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import DiskError
 from nunchi.kit.http_server import HttpServer
@@ -15,7 +16,7 @@ from nunchi.kit.logs import Logger
 
 RETRY_SECONDS = 10.0
 
-OpenServer = Callable[[ExporterSettings], HttpServer]
+Settings = TypeVar("Settings", bound=ListenerSettings)
 Opened = Callable[[str], None]
 
 
@@ -23,14 +24,14 @@ def told_nobody(_url: str) -> None:
     """Who has nothing to do when a listener is there."""
 
 
-class Listener:
+class Listener(Generic[Settings]):
     """A part. Without settings it listens nowhere. `opened` hears the URL whenever it listens anew."""
 
     def __init__(
         self,
         name: str,
-        settings: ExporterSettings | None,
-        open_server: OpenServer,
+        settings: Settings | None,
+        open_server: Callable[[Settings], HttpServer],
         clock: Clock,
         log: Logger,
         opened: Opened = told_nobody,
@@ -66,7 +67,7 @@ class Listener:
         if server is not None:
             await server.stop()
 
-    async def apply(self, settings: ExporterSettings | None) -> None:
+    async def apply(self, settings: Settings | None) -> None:
         """Listen by other settings. Raises InputError, and then the earlier ones are in force."""
         if settings == self._settings:
             return

@@ -3,7 +3,6 @@
 Invariant: each check's own settings are declared beside the check; the registry is what puts them together here.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +10,8 @@ import msgspec
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
 from nunchi.agent.clipper_settings import CloudSettings
+from nunchi.agent.listener_settings import ListenerSettings
+from nunchi.agent.relay_settings import RelaySettings
 from nunchi.agent.statsd.settings import StatsdSettings
 from nunchi.agent.udp_sender_settings import UdpSettings
 from nunchi.kit.durations import Duration
@@ -60,14 +61,13 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise FieldError(f"{SPOOL_BYTES_MIN} is the least: below it not many rounds fit", "bytes_max")
 
 
-class ExporterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`/metrics` for who would rather scrape; `web_config_file` (Prometheus's) is needed beyond loopback."""
+class ExporterSettings(ListenerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`/metrics` for who would rather scrape."""
 
     address: str = "127.0.0.1:9100"
-    web_config_file: Path | None = None
 
 
-class ApiSettings(ExporterSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ApiSettings(ListenerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The agent's own API, for `nunchi agent status` and other local programs that may read its token."""
 
     enabled: bool = True
@@ -84,7 +84,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole file. `exporter`, `statsd` and `cloud` are off unless set.
+    """The whole file. `exporter`, `statsd`, `relay` and `cloud` are off unless set.
 
     For `burst` after the start every check runs each second.
     `labels` are added to every series; `tags` describe the host in the server's list of agents and nothing else.
@@ -102,6 +102,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     spool: SpoolSettings = SpoolSettings()
     udp: UdpSettings | None = None
     statsd: StatsdSettings | None = None
+    relay: RelaySettings | None = None
     cloud: CloudSettings | None = None
     paths: PathSettings = PathSettings()
     state_folder: str = STATE_FOLDER

@@ -1,5 +1,6 @@
 """Puts an agent together from its settings: the one place where its concrete classes meet.
 
+What only some settings ask for is imported where they do: every host pays for what is imported here.
 Invariant: parts stand in the order in which they start. They stop in reverse: the schedule ends before what it feeds.
 """
 
@@ -7,14 +8,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import nunchi
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.agent import Agent, AgentParts
 from nunchi.agent.api import URL_FILE, AgentApi, load_token
 from nunchi.agent.check_telemetry import CheckTelemetry
-from nunchi.agent.clippers import build_providers
-from nunchi.agent.cloud.wiring import Cloud, CloudWorld, build_cloud
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.exporter import Exporter
 from nunchi.agent.forwarder.delivery import Delivery
@@ -25,17 +25,15 @@ from nunchi.agent.identity import Identity, load_identity
 from nunchi.agent.instances import Instances
 from nunchi.agent.keys import KeyChange, load_key
 from nunchi.agent.listener import Listener
+from nunchi.agent.relay_settings import RelaySettings
 from nunchi.agent.root import Root
 from nunchi.agent.rounds import Aggregation
 from nunchi.agent.schedule import Burst, CheckInstance, Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
-from nunchi.agent.settings import AgentSettings, ExporterSettings
+from nunchi.agent.settings import AgentSettings, ApiSettings, ExporterSettings
 from nunchi.agent.spool_limits import spool_limits
-from nunchi.agent.statsd.statsd import Statsd
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
-from nunchi.agent.udp_sender import PackDelivery, UdpSender
 from nunchi.agent.udp_sender_settings import UdpSettings
-from nunchi.agent.udp_wire import UdpWire
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskError
 from nunchi.kit.http_policy import HttpPolicy
@@ -45,7 +43,12 @@ from nunchi.kit.logs import Logger
 from nunchi.kit.secrets import Secret
 from nunchi.kit.spool import Spool
 from nunchi.kit.telemetry import Telemetry
-from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
+
+if TYPE_CHECKING:
+    from nunchi.agent.cloud.wiring import Cloud
+    from nunchi.agent.relay.telemetry import RelayTelemetry
+    from nunchi.agent.statsd.statsd import Statsd
+    from nunchi.agent.udp_sender import UdpSender
 
 THREADS_MAX = 32
 BURST_INTERVAL_SECONDS = 1.0
@@ -93,6 +96,8 @@ def build_agent(
         if settings.udp is None:
             delivery = Delivery(link or own_link, accounting, clock, telemetry)
         else:
+            from nunchi.agent.udp_sender import PackDelivery
+
             sender = build_udp_sender(
                 settings.udp, own_link, identity, clock, random, disk, telemetry, log.part("udp"), folder
             )
@@ -115,6 +120,9 @@ def build_agent(
 
     cloud = None
     if settings.cloud is not None and forwarder is not None:
+        from nunchi.agent.clippers import build_providers
+        from nunchi.agent.cloud.wiring import CloudWorld, build_cloud
+
         world = CloudWorld(
             identity, settings.labels, forwarder, link or own_link, folder, state_folder, disk, clock, random,
             telemetry, log.part("cloud"),
@@ -141,6 +149,12 @@ def build_agent(
     )
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
     agent.api = build_api(agent, schedule, cloud, state_folder, disk, random, clock, telemetry, log.part("api"))
+    if forwarder is not None:
+        agent.relay = build_relay(
+            agent, forwarder, rounds.spool, folder, environment, clock, telemetry, log.part("relay")
+        )
+    elif settings.relay is not None:
+        log.warning("no relay: it delivers to a server, and the settings say that there is none")
     return agent
 
 
@@ -161,7 +175,7 @@ def build_rounds(
 
 def build_exporter(
     settings: AgentSettings, schedule: Schedule, clock: Clock, telemetry: Telemetry, log: Logger
-) -> Listener:
+) -> Listener[ExporterSettings]:
     """The listener of `/metrics`, which may be switched on later."""
 
     def open_exporter(own: ExporterSettings) -> HttpServer:
@@ -174,10 +188,12 @@ def build_exporter(
 
 def build_statsd(
     settings: AgentSettings, clock: Clock, random: Random, telemetry: Telemetry, log: Logger, folder: Path
-) -> Statsd | None:
+) -> "Statsd | None":
     """The listeners of StatsD, where they are wanted. Raises InputError where the mapping rules cannot be used."""
     if settings.statsd is None:
         return None
+    from nunchi.agent.statsd.statsd import Statsd
+
     return Statsd(settings.statsd, settings.interval.seconds, clock, random, telemetry, log, folder)
 
 
@@ -191,8 +207,12 @@ def build_udp_sender(
     telemetry: Telemetry,
     log: Logger,
     folder: Path,
-) -> UdpSender:
+) -> "UdpSender":
     """Packs to a server, by the key of the settings, or the agent's own. Raises InputError where they cannot be sealed."""
+    from nunchi.agent.udp_sender import UdpSender
+    from nunchi.agent.udp_wire import UdpWire
+    from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
+
     own = Secret(disk.read(folder / settings.key_file).decode().strip()) if settings.key_file else settings.key
     mode = PackMode(settings.mode)
     check_mode(mode)
@@ -210,21 +230,22 @@ def build_udp_sender(
 def build_api(
     agent: Agent,
     schedule: Schedule,
-    cloud: Cloud | None,
+    cloud: "Cloud | None",
     state_folder: Path,
     disk: Disk,
     random: Random,
     clock: Clock,
     telemetry: Telemetry,
     log: Logger,
-) -> Listener:
+) -> Listener[ApiSettings]:
     """The API's listener; where its token cannot be kept, nobody could use it, so it does not listen."""
     settings = agent.configuration.settings.api
     clouds = cloud.api.routes() if cloud is not None else []
+    refused = telemetry.counter("agent_api_refused_total", "Requests to the API without the token.")
 
-    def open_api(own: ExporterSettings) -> HttpServer:
+    def open_api(own: ApiSettings) -> HttpServer:
         token = load_token(state_folder, disk, random)
-        routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry, clouds).routes()
+        routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry, refused, clouds).routes()
         policy = HttpPolicy(web_config_file=own.web_config_file)
         return HttpServer("agent.api", own.address, routes, policy, clock, telemetry, log)
 
@@ -235,6 +256,38 @@ def build_api(
             log.warning("the API's address cannot be kept", error=error)
 
     return Listener("agent.api", settings if settings.enabled else None, open_api, clock, log, note_url)
+
+
+def build_relay(
+    agent: Agent,
+    forwarder: Forwarder,
+    spool: Spool,
+    folder: Path,
+    environment: Mapping[str, str],
+    clock: Clock,
+    telemetry: Telemetry,
+    log: Logger,
+) -> Listener[RelaySettings]:
+    """The listener for others' samples, which may be switched on later."""
+
+    def settings() -> AgentSettings:
+        return agent.configuration.settings
+
+    counts: list[RelayTelemetry] = []  # made with the first listener
+
+    def open_relay(own: RelaySettings) -> HttpServer:
+        from nunchi.agent.relay.telemetry import RelayTelemetry
+        from nunchi.agent.relay.wiring import RelayServer, RelayWorld
+
+        if not counts:
+            counts.append(RelayTelemetry(telemetry))
+        world = RelayWorld(
+            lambda: settings().labels, lambda: settings().server, forwarder, spool, folder, environment,
+            clock, telemetry, counts[0], log,
+        )  # fmt: skip
+        return RelayServer(own, world)
+
+    return Listener("agent.relay", settings().relay, open_relay, clock, log)
 
 
 def observe_spool(rounds: RoundSpool, telemetry: Telemetry) -> None:

@@ -194,6 +194,9 @@ def test_config(home: Path | None) -> None:
     click.echo(f"{place.folder}: the settings are well")
     click.echo(f"delivers to: {settings.server.url if settings.server.enabled else 'nobody'}")
     click.echo(f"runs {len(names)} check instances: {', '.join(sorted(names))}")
+    if settings.relay is not None:
+        others = [*sorted(settings.relay.sources), *(["agents with keys"] if settings.relay.agents else [])]
+        click.echo(f"relays at {settings.relay.address} for: {', '.join(others)}")
 
 
 @command.command()
