@@ -15,6 +15,7 @@ from nunchi.agent.accounting import Accounting
 from nunchi.agent.agent import Agent, AgentParts
 from nunchi.agent.api import URL_FILE, AgentApi, load_token
 from nunchi.agent.check_telemetry import CheckTelemetry
+from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.exporter import Exporter
 from nunchi.agent.forwarder.delivery import Delivery
@@ -120,14 +121,10 @@ def build_agent(
 
     cloud = None
     if settings.cloud is not None and forwarder is not None:
-        from nunchi.agent.clippers import build_providers
-        from nunchi.agent.cloud.wiring import CloudWorld, build_cloud
-
-        world = CloudWorld(
-            identity, settings.labels, forwarder, link or own_link, folder, state_folder, disk, clock, random,
-            telemetry, log.part("cloud"),
+        cloud = build_clippers(
+            settings.cloud, identity, settings.labels, forwarder, link or own_link, folder, state_folder, disk, clock,
+            random, telemetry, log.part("cloud"),
         )  # fmt: skip
-        cloud = build_cloud(settings.cloud, build_providers, world)
     elif settings.cloud is not None:
         log.warning("no clippers: they deliver to a server, and the settings say that there is none")
     exporter = build_exporter(settings, schedule, clock, telemetry, log.part("exporter"))
@@ -225,6 +222,30 @@ def build_udp_sender(
     return UdpSender(
         wire, key, mode, settings.datagram_bytes, settings.timeout.seconds, identity, clock, random, telemetry, log
     )
+
+
+def build_clippers(
+    settings: CloudSettings,
+    identity: Identity,
+    labels: Mapping[str, str],
+    forwarder: Forwarder,
+    link: ServerLink,
+    folder: Path,
+    state_folder: Path,
+    disk: Disk,
+    clock: Clock,
+    random: Random,
+    telemetry: Telemetry,
+    log: Logger,
+) -> "Cloud":
+    """What watches cloud accounts."""
+    from nunchi.agent.clippers import build_providers
+    from nunchi.agent.cloud.wiring import CloudWorld, build_cloud
+
+    world = CloudWorld(
+        identity, labels, forwarder, link, folder, state_folder, disk, clock, random, telemetry, log
+    )  # fmt: skip
+    return build_cloud(settings, build_providers, world)
 
 
 def build_api(
