@@ -12,7 +12,7 @@ from tests.agent.frozen import CASES, measure_all, parse_text, unpack
 
 from nunchi.agent.check_telemetry import CheckTelemetry
 from nunchi.agent.checks import CHECKS
-from nunchi.agent.exporter import Exporter
+from nunchi.agent.exporter import Exporter, classic_samples
 from nunchi.agent.root import Root
 from nunchi.agent.schedule import CheckInstance, Schedule
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
@@ -21,6 +21,7 @@ from nunchi.kit.http_server import HttpPolicy, HttpServer
 from nunchi.kit.logs import logger
 from nunchi.kit.supervision import Supervisor
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.histogram import BucketSpan, Histogram
 from nunchi.wire.exposition import ExpositionFormat, ExpositionReader
 
 VOLATILE = ("node_time_seconds", "node_timex", "node_filesystem")
@@ -102,3 +103,18 @@ async def test_scrapes_at_once_share_runs(tmp_path: Path) -> None:
     for _, text in answers:
         samples, _ = parse_text(text)
         assert samples["node_load15", ()] == 0.05
+
+
+def test_a_native_histogram_is_shown_as_text_with_buckets_up_to_powers_of_two() -> None:
+    histogram = Histogram(
+        1, 10.0, 12.5, 2.0**-128, 1.0, (BucketSpan(-1, 4), BucketSpan(2046, 1)), (1.0, 1.0, 2.0, 3.0, 1.0),
+        (BucketSpan(0, 1),), (1.0,),
+    )  # fmt: skip
+    shown = [(name, dict(labels), value) for name, labels, value in classic_samples("t", (("a", "b"),), histogram)]
+    assert shown == [
+        ("t_bucket", {"a": "b", "le": "1"}, 4),
+        ("t_bucket", {"a": "b", "le": "2"}, 9),
+        ("t_bucket", {"a": "b", "le": "+Inf"}, 10),
+        ("t_sum", {"a": "b"}, 12.5),
+        ("t_count", {"a": "b"}, 10),
+    ]

@@ -142,9 +142,9 @@ def test_markers_of_ours_do_not_come_from_outside() -> None:
 
 def test_a_newer_version_is_refused_by_name() -> None:
     with pytest.raises(
-        UnknownVersion, match="its version is 2, this server reads up to 1; upgrade servers before agents"
+        UnknownVersion, match="its version is 3, this server reads up to 2; upgrade servers before agents"
     ):
-        decode_payload(b"\x02anything")
+        decode_payload(b"\x03anything")
 
 
 def sealed(body: bytes) -> bytes:

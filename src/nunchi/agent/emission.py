@@ -1,4 +1,4 @@
-"""What one run of a check found: samples, in the order emitted, and the type of each metric family.
+"""What one run of a check found: samples and native histograms, in the order emitted, and the type of each metric family.
 
 Invariant: an emission belongs to the one thread that runs the check until the run has ended; then nobody changes it.
 """
@@ -6,10 +6,12 @@ Invariant: an emission belongs to the one thread that runs the check until the r
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from nunchi.model.histogram import Histogram
 from nunchi.model.metadata import MetricType
 
 LabelPairs = tuple[tuple[str, str], ...]
 Sample = tuple[str, LabelPairs, float]
+EmittedHistogram = tuple[str, LabelPairs, Histogram]
 
 SAMPLES_MAX = 20_000
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
@@ -18,12 +20,13 @@ NO_LABELS: Mapping[str, str] = MappingProxyType({})
 class Emission:
     """Takes samples from a check. More than `samples_max` are dropped and counted in `dropped`."""
 
-    __slots__ = ("_labels", "dropped", "samples", "samples_max", "types")
+    __slots__ = ("_labels", "dropped", "histograms", "samples", "samples_max", "types")
 
     def __init__(self, samples_max: int = SAMPLES_MAX, labels: Mapping[str, str] = NO_LABELS) -> None:
         """`labels` are added to every sample that has none of the name."""
         self._labels = labels
         self.samples: list[Sample] = []
+        self.histograms: list[EmittedHistogram] = []
         self.types: dict[str, MetricType] = {}
         self.samples_max = samples_max
         self.dropped = 0

@@ -4,17 +4,21 @@ Invariant: a scrape never makes two runs of one check instance at once, and wait
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aiohttp import web
 
+from nunchi.agent.emission import LabelPairs
 from nunchi.agent.emission import Sample as EmittedSample
 from nunchi.agent.schedule import Outcome, Schedule
 from nunchi.kit.http_route import Access, Route
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.histogram import Histogram
 from nunchi.model.metadata import MetricType
 from nunchi.wire.exposition_format import ExpositionFormat
 from nunchi.wire.exposition_text import Family, Sample, format_families, telemetry_families
+from nunchi.wire.go_floats import format_float
 
 PART_SUFFIXES = ("_bucket", "_sum", "_count")
 
@@ -45,6 +49,8 @@ def merge_families(outcomes: Sequence[Outcome]) -> list[Family]:
     for outcome in outcomes:
         types.update(outcome.emission.types)
         add_samples(samples, outcome.emission.samples)
+        for found in outcome.emission.histograms:
+            add_samples(samples, classic_samples(*found))
     for name, value_of in (
         ("node_scrape_collector_duration_seconds", lambda outcome: outcome.duration_seconds),
         ("node_scrape_collector_success", lambda outcome: float(outcome.is_success)),
@@ -59,6 +65,22 @@ def merge_families(outcomes: Sequence[Outcome]) -> list[Family]:
         shown = [Sample(name, labels, value) for labels, value in sorted(samples[name].items())]
         families.setdefault(family_name(name, types), []).extend(shown)
     return [Family(name, types.get(name, MetricType.UNKNOWN), "", families[name]) for name in sorted(families)]
+
+
+def classic_samples(name: str, labels: LabelPairs, histogram: Histogram) -> Iterator[EmittedSample]:
+    """A native histogram as text can say it: buckets up to powers of two, whose counts are exact, sum and count."""
+    passed = sum(histogram.negative_buckets) + histogram.zero_count
+    counts: dict[int, float] = {}
+    for index, count in histogram.positive():
+        power = -(-index >> histogram.schema) if histogram.schema > 0 else index << -histogram.schema
+        counts[power] = counts.get(power, 0.0) + count
+    for power, count in sorted(counts.items()):
+        passed += count
+        if power < sys.float_info.max_exp:
+            yield f"{name}_bucket", (*labels, ("le", format_float(2.0**power))), passed
+    yield f"{name}_bucket", (*labels, ("le", "+Inf")), histogram.count
+    yield f"{name}_sum", labels, histogram.sum
+    yield f"{name}_count", labels, histogram.count
 
 
 def family_name(name: str, types: Mapping[str, MetricType]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.emission import LabelPairs
 from nunchi.agent.schedule import Outcome
+from nunchi.model.histogram import Histogram
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
@@ -25,7 +26,8 @@ SUCCESS, DURATION = "node_scrape_collector_success", "node_scrape_collector_dura
 class Round:
     """One row: `values[i]` belongs to column `columns[i]`. `metadata` has the metric families that are new or due again.
 
-    `replaces`: values that the server has for this time already give way to these.
+    `histograms` belong to the last cells, whose values stand for nothing. `replaces`: values that the server has for this
+    time already give way to these.
     """
 
     timestamp_ms: int
@@ -34,6 +36,7 @@ class Round:
     values: "array[float]"
     metadata: Mapping[str, Metadata] = field(default_factory=dict)
     replaces: bool = False
+    histograms: tuple[Histogram, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -41,9 +44,11 @@ class Round:
     def slice(self, begin: int, end: int) -> "Round":
         """Some of its cells; what it says of metric families goes with the first."""
         metadata = {} if begin else self.metadata
+        numbers = len(self.values) - len(self.histograms)
         return Round(
-            self.timestamp_ms, self.layout, self.columns[begin:end], self.values[begin:end], metadata, self.replaces
-        )
+            self.timestamp_ms, self.layout, self.columns[begin:end], self.values[begin:end], metadata, self.replaces,
+            self.histograms[max(0, begin - numbers) : max(0, end - numbers)],
+        )  # fmt: skip
 
 
 class Aggregation:
@@ -84,11 +89,19 @@ class Aggregation:
                 if not math.isnan(outcome.duration_seconds):
                     columns.append(self._column("node", DURATION, labels))
                     values.append(outcome.duration_seconds)
-        return self._finish(timestamp_ms, columns, values, self._changed_metadata(timestamp_ms, types))
+        histograms = {
+            self._column(outcome.job, name, labels): histogram
+            for outcome in outcomes
+            for name, labels, histogram in outcome.emission.histograms
+        }
+        return self._finish(timestamp_ms, columns, values, histograms, self._changed_metadata(timestamp_ms, types))
 
     def _finish(
-        self, timestamp_ms: int, columns: "array[int]", values: "array[float]", metadata: Mapping[str, Metadata]
-    ) -> Round:
+        self, timestamp_ms: int, columns: "array[int]", values: "array[float]", histograms: Mapping[int, Histogram],
+        metadata: Mapping[str, Metadata],
+    ) -> Round:  # fmt: skip
+        columns.extend(histograms)
+        values.extend([0.0] * len(histograms))
         self._accounting.collected.add(len(columns))
         if columns == self._columns_before:
             columns = self._columns_before  # steady state: rounds that wait share one array
@@ -97,9 +110,12 @@ class Aggregation:
             for column, value in zip(columns, values, strict=True):
                 first.setdefault(column, value)
             self._accounting.dropped.add(len(columns) - len(first), "duplicate")
+            histograms = {
+                column: own for column, own in histograms.items() if column not in columns[: -len(histograms)]
+            }
             columns, values = array("i", first), array("d", first.values())
         self._columns_before = columns
-        return Round(timestamp_ms, self._layout, columns, values, metadata)
+        return Round(timestamp_ms, self._layout, columns, values, metadata, histograms=tuple(histograms.values()))
 
     def _changed_metadata(self, timestamp_ms: int, types: Mapping[str, MetricType]) -> Mapping[str, Metadata]:
         if timestamp_ms >= self._metadata_due_ms:

@@ -5,7 +5,9 @@ Invariant: one round is under way at a time; nothing here ends a payload but an 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Protocol
 
@@ -107,6 +109,7 @@ class UdpSender:
             len(payload.rounds) == 1
             and payload.sender.epoch == self._identity.epoch
             and not payload.rounds[0].replaces
+            and not payload.rounds[0].histograms
             and len(payload.rounds[0].values) <= pack.CELLS_MAX
         )
 
@@ -236,7 +239,7 @@ class UdpSender:
 
 
 class PackDelivery(Delivery):
-    """Packs first, HTTP for what they do not bring."""
+    """Packs first, HTTP for what they do not bring: histograms, and what was not acknowledged."""
 
     def __init__(
         self, sender: UdpSender, link: ServerLink, accounting: Accounting, clock: Clock, telemetry: Telemetry,
@@ -249,12 +252,26 @@ class PackDelivery(Delivery):
     async def push(self, shipment: Shipment) -> Verdict:
         """See `Delivery.push`."""
         try:
-            verdict = await self._sender.push(self._encoder.read(shipment.body))
+            payload = self._encoder.read(shipment.body)
         except WireError:
-            verdict = None
-        return await super().push(shipment) if verdict is None else verdict
+            return await super().push(shipment)
+        numbers, rest = self._encoder.split_histograms(payload)
+        verdict = await self._sender.push(numbers) if numbers.samples else None
+        if verdict is None:
+            return await super().push(shipment)
+        if rest is None:
+            return verdict
+        samples = payload.samples - numbers.samples
+        return join_verdicts(verdict, await super().push(replace(shipment, body=rest, samples=samples)))
 
     async def close(self) -> None:
         """See `Delivery.close`."""
         self._sender.close()
         await super().close()
+
+
+def join_verdicts(first: Verdict, second: Verdict) -> Verdict:
+    """Of a payload of which one part was accepted: what became of the other decides."""
+    rejected = Counter(first.rejected)
+    rejected.update(second.rejected)
+    return replace(second, duplicate=first.duplicate + second.duplicate, rejected=dict(rejected))

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, SEPARATOR
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import NORMAL_NAN_BITS, STALE_BITS
@@ -33,8 +34,10 @@ from nunchi.wire.payload_encoder import (
     ROUND_HEAD,
     TEXT_LENGTH,
     VERSION,
+    VERSION_HISTOGRAMS,
     Sender,
 )
+from nunchi.wire.payload_histogram_columns import read_histogram_columns
 
 __all__ = ["CONTENT_TYPE", "Payload", "PayloadLayout", "PayloadReader", "PayloadRound", "Sender", "decode_payload"]
 
@@ -57,7 +60,8 @@ class PayloadLayout:
 class PayloadRound:
     """One row: `values[i]`, float64, belongs to column `columns[i]`, int32, of the layout; each column at most once.
 
-    `replaces`: values that are stored for this time already give way to these.
+    `replaces`: values that are stored for this time already give way to these. `histogram_of`: int32, which of the payload's
+    histograms a cell is, `FLOAT` where it is a number; None: all are numbers.
     """
 
     timestamp_ms: int
@@ -65,6 +69,7 @@ class PayloadRound:
     columns: NDArray[np.int32]
     values: NDArray[np.float64]
     replaces: bool = False
+    histogram_of: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +82,7 @@ class Payload:
     interval_ms: int
     rounds: tuple[PayloadRound, ...]
     metadata: dict[str, Metadata]
+    histograms: HistogramColumns | None = None
 
 
 class PayloadReader:
@@ -88,9 +94,10 @@ class PayloadReader:
 
     def read(self, payload: bytes) -> Payload:
         """Raises `WireError`: `UnknownVersion` and `BodyTooLarge` where these are what is wrong."""
-        return self.read_body(open_envelope(payload, self._body_bytes_max))
+        body = open_envelope(payload, self._body_bytes_max)
+        return self.read_body(body, with_histograms=has_histograms(payload))
 
-    def read_body(self, body: bytes) -> Payload:
+    def read_body(self, body: bytes, *, with_histograms: bool = False) -> Payload:
         """See `read`; of a body that is out of its envelope already."""
         source = Source(body)
         agent_id, name, version = source.text(), source.text(), source.text()
@@ -103,11 +110,12 @@ class PayloadReader:
             )
         layouts = self._read_layouts(source, layout_count)
         metadata = dict(read_metadata(source) for _ in range(metadata_count))
-        rounds = read_rounds(source, layouts, round_count)
+        rounds, histograms = read_rounds(source, layouts, round_count, with_histograms=with_histograms)
         samples = sum(len(one.values) for one in rounds)
         if first_sequence + samples >= 1 << 64:
             raise WireError("payload: its samples are numbered beyond 64 bits")
-        return Payload(Sender(agent_id, name, version, epoch), first_sequence, samples, interval_ms, rounds, metadata)
+        sender = Sender(agent_id, name, version, epoch)
+        return Payload(sender, first_sequence, samples, interval_ms, rounds, metadata, histograms)
 
     def _read_layouts(self, source: "Source", count: int) -> list[PayloadLayout]:
         layouts: list[PayloadLayout] = []
@@ -139,15 +147,21 @@ def agent_id_of(body: bytes) -> str:
     return Source(body).text()
 
 
+def has_histograms(payload: bytes) -> bool:
+    """Whether a payload is of the version that carries them."""
+    return payload[:1] == bytes([VERSION_HISTOGRAMS])
+
+
 def open_envelope(payload: bytes, body_bytes_max: int) -> bytes:
     """The body of a payload, decompressed and checked."""
     if not payload:
         raise WireError("payload: it is empty")
-    if payload[0] != VERSION:
-        if payload[0] > VERSION:
-            raise UnknownVersion(
-                f"payload: its version is {payload[0]}, this server reads up to {VERSION}; upgrade servers before agents"
-            )
+    if payload[0] > VERSION_HISTOGRAMS:
+        known = VERSION_HISTOGRAMS
+        raise UnknownVersion(
+            f"payload: its version is {payload[0]}, this server reads up to {known}; upgrade servers before agents"
+        )
+    if payload[0] < VERSION:
         raise WireError("payload: the bytes are no payload")
     if len(payload) < ENVELOPE.size:
         raise WireError("payload: it is cut off in its envelope")
@@ -263,14 +277,15 @@ def read_metadata(source: Source) -> tuple[str, Metadata]:
     return name, Metadata(METRIC_TYPES[kind], source.text(), source.text())
 
 
-def read_rounds(source: Source, layouts: list[PayloadLayout], count: int) -> tuple[PayloadRound, ...]:
-    """All rounds: their heads, then the columns that are listed, then the values."""
+def read_rounds(
+    source: Source, layouts: list[PayloadLayout], count: int, *, with_histograms: bool
+) -> tuple[tuple[PayloadRound, ...], HistogramColumns | None]:
+    """All rounds: their heads, then the columns that are listed, then the values, then the histograms."""
     heads = [_read_head(source) for _ in range(count)]
     listed = sum(cells for _, _, cells, how, _ in heads if how == COLUMNS_LISTED)
     columns_listed = source.integers(listed)
     cells_all = sum(cells for _, _, cells, _, _ in heads)
     bits = np.frombuffer(source.planes(cells_all, 8), "<u8").astype(np.uint64)
-    source.end()
     rounds = []
     before: dict[int, slice] = {}
     columns_of: dict[int, NDArray[np.int32]] = {}
@@ -295,10 +310,22 @@ def read_rounds(source: Source, layouts: list[PayloadLayout], count: int) -> tup
         rounds.append((timestamp_ms, layouts[number], columns_of[number], place, replaces))
     values = bits.view(np.float64)
     bits[np.isnan(values) & (bits != STALE_BITS)] = NORMAL_NAN_BITS  # the markers of ours never come from outside
-    return tuple(
-        PayloadRound(time, layout, columns, values[place], replaces)
+    histograms, histogram_of = None, None
+    if with_histograms:
+        histograms, histogram_of = read_histogram_columns(source, [head[2] for head in heads], values)
+    source.end()
+    found = tuple(
+        PayloadRound(time, layout, columns, values[place], replaces, _histograms_at(histogram_of, place))
         for time, layout, columns, place, replaces in rounds
     )
+    return found, histograms
+
+
+def _histograms_at(histogram_of: NDArray[np.int32] | None, place: slice) -> NDArray[np.int32] | None:
+    """Those of one round; None where it has none."""
+    if histogram_of is None or not (histogram_of[place] != FLOAT).any():
+        return None
+    return histogram_of[place]
 
 
 def _read_head(source: Source) -> tuple[int, int, int, int, bool]:

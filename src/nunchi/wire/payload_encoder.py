@@ -6,20 +6,23 @@ Invariant: the same rounds give the same bytes, whatever their layouts have grow
 """
 
 import struct
-import sys
 import zlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
+from nunchi.model.histogram import Histogram
 from nunchi.model.labels import SEPARATOR
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
 from nunchi.wire.compression import Encoding, encode
+from nunchi.wire.payload_histograms import encode_histograms
+from nunchi.wire.payload_planes import little, planes
 
 CONTENT_TYPE = "application/vnd.nunchi.payload"
 VERSION = 1
+VERSION_HISTOGRAMS = 2  # written only where there are some, so that servers of before take all the rest
 ENVELOPE = struct.Struct("<B3xII")  # version, three zero bytes, length and checksum of the body
 CHECKED_BYTES = 8  # of the envelope, which the checksum covers beside the body
 LENGTH = struct.Struct("<I")
@@ -30,8 +33,6 @@ ROUND_HEAD = struct.Struct("<qIIB")  # timestamp_ms, layout, cells, how its colu
 COLUMNS_LISTED, COLUMNS_AS_BEFORE, COLUMNS_ALL = 0, 1, 2
 REPLACES = 0x80  # of the same byte: other values that are stored for the time of this round are overwritten
 METRIC_TYPES = tuple(MetricType)  # by number; only ever continued
-
-_IS_SWAPPED = sys.byteorder == "big"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Sender:
 class Round:
     """One row: `values[i]`, of typecode d, belongs to column `columns[i]`, of typecode i; each column at most once.
 
-    `replaces`: values that are stored for this time already give way to these.
+    `histograms` belong to the last cells, whose values stand for nothing. `replaces`: values that are stored for this time
+    already give way to these.
     """
 
     timestamp_ms: int
@@ -56,6 +58,19 @@ class Round:
     columns: "array[int]"
     values: "array[float]"
     replaces: bool = False
+    histograms: tuple[Histogram, ...] = ()
+
+    @property
+    def numbers(self) -> int:
+        """How many of its cells are numbers; the rest are histograms."""
+        return len(self.values) - len(self.histograms)
+
+    def part(self, begin: int, end: int) -> "Round":
+        """Some of its cells."""
+        own = slice(max(0, begin - self.numbers), max(0, end - self.numbers))
+        return replace(
+            self, columns=self.columns[begin:end], values=self.values[begin:end], histograms=self.histograms[own]
+        )
 
 
 class PayloadEncoder:
@@ -89,7 +104,9 @@ class PayloadEncoder:
         for name, entry in known.items():
             parts += (_text(name), bytes([METRIC_TYPES.index(entry.type)]), _text(entry.help), _text(entry.unit))
         parts += _encode_rounds(rounds, numbers, used)
-        return seal(b"".join(parts))
+        if not any(one.histograms for one in rounds):
+            return seal(b"".join(parts))
+        return seal(b"".join((*parts, *encode_histograms([one.histograms for one in rounds]))), VERSION_HISTOGRAMS)
 
     def _block(self, layout: Layout, columns: int) -> bytes:
         known = self._blocks.get(layout)
@@ -109,9 +126,9 @@ def encode_payload(
     return PayloadEncoder(sender).encode(first_sequence, interval_ms, rounds, metadata)
 
 
-def seal(body: bytes) -> bytes:
+def seal(body: bytes, version: int = VERSION) -> bytes:
     """A body in its envelope."""
-    begin = ENVELOPE.pack(VERSION, len(body), 0)[:CHECKED_BYTES]
+    begin = ENVELOPE.pack(version, len(body), 0)[:CHECKED_BYTES]
     return begin + LENGTH.pack(zlib.crc32(body, zlib.crc32(begin))) + encode(Encoding.ZSTD, body)
 
 
@@ -121,7 +138,7 @@ def _encode_rounds(rounds: Sequence[Round], numbers: Mapping[Layout, int], used:
     before: dict[Layout, tuple[array[int], bytes]] = {}
     for one in rounds:
         assert len(one.columns) == len(one.values)
-        bits = _little(one.values)
+        bits = little(one.values)
         known = before.get(one.layout)
         if known is not None and known[0] == one.columns:
             how = COLUMNS_AS_BEFORE
@@ -131,14 +148,14 @@ def _encode_rounds(rounds: Sequence[Round], numbers: Mapping[Layout, int], used:
             how = COLUMNS_ALL if is_all else COLUMNS_LISTED
             values.append(bits)
         if how == COLUMNS_LISTED:
-            columns.append(_little(one.columns))
+            columns.append(little(one.columns))
         heads.append(
             ROUND_HEAD.pack(
                 one.timestamp_ms, numbers[one.layout], len(one.columns), how | REPLACES if one.replaces else how
             )
         )
         before[one.layout] = (one.columns, bits)
-    return [*heads, _planes(b"".join(columns), 4), _planes(b"".join(values), 8)]
+    return [*heads, planes(b"".join(columns), 4), planes(b"".join(values), 8)]
 
 
 def _encode_layout(layout: Layout, columns: int) -> bytes:
@@ -152,8 +169,7 @@ def _encode_layout(layout: Layout, columns: int) -> bytes:
         values.extend([symbols.setdefault(word, len(symbols)) for word in words[1::2]])
     blob = b"".join(symbols)
     lengths = array("I", map(len, symbols))
-    planes = (_planes(_little(numbers), 4) for numbers in (lengths, counts, names, values))
-    lengths_planes, *others = planes
+    lengths_planes, *others = (planes(little(numbers), 4) for numbers in (lengths, counts, names, values))
     return b"".join((LAYOUT_HEAD.pack(columns, len(symbols), len(blob), len(names)), lengths_planes, blob, *others))
 
 
@@ -162,17 +178,5 @@ def _text(text: str) -> bytes:
     return TEXT_LENGTH.pack(len(encoded)) + encoded
 
 
-def _little(numbers: "array[int] | array[float]") -> bytes:
-    if _IS_SWAPPED:
-        numbers = numbers[:]
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
 def _xor(left: bytes, right: bytes) -> bytes:
     return (int.from_bytes(left, "little") ^ int.from_bytes(right, "little")).to_bytes(len(left), "little")
-
-
-def _planes(data: bytes, width: int) -> bytes:
-    """The first bytes of all numbers, then their second bytes, and so on: what changes little stands together."""
-    return b"".join(data[plane::width] for plane in range(width))

@@ -9,7 +9,7 @@ import struct
 import sys
 import zlib
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nunchi.model.labels import SEPARATOR
 from nunchi.model.metadata import Metadata
@@ -30,9 +30,12 @@ from nunchi.wire.payload_encoder import (
     ROUND_HEAD,
     TEXT_LENGTH,
     VERSION,
+    VERSION_HISTOGRAMS,
     Round,
     Sender,
 )
+from nunchi.wire.payload_histograms import read_histograms
+from nunchi.wire.payload_planes import integers, joined
 
 LAYOUTS_REMEMBERED_MAX = 8
 
@@ -62,11 +65,11 @@ class PayloadRounds:
     def read(self, payload: bytes) -> WrittenPayload:
         """Raises `WireError`."""
         try:
-            return self._read(_Source(_open(payload)))
+            return self._read(_Source(_open(payload)), with_histograms=payload[0] == VERSION_HISTOGRAMS)
         except (struct.error, IndexError, KeyError, ValueError) as error:
             raise WireError(f"payload: it cannot be read back: {error}") from error
 
-    def _read(self, source: "_Source") -> WrittenPayload:
+    def _read(self, source: "_Source", *, with_histograms: bool) -> WrittenPayload:
         agent_id, name, version = source.text(), source.text(), source.text()
         epoch, first_sequence, interval_ms, layouts, entries, count = source.unpack(HEAD)
         found = [self._layout(source.take(*source.unpack(LENGTH))) for _ in range(layouts)]
@@ -75,6 +78,9 @@ class PayloadRounds:
             family, kind = source.text(), source.take(1)[0]
             metadata[family] = Metadata(METRIC_TYPES[kind], source.text(), source.text())
         rounds = _read_rounds(source, found, count)
+        if with_histograms:
+            histograms = read_histograms(source.take, count)
+            rounds = tuple(replace(one, histograms=own) for one, own in zip(rounds, histograms, strict=True))
         return WrittenPayload(Sender(agent_id, name, version, epoch), first_sequence, interval_ms, rounds, metadata)
 
     def _layout(self, block: bytes) -> Layout:
@@ -105,22 +111,16 @@ class _Source:
         return self.take(*self.unpack(TEXT_LENGTH)).decode()
 
     def planes(self, count: int, width: int) -> bytes:
-        data, joined = self.take(count * width), bytearray(count * width)
-        for plane in range(width):
-            joined[plane::width] = data[plane * count : (plane + 1) * count]
-        return bytes(joined)
+        return joined(self.take(count * width), width)
 
     def integers(self, count: int, typecode: str = "I") -> "array[int]":
-        numbers: array[int] = array(typecode, self.planes(count, 4))
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        return numbers
+        return integers(self.take(4 * count), typecode)
 
 
 def _open(payload: bytes) -> bytes:
     version, length, checksum = ENVELOPE.unpack_from(payload)
-    if version != VERSION:
-        raise WireError(f"payload: its version is {version}, not {VERSION}")
+    if version not in {VERSION, VERSION_HISTOGRAMS}:
+        raise WireError(f"payload: its version is {version}, not {VERSION} or {VERSION_HISTOGRAMS}")
     body = decode(Encoding.ZSTD, payload[ENVELOPE.size :], length)
     if zlib.crc32(body, zlib.crc32(payload[:CHECKED_BYTES])) != checksum:
         raise WireError("payload: its checksum is wrong")

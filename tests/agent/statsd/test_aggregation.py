@@ -17,6 +17,7 @@ from nunchi.agent.statsd.telemetry import StatsdTelemetry
 from nunchi.kit.logs import logger
 from nunchi.kit.settings import load
 from nunchi.kit.telemetry import Counter, Telemetry
+from nunchi.model.histogram import Histogram
 from nunchi.model.metadata import MetricType
 from nunchi.testing.clock import VirtualClock
 from nunchi.wire.statsd import SAMPLE
@@ -113,6 +114,74 @@ def test_timers_become_buckets_in_seconds() -> None:
     assert house.emission().types["t"] is MetricType.HISTOGRAM
 
 
+def native(house: House) -> dict[str, Histogram]:
+    return {
+        name + "".join(f",{key}={text}" for key, text in labels): histogram
+        for name, labels, histogram in house.emission().histograms
+    }
+
+
+def test_timers_histograms_and_distributions_are_native_histograms_unless_told_otherwise() -> None:
+    house = House()
+    house.take("t:100:200|ms|@0.1", "t:2000|ms", "h:-4:0|h", "d:3|d|#a:b", "t:300|ms|@0.1")
+    found = native(house)
+    assert set(found) == {"t", "h", "d,a=b"}
+    assert house.shown() == {}
+    assert (found["t"].count, found["t"].sum) == (31, pytest.approx(8))
+    assert sum(found["t"].positive_buckets) == 31
+    assert dict(found["h"].negative()) == {16: 1}
+    assert (found["h"].schema, found["h"].zero_count, found["h"].count, found["h"].sum) == (3, 1, 2, -4)
+    assert house.emission().types["t"] is MetricType.HISTOGRAM
+
+
+@given(st.lists(st.tuples(st.floats(-1e9, 1e9), st.sampled_from([1.0, 0.5, 0.1, 0.01])), max_size=80))
+def test_every_observation_is_counted_in_its_bucket_by_its_rate(found: list[tuple[float, float]]) -> None:
+    house = House()
+    house.take(*(f"d:{value!r}|d|@{rate}" for value, rate in found))
+    if not found:
+        return
+    histogram = native(house)["d"]
+    assert histogram.schema == 3
+    expected: dict[float, float] = {}
+    for value, rate in found:
+        index = 0 if abs(value) <= 2.0**-128 else math.ceil(math.log2(abs(value)) * 8)
+        key = index + (0 if abs(value) <= 2.0**-128 else math.copysign(1e6, value))
+        expected[key] = expected.get(key, 0) + 1 / rate
+    shown = {1e6 + index: count for index, count in histogram.positive() if count}
+    shown |= {-1e6 + index: count for index, count in histogram.negative() if count}
+    if histogram.zero_count:
+        shown[0.0] = histogram.zero_count
+    assert shown == expected
+    assert histogram.count == sum(1 / rate for _, rate in found)
+
+
+def test_buckets_are_merged_rather_than_too_many_and_only_ever_grow() -> None:
+    house = House("{mapping: {defaults: {histogram_options: {native_histogram_max_buckets: 20}}}}")
+    source, before = random.Random(1), Histogram()
+    for _ in range(20):
+        house.take(*(f"d:{source.lognormvariate(0, 3)}:{-source.random()}|d" for _ in range(20)))
+        now = native(house)["d"]
+        assert len([count for _, count in (*now.positive(), *now.negative()) if count]) <= 20
+        assert now.count == before.count + 40 == sum(now.positive_buckets) + sum(now.negative_buckets)
+        assert now.schema <= 3
+        before = now
+    assert before.schema < 3
+
+
+@pytest.mark.parametrize(("factor", "schema"), [(1.1, 3), (2, 0), (1.003, 8), (1.09051, 3), (65536, -4)])
+def test_the_factor_says_how_wide_buckets_are(factor: float, schema: int) -> None:
+    house = House(f"{{mapping: {{defaults: {{histogram_options: {{native_histogram_bucket_factor: {factor}}}}}}}}}")
+    house.take("d:3|d")
+    assert native(house)["d"].schema == schema
+
+
+def test_native_histograms_are_bounded_with_all_else() -> None:
+    house = House("{series_max: 20}")
+    house.take("a:1|ms", "b:1|ms", "c:1|ms")
+    assert set(native(house)) == {"a", "b"}
+    assert house.counted("agent_statsd_series_refused_total") == {("series_max",): 1}
+
+
 def test_quantiles_are_of_the_last_minutes() -> None:
     house = House("{mapping: {defaults: {observer_type: summary, summary_options: {max_age: 2m, age_buckets: 2}}}}")
     house.take(*(f"d:{value}|d" for value in range(1, 101)))
@@ -160,7 +229,7 @@ def test_a_name_has_one_type() -> None:
     house = House()
     house.take("a:1|c", "a:1|g", "t:1|ms", "t_sum:1|c", "a:2|c")
     assert house.shown()["a"] == 3
-    assert house.shown()["t_sum"] == 0.001
+    assert native(house)["t"].sum == 0.001
     assert house.counted("agent_statsd_series_refused_total") == {("type_conflict",): 2}
     assert house.counted("agent_statsd_dropped_total") == {("refused_series",): 2}
 

@@ -23,7 +23,10 @@ class PushEncoder:
 
     def encode(self, first_sequence: int, *rounds: Round) -> bytes:
         """A payload of rounds, whose samples are numbered from `first_sequence`."""
-        written = [WrittenRound(one.timestamp_ms, one.layout, one.columns, one.values, one.replaces) for one in rounds]
+        written = [
+            WrittenRound(one.timestamp_ms, one.layout, one.columns, one.values, one.replaces, one.histograms)
+            for one in rounds
+        ]
         metadata: dict[str, Metadata] = {}
         for one in rounds:
             metadata.update(one.metadata)
@@ -53,11 +56,23 @@ class PushEncoder:
             cut = min(max(middle - begin, 0), len(one.values))
             begin += len(one.values)
             if cut:
-                first.append(replace(one, columns=one.columns[:cut], values=one.values[:cut]))
+                first.append(one.part(0, cut))
             if cut < len(one.values):
-                second.append(replace(one, columns=one.columns[cut:], values=one.values[cut:]))
+                second.append(one.part(cut, len(one.values)))
         encoder = PayloadEncoder(payload.sender)
         return (
             encoder.encode(payload.first_sequence, payload.interval_ms, first, payload.metadata),
             encoder.encode(payload.first_sequence + middle, payload.interval_ms, second),
         )
+
+    @staticmethod
+    def split_histograms(payload: WrittenPayload) -> tuple[WrittenPayload, bytes | None]:
+        """The numbers of a payload of one round, and a payload of its histograms; every sample keeps its number."""
+        if len(payload.rounds) != 1 or not payload.rounds[0].histograms:
+            return payload, None
+        one = payload.rounds[0]
+        rest = PayloadEncoder(payload.sender).encode(
+            payload.first_sequence + one.numbers, payload.interval_ms, [one.part(one.numbers, len(one.values))],
+            payload.metadata,
+        )  # fmt: skip
+        return replace(payload, rounds=(one.part(0, one.numbers),)), rest

@@ -9,7 +9,7 @@ is dropped and counted.
 import math
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass, field
 
 from nunchi.agent.emission import Emission, LabelPairs
@@ -18,6 +18,7 @@ from nunchi.agent.statsd.mapping import Mapped, Mapping, clean_name
 from nunchi.agent.statsd.settings import StatsdSettings
 from nunchi.agent.statsd.telemetry import StatsdTelemetry
 from nunchi.kit.clock import Clock
+from nunchi.model.histogram import BucketSpan, Histogram
 from nunchi.model.metadata import MetricType
 from nunchi.wire.go_floats import format_float
 from nunchi.wire.statsd import StatsdKind, StatsdReader, StatsdSeries
@@ -29,6 +30,8 @@ EVENTS_MAX = 1000
 SERVICE_CHECKS_MAX = 1000
 NO_SLOT = -1
 WINDOW_AGES_MAX = 200
+NATIVE_WEIGHT = 8  # of a native histogram, in samples: what it takes in memory and on the wire
+ZERO_THRESHOLD = 2.0**-128  # the kernel's
 MILLISECOND = 0.001
 OWN_LABELS = frozenset({"job", "le", "quantile"})  # what senders cannot say without confusing others
 SERVICE_CHECK_STATE = "statsd_service_check_state"
@@ -46,6 +49,11 @@ class Shown:
     type: MetricType
     weight: int
     parts: tuple[tuple[str, LabelPairs], ...] = ()  # names and labels of buckets or quantiles
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is shown as one native histogram."""
+        return self.type is MetricType.HISTOGRAM and not self.parts
 
 
 @dataclass(slots=True)
@@ -173,7 +181,7 @@ class StatsdAggregation:
             self._telemetry.refused.add(1, "type_conflict")
             return None
         parts = parts_of(mapped, labels, type_)
-        weight = len(parts) + 2 if parts else 1
+        weight = weight_of(type_, parts)
         if self._weight + weight > self._series_max:
             self._telemetry.refused.add(1, "series_max")
             return None
@@ -187,7 +195,10 @@ class StatsdAggregation:
 
     def _add_slot(self, kind: StatsdKind, mapped: Mapped, type_: MetricType) -> int:
         if type_ is MetricType.HISTOGRAM:
-            return self._aggregator.add_buckets(mapped.histogram.buckets)
+            options = mapped.histogram
+            if options.is_native:
+                return self._aggregator.add_native(options.schema, options.native_buckets_max)
+            return self._aggregator.add_buckets(options.buckets)
         if type_ is MetricType.SUMMARY:
             ages = math.ceil(mapped.summary.max_age.seconds / self._window_step_seconds)
             return self._aggregator.add_quantiles(min(max(1, ages), WINDOW_AGES_MAX))
@@ -244,7 +255,10 @@ class StatsdAggregation:
             emission.samples_max = max(emission.samples_max, self._series_max + SERVICE_CHECKS_MAX + len(self._events))
             for shown in self._shown.values():
                 emission.types[shown.name] = shown.type
-                emission.samples.extend(self._samples_of(shown))
+                if shown.is_native:
+                    emission.histograms.append((shown.name, shown.labels, self._histogram_of(shown)))
+                else:
+                    emission.samples.extend(self._samples_of(shown))
             for (alert_type, priority), count in self._events.items():
                 emission.counter("statsd_events_total", count, alert_type=alert_type, priority=priority)
             for service_check, _ in self.records.service_checks.values():
@@ -267,6 +281,22 @@ class StatsdAggregation:
         yield f"{shown.name}_sum", shown.labels, total
         yield f"{shown.name}_count", shown.labels, count
 
+    def _histogram_of(self, shown: Shown) -> Histogram:
+        schema, zeros, above_spans, above, below_spans, below = self._aggregator.native(shown.slot)
+        total, count = self._aggregator.observations(shown.slot)
+        return Histogram(
+            schema, count, total, ZERO_THRESHOLD, zeros,
+            tuple(BucketSpan(*span) for span in above_spans), tuple(above),
+            tuple(BucketSpan(*span) for span in below_spans), tuple(below),
+        )  # fmt: skip
+
+
+def weight_of(type_: MetricType, parts: Sized) -> int:
+    """What a slot counts for, in samples."""
+    if parts:
+        return len(parts) + 2
+    return NATIVE_WEIGHT if type_ is MetricType.HISTOGRAM else 1
+
 
 def type_of(kind: StatsdKind, mapped: Mapped) -> MetricType:
     """As what a series is shown."""
@@ -287,8 +317,8 @@ def sample_names(name: str, type_: MetricType) -> tuple[str, ...]:
 
 
 def parts_of(mapped: Mapped, labels: LabelPairs, type_: MetricType) -> tuple[tuple[str, LabelPairs], ...]:
-    """Names and labels of the buckets of a histogram, or of the quantiles of a summary."""
-    if type_ is MetricType.HISTOGRAM:
+    """Names and labels of the buckets of a classic histogram, or of the quantiles of a summary."""
+    if type_ is MetricType.HISTOGRAM and not mapped.histogram.is_native:
         bounds = [*map(format_float, mapped.histogram.buckets), "+Inf"]
         return tuple((f"{mapped.name}_bucket", (*labels, ("le", bound))) for bound in bounds)
     if type_ is MetricType.SUMMARY:

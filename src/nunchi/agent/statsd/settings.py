@@ -3,6 +3,7 @@
 The `mapping` block is a statsd_exporter's mapping file; such a file is read as it is with `mapping_file`.
 """
 
+import math
 from typing import Literal
 
 import msgspec
@@ -11,9 +12,11 @@ from nunchi.kit.durations import Duration
 from nunchi.kit.errors import InputError
 from nunchi.kit.listen_address import ListenAddress, is_loopback
 from nunchi.kit.settings import FieldError
+from nunchi.model.histogram import SCHEMA_MAX, SCHEMA_MIN
 
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BUCKETS_MAX = 200
+BUCKET_FACTOR = 1.1
+NATIVE_BUCKETS_MAX, NATIVE_BUCKETS_MIN, NATIVE_BUCKETS_MOST = 160, 10, 1000
 QUANTILES_MAX = 50
 AGES_MAX = 20
 SERIES_MAX_MOST = 1_000_000
@@ -54,13 +57,41 @@ class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class HistogramOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Upper bounds of the buckets, ascending, in seconds for timers; the last bucket, without bound, is implied."""
+    """How observations are counted: in a native histogram, or, where `buckets` are given and no factor, in a classic one.
 
-    buckets: tuple[float, ...] = BUCKETS
+    `buckets` are upper bounds, ascending, in seconds for timers; the last bucket, without bound, is implied. A native
+    histogram's buckets are each at most `native_histogram_bucket_factor` times as wide as the one before; beyond
+    `native_histogram_max_buckets` (0: 160) neighbours are merged.
+    """
+
+    buckets: tuple[float, ...] = ()
+    native_histogram_bucket_factor: float = 0.0
+    native_histogram_max_buckets: int = 0
 
     def __post_init__(self) -> None:
         if list(self.buckets) != sorted(set(self.buckets)) or len(self.buckets) > BUCKETS_MAX:
             raise FieldError(f"write up to {BUCKETS_MAX} bounds, each larger than the one before", "buckets")
+        if self.native_histogram_bucket_factor and not 1 < self.native_histogram_bucket_factor <= 65536:
+            raise FieldError("a factor above 1, as in 1.1", "native_histogram_bucket_factor")
+        buckets_max = self.native_histogram_max_buckets
+        if buckets_max and not NATIVE_BUCKETS_MIN <= buckets_max <= NATIVE_BUCKETS_MOST:
+            raise FieldError(f"{NATIVE_BUCKETS_MIN} to {NATIVE_BUCKETS_MOST}", "native_histogram_max_buckets")
+
+    @property
+    def is_native(self) -> bool:
+        """Whether buckets are exponential and open ended."""
+        return not self.buckets or self.native_histogram_bucket_factor > 1
+
+    @property
+    def schema(self) -> int:
+        """The coarsest schema whose buckets grow by no more than the factor."""
+        factor = self.native_histogram_bucket_factor or BUCKET_FACTOR
+        return min(SCHEMA_MAX, max(SCHEMA_MIN, -math.floor(math.log2(math.log2(factor)))))
+
+    @property
+    def native_buckets_max(self) -> int:
+        """How many buckets a native histogram may have."""
+        return self.native_histogram_max_buckets or NATIVE_BUCKETS_MAX
 
 
 class MappingDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -13,7 +13,7 @@ from nunchi.intake.registry.errors import AgentConflictError, NotStoredError
 from nunchi.kit.http_server import OWNER, Access, Route
 from nunchi.kit.telemetry import Telemetry
 from nunchi.wire.errors import BodyTooLarge, UnknownVersion, WireError
-from nunchi.wire.payload import BODY_BYTES_MAX, CONTENT_TYPE, agent_id_of, open_envelope
+from nunchi.wire.payload import BODY_BYTES_MAX, CONTENT_TYPE, agent_id_of, has_histograms, open_envelope
 
 PATH = "/api/v1/push"
 RETRY_AFTER_SECONDS = 2
@@ -56,7 +56,8 @@ class PushReceiver:
             if refusal is not None:
                 return refusal
             reader = self._registry.reader(agent_id)
-            return _acknowledged(self._registry.receive(reader.read_body(opened), address, reader, owner))
+            payload = reader.read_body(opened, with_histograms=has_histograms(body))
+            return _acknowledged(self._registry.receive(payload, address, reader, owner))
         except BodyTooLarge as error:
             return web.Response(status=413, text=str(error))
         except UnknownVersion as error:

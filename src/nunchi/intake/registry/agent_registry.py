@@ -26,7 +26,6 @@ from nunchi.kit.errors import WorldError
 from nunchi.kit.logs import Logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.batch import Reason
-from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import STALE
 from nunchi.storage.contracts import FUTURE_MS_MAX, AppendResult
 from nunchi.wire.payload import Payload, PayloadReader, PayloadRound, Sender
@@ -125,7 +124,7 @@ class AgentRegistry:
         epochs = _with_taken(agent.epochs, payload)
         marks = self._memory.marks(payload.sender.agent_id, epochs, is_whole=agent.is_remembered)
         try:
-            result = self._append(agent, rows, payload.metadata, marks)
+            result = self._append(agent, rows, payload, marks)
         except WorldError as error:
             raise NotStoredError(f"not stored: {error}") from error
         if result.kept:
@@ -134,15 +133,14 @@ class AgentRegistry:
         agent.epochs = epochs
         return self._acknowledge(agent, payload, result, int(taken.sum()), invalid)
 
-    def _append(
-        self, agent: _Agent, rows: Sequence[Row], metadata: dict[str, Metadata], marks: Mapping[str, bytes]
-    ) -> AppendResult:
+    def _append(self, agent: _Agent, rows: Sequence[Row], payload: Payload, marks: Mapping[str, bytes]) -> AppendResult:
         """Store rows, those that replace in a batch of their own, and the marks that say so, in one commit."""
+        metadata, histograms = payload.metadata, payload.histograms
         plain, replacing = [row for row in rows if not row.replaces], [row for row in rows if row.replaces]
-        batches = [agent.series.batch(plain, metadata if plain else {})]
+        batches = [agent.series.batch(plain, metadata if plain else {}, histograms)]
         if replacing:
             assert agent.replacing is not None
-            batches.append(agent.replacing.batch(replacing, {} if plain else metadata))
+            batches.append(agent.replacing.batch(replacing, {} if plain else metadata, histograms))
         return self._door.append(SOURCE, *batches, marks=marks)
 
     def _remember(self, agent: _Agent) -> None:
@@ -232,15 +230,16 @@ class AgentRegistry:
         has_duplicates = bool(taken.any())
         for begin, found in sorted(_numbered(payload), key=lambda numbered: numbered[1].timestamp_ms):
             columns = self._columns(agent, found)[found.columns]
-            values = found.values
+            values, histogram_of = found.values, found.histogram_of
             refused = is_refused(columns)
             keep = ~refused & ~taken[begin : begin + len(values)] if has_duplicates else ~refused
             invalid += int(np.count_nonzero(refused))
             if not keep.all():
                 columns, values = columns[keep], values[keep]
+                histogram_of = None if histogram_of is None else histogram_of[keep]
             if not len(columns):
                 continue
-            row = Row(found.timestamp_ms, columns, values, replaces=found.replaces)
+            row = Row(found.timestamp_ms, columns, values, replaces=found.replaces, histogram_of=histogram_of)
             if is_news and not found.replaces and found.timestamp_ms <= future_ms:
                 row = agent.series.live_row(row, agent.interval_ms, with_up=found.timestamp_ms != agent.last_up_ms)
             rows.append(row)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from nunchi.admission.door import series_stages
 from nunchi.admission.passage import Passage
-from nunchi.intake.registry.series import Row, identity_labels
+from nunchi.intake.registry.series import Row, histograms_of, identity_labels
 from nunchi.model.batch import Batch, Conflict
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata
 from nunchi.wire.payload import PayloadLayout
@@ -45,7 +46,9 @@ class ReplacingSeries:
             columns = self._known[layout] = self._passage.judge(labels)
         return columns
 
-    def batch(self, rows: list[Row], metadata: dict[str, Metadata]) -> Batch:
+    def batch(
+        self, rows: list[Row], metadata: dict[str, Metadata], histograms: HistogramColumns | None = None
+    ) -> Batch:
         """All rows, by time."""
         ordered = sorted(rows, key=lambda row: row.timestamp_ms)
         offsets = np.zeros(len(ordered) + 1, np.int64)
@@ -59,4 +62,6 @@ class ReplacingSeries:
             metadata=metadata,
             on_conflict=Conflict.REPLACE,
             late_max_seconds=LATE_SECONDS_MAX,
+            histogram_of=histograms_of(ordered),
+            histograms=histograms,
         )

@@ -6,7 +6,7 @@ Invariant: nothing here remembers a round before `settle`; a round that was not 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nunchi.admission.door import series_stages
 from nunchi.admission.passage import DROPPED, Passage
 from nunchi.model.batch import Batch
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import STALE, STALE_BITS
@@ -30,13 +31,16 @@ UP_COLUMN = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One round or marker row; `is_live`: it says how things are now, it is no backlog. `replaces`: see `PayloadRound`."""
+    """One round or marker row; `is_live`: it says how things are now, it is no backlog. `replaces`, `histogram_of`: see
+    `PayloadRound`.
+    """
 
     timestamp_ms: int
     columns: NDArray[np.int32]
     values: NDArray[np.float64]
     is_live: bool = False
     replaces: bool = False
+    histogram_of: NDArray[np.int32] | None = None
 
 
 def identity_labels(labels: Mapping[str, str], instance: str) -> dict[str, str]:
@@ -97,7 +101,12 @@ class PushedSeries:
         if with_up:
             columns.append(np.array([UP_COLUMN], np.int32))
             values.append(np.array([1.0]))
-        return Row(row.timestamp_ms, np.concatenate(columns), np.concatenate(values), is_live=True)
+        histogram_of = row.histogram_of
+        if histogram_of is not None:
+            more = np.full(sum(map(len, columns)) - len(histogram_of), FLOAT, np.int32)
+            histogram_of = np.append(histogram_of, more)
+        live = Row(row.timestamp_ms, np.concatenate(columns), np.concatenate(values), is_live=True)
+        return replace(live, histogram_of=histogram_of)
 
     def down_row(self, timestamp_ms: int, up: float = 0.0) -> Row:
         """`up` (0, or the marker where the agent is forgotten), and markers for everything that is there."""
@@ -106,7 +115,12 @@ class PushedSeries:
         values[-1] = up
         return Row(timestamp_ms, columns, values)
 
-    def batch(self, rows: Sequence[Row], metadata: Mapping[str, Metadata] | None = None) -> Batch:
+    def batch(
+        self,
+        rows: Sequence[Row],
+        metadata: Mapping[str, Metadata] | None = None,
+        histograms: HistogramColumns | None = None,
+    ) -> Batch:
         """All rows of one push, by time."""
         ordered = sorted(rows, key=lambda row: row.timestamp_ms)
         offsets = np.zeros(len(ordered) + 1, np.int64)
@@ -119,6 +133,8 @@ class PushedSeries:
             values=np.concatenate([row.values for row in ordered]) if ordered else np.empty(0, np.float64),
             metadata=metadata or {},
             late_max_seconds=LATE_SECONDS_MAX,
+            histogram_of=histograms_of(ordered),
+            histograms=histograms,
         )
 
     def settle(self, rows: Sequence[Row]) -> None:
@@ -165,6 +181,15 @@ class PushedSeries:
             self._last_seen_ms = np.append(self._last_seen_ms, np.zeros(more, np.int64))
             self._gap_ms = np.append(self._gap_ms, np.zeros(more, np.int64))
             self._is_present = np.append(self._is_present, np.zeros(more, bool))
+
+
+def histograms_of(rows: Sequence[Row]) -> NDArray[np.int32] | None:
+    """int32[cells of all rows]: which histogram each cell is; None where all are numbers."""
+    if all(row.histogram_of is None for row in rows):
+        return None
+    return np.concatenate(
+        [np.full(len(row.columns), FLOAT, np.int32) if row.histogram_of is None else row.histogram_of for row in rows]
+    )
 
 
 def is_refused(columns: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from libc.string cimport memcpy
 from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 
+from nunchi.agent.statsd.kernels.native cimport NunchiBucket, NunchiNative
 from nunchi.agent.statsd.kernels.sketch cimport NunchiWindow
 
 cdef enum Kind:
@@ -21,11 +22,13 @@ cdef enum Kind:
     SET
     BUCKETS
     QUANTILES
+    NATIVE
     KINDS
 
 cdef enum:
     NO_SLOT = -1
     IS_SIGNED = 1
+    GAP_MAX = 2           # so many empty buckets are written as zeros rather than as the border of a span
 
 cdef struct Sample:
     int32_t series
@@ -40,7 +43,7 @@ cdef struct Sum:
 
 cdef struct Slot:
     int kind
-    int32_t side          # in `buckets`, `windows` or `sets`
+    int32_t side          # in `bounds`, `windows`, `natives` or `members`
     Sum total             # counter, gauge (value alone), sum of observations, members of the last interval
     Sum count             # observations
     int64_t timestamp     # of the newest gauge that brought one
@@ -70,6 +73,7 @@ cdef class Aggregator:
     cdef vector[vector[double]] bounds
     cdef vector[vector[double]] counts
     cdef vector[NunchiWindow] windows
+    cdef vector[NunchiNative] natives
     cdef vector[unordered_set[uint64_t]] members
     cdef bint relative_gauges
     cdef size_t members_max
@@ -116,6 +120,14 @@ cdef class Aggregator:
             self.windows.push_back(NunchiWindow())
         cdef int32_t slot = self._take(QUANTILES, <int32_t>self.windows.size() - 1)
         self.windows[self.slots[slot].side] = NunchiWindow(<size_t>max(1, ages))
+        return slot
+
+    def add_native(self, int schema, size_t buckets_max):
+        """A slot that counts observations in exponential buckets, finer with a larger schema, at most so many."""
+        if self.free_slots[NATIVE].empty():
+            self.natives.push_back(NunchiNative())
+        cdef int32_t slot = self._take(NATIVE, <int32_t>self.natives.size() - 1)
+        self.natives[self.slots[slot].side] = NunchiNative(schema, buckets_max)
         return slot
 
     cdef int32_t _take(self, int kind, int32_t side) except -1:
@@ -185,6 +197,8 @@ cdef class Aggregator:
             add(&slot.count, 1 / sample.rate)
             if slot.kind == QUANTILES:
                 self.windows[slot.side].add(value, 1 / sample.rate)
+            elif slot.kind == NATIVE:
+                self.natives[slot.side].add(value, 1 / sample.rate)
             else:
                 low, high = 0, self.bounds[slot.side].size()
                 while low < high:
@@ -233,6 +247,15 @@ cdef class Aggregator:
             raise ValueError("a slot without a window")
         return list(self.windows[self.slots[slot].side].quantiles(list(shares)))
 
+    def native(self, int32_t slot):
+        """(schema, zero count, spans above zero, their counts, spans below, their counts), spans as (offset, length)."""
+        if self.slots[self._checked(slot)].kind != NATIVE:
+            raise ValueError("a slot without native buckets")
+        cdef NunchiNative *found = &self.natives[self.slots[slot].side]
+        above_spans, above = _spans(found.above)
+        below_spans, below = _spans(found.below)
+        return found.schema, found.zero.count(), above_spans, above, below_spans, below
+
     def rotate_sets(self):
         """An interval has ended: its members are counted and forgotten."""
         cdef size_t index
@@ -265,6 +288,8 @@ cdef class Aggregator:
             self.bounds[found.side] = vector[double]()
         elif found.kind == QUANTILES:
             self.windows[found.side] = NunchiWindow()
+        elif found.kind == NATIVE:
+            self.natives[found.side] = NunchiNative()
         self.free_slots[found.kind].push_back(slot)
         self.free_count += 1
         found.kind = FREE
@@ -273,3 +298,25 @@ cdef class Aggregator:
         if slot < 0 or slot >= <int32_t>self.slots.size() or self.slots[slot].kind == FREE:
             raise ValueError(f"no slot {slot}")
         return slot
+
+
+cdef _spans(vector[NunchiBucket] &buckets):
+    """Buckets that are there, ascending, as spans and counts."""
+    spans, counts = [], []
+    cdef size_t at
+    cdef int32_t expected = 0, length = 0
+    for at in range(buckets.size()):
+        if length and buckets[at].index - expected <= GAP_MAX:
+            counts += [0.0] * (buckets[at].index - expected)
+            length += buckets[at].index - expected
+        else:
+            if length:
+                spans[len(spans) - 1] = (spans[len(spans) - 1], length)
+            spans.append(buckets[at].index - expected)
+            length = 0
+        counts.append(buckets[at].count())
+        length += 1
+        expected = buckets[at].index + 1
+    if length:
+        spans[len(spans) - 1] = (spans[len(spans) - 1], length)
+    return spans, counts
