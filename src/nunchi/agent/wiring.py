@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from nunchi.agent.cloud.wiring import Cloud
     from nunchi.agent.relay.telemetry import RelayTelemetry
     from nunchi.agent.statsd.statsd import Statsd
-    from nunchi.agent.udp_sender import UdpSender
 
 THREADS_MAX = 32
 BURST_INTERVAL_SECONDS = 1.0
@@ -94,15 +93,12 @@ def build_agent(
     forwarder = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
-        if settings.udp is None:
-            delivery = Delivery(link or own_link, accounting, clock, telemetry)
-        else:
-            from nunchi.agent.udp_sender import PackDelivery
-
-            sender = build_udp_sender(
-                settings.udp, own_link, identity, clock, random, disk, telemetry, log.part("udp"), folder
-            )
-            delivery = PackDelivery(sender, link or own_link, accounting, clock, telemetry, encoder)
+        delivery = Delivery(link or own_link, accounting, clock, telemetry)
+        if settings.udp is not None:
+            delivery = build_pack_delivery(
+                settings.udp, link or own_link, own_link, accounting, encoder, identity, clock, random, disk,
+                telemetry, log.part("udp"), folder,
+            )  # fmt: skip
         forwarder = Forwarder(
             aggregation, rounds, delivery, accounting, telemetry, clock, random, log.part("forwarder")
         )
@@ -194,9 +190,12 @@ def build_statsd(
     return Statsd(settings.statsd, settings.interval.seconds, clock, random, telemetry, log, folder)
 
 
-def build_udp_sender(
+def build_pack_delivery(
     settings: UdpSettings,
-    link: HttpLink,
+    link: ServerLink,
+    own_link: HttpLink,
+    accounting: Accounting,
+    encoder: PushEncoder,
     identity: Identity,
     clock: Clock,
     random: Random,
@@ -204,9 +203,9 @@ def build_udp_sender(
     telemetry: Telemetry,
     log: Logger,
     folder: Path,
-) -> "UdpSender":
-    """Packs to a server, by the key of the settings, or the agent's own. Raises InputError where they cannot be sealed."""
-    from nunchi.agent.udp_sender import UdpSender
+) -> Delivery:
+    """Packs first, by the key of the settings, or the agent's own. Raises InputError where they cannot be sealed."""
+    from nunchi.agent.udp_sender import PackDelivery, UdpSender
     from nunchi.agent.udp_wire import UdpWire
     from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
 
@@ -215,6 +214,17 @@ def build_udp_sender(
     check_mode(mode)
 
     def key() -> bytes:
+        text = own.reveal() or own_link.key.reveal()
+        return pack_key(text) if text else b""
+
+    wire = UdpWire(ListenAddress.parse(settings.address))
+    sender = UdpSender(
+        wire, key, mode, settings.datagram_bytes, settings.timeout.seconds, identity, clock, random, telemetry, log
+    )
+    return PackDelivery(sender, link, accounting, clock, telemetry, encoder)
+
+
+def key() -> bytes:
         text = own.reveal() or link.key.reveal()
         return pack_key(text) if text else b""
 
