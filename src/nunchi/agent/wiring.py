@@ -224,16 +224,6 @@ def build_pack_delivery(
     return PackDelivery(sender, link, accounting, clock, telemetry, encoder)
 
 
-def key() -> bytes:
-        text = own.reveal() or link.key.reveal()
-        return pack_key(text) if text else b""
-
-    wire = UdpWire(ListenAddress.parse(settings.address))
-    return UdpSender(
-        wire, key, mode, settings.datagram_bytes, settings.timeout.seconds, identity, clock, random, telemetry, log
-    )
-
-
 def build_clippers(
     settings: CloudSettings,
     identity: Identity,
