@@ -110,14 +110,14 @@ class Sections:
             raise CorruptionError(f"{self.path}: array {name!r} is missing") from None
         content = self.view[at : at + stored]
         if len(content) != stored or zlib.crc32(content) != checksum or dtype not in DTYPES:
-            raise CorruptionError(f"{self.path}: array {name!r} fails its checksum")
+            raise CorruptionError(f"{self.path}: array {name!r} at byte {at} fails its checksum")
         if not is_packed:
             return np.frombuffer(content, dtype)
         raw = np.empty(size, np.uint8)
         try:
             cramjam.zstd.decompress_into(content, raw.data)
         except cramjam.DecompressionError as error:
-            raise CorruptionError(f"{self.path}: array {name!r} cannot be decompressed: {error}") from None
+            raise CorruptionError(f"{self.path}: array {name!r} at byte {at} cannot be decompressed: {error}") from None
         return raw.view(dtype)
 
     def names(self) -> list[str]:

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import cramjam
@@ -21,6 +21,7 @@ from nunchi.tsdb.files import SEGMENT_SUFFIX, WAL_VERSION, Folder, check_version
 SEGMENT_BYTES_MAX = 64 << 20
 UNSYNCED_BYTES_MAX = 32 << 20
 RECORD_BYTES_MAX = 1 << 30
+DAMAGED_SPANS_MAX = 100
 SEGMENT_MAGIC = b"NUNCHIWL"
 RECORD_MAGIC = b"\xa7NWR"
 RAW, SNAPPY = 0, 1
@@ -68,11 +69,12 @@ def encode_record(body: bytes, span: Span, *, compressed: bool) -> bytes:
 
 @dataclass(slots=True)
 class Salvage:
-    """What reading a segment found wrong with it."""
+    """What reading segments found wrong with them; of the damaged places the first ones, (begin, end)."""
 
     torn_bytes: int = 0
     damaged_bytes: int = 0
     damaged_places: int = 0
+    damaged_spans: list[tuple[int, int]] = field(default_factory=list)
 
 
 def read_records(data: memoryview, salvage: Salvage) -> Iterator[bytes]:
@@ -90,6 +92,8 @@ def read_records(data: memoryview, salvage: Salvage) -> Iterator[bytes]:
             return
         salvage.damaged_bytes += following - at
         salvage.damaged_places += 1
+        if len(salvage.damaged_spans) < DAMAGED_SPANS_MAX:
+            salvage.damaged_spans.append((at, following))
         at = following
 
 
