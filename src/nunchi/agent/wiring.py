@@ -93,12 +93,10 @@ def build_agent(
     forwarder = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
-        delivery = Delivery(link or own_link, accounting, clock, telemetry)
-        if settings.udp is not None:
-            delivery = build_pack_delivery(
-                settings.udp, link or own_link, own_link, accounting, encoder, identity, clock, random, disk,
-                telemetry, log.part("udp"), folder,
-            )  # fmt: skip
+        delivery = build_delivery(
+            settings.udp, link or own_link, own_link, accounting, encoder, identity, clock, random, disk, telemetry,
+            log.part("udp"), folder,
+        )  # fmt: skip
         forwarder = Forwarder(
             aggregation, rounds, delivery, accounting, telemetry, clock, random, log.part("forwarder")
         )
@@ -124,22 +122,11 @@ def build_agent(
     elif settings.cloud is not None:
         log.warning("no clippers: they deliver to a server, and the settings say that there is none")
     exporter = build_exporter(settings, schedule, clock, telemetry, log.part("exporter"))
+    changes = KeyChange(own_link, state_folder, disk, log.part("keys"))
     parts = AgentParts(
-        schedule,
-        forwarder,
-        aggregation,
-        encoder,
-        rounds,
-        link or own_link,
-        own_link,
-        exporter,
-        instances,
-        source,
-        root,
-        KeyChange(own_link, state_folder, disk, log.part("keys")),
-        statsd,
-        cloud,
-    )
+        schedule, forwarder, aggregation, encoder, rounds, link or own_link, own_link, exporter, instances, source,
+        root, changes, statsd, cloud,
+    )  # fmt: skip
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
     agent.api = build_api(agent, schedule, cloud, state_folder, disk, random, clock, telemetry, log.part("api"))
     if forwarder is not None:
@@ -190,8 +177,8 @@ def build_statsd(
     return Statsd(settings.statsd, settings.interval.seconds, clock, random, telemetry, log, folder)
 
 
-def build_pack_delivery(
-    settings: UdpSettings,
+def build_delivery(
+    settings: UdpSettings | None,
     link: ServerLink,
     own_link: HttpLink,
     accounting: Accounting,
@@ -204,7 +191,9 @@ def build_pack_delivery(
     log: Logger,
     folder: Path,
 ) -> Delivery:
-    """Packs first, by the key of the settings, or the agent's own. Raises InputError where they cannot be sealed."""
+    """By HTTP, or packs first where there are settings for them. Raises InputError where packs cannot be sealed."""
+    if settings is None:
+        return Delivery(link, accounting, clock, telemetry)
     from nunchi.agent.udp_sender import PackDelivery, UdpSender
     from nunchi.agent.udp_wire import UdpWire
     from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
