@@ -81,6 +81,22 @@ def test_mistakes_are_told_and_warnings_warn(tmp_path: Path, world: World, datab
         nunchi.open(tmp_path / "elsewhere")
 
 
+def test_experimental_parts_are_asked_for_by_name(tmp_path: Path, world: World, database: Database) -> None:
+    append(database, {LOAD_A: [(world.clock.now_ms(), 1.0)]})
+    with pytest.raises(QueryError, match="experimental"):
+        nunchi.open(tmp_path, world=world).query(f"limitk(1, {LOAD})")
+    opened = nunchi.open(tmp_path, features=["promql-experimental-functions"], world=world)
+    assert opened.query(f"limitk(1, {LOAD})").labels == [dict(LOAD_A)]
+    with pytest.raises(InputError, match=r'"magic" is not known; there are promql-experimental-functions'):
+        nunchi.open(tmp_path, features=["magic"], world=world)
+
+
+def test_answers_become_tables(tmp_path: Path, world: World, database: Database) -> None:
+    append(database, {UP: [(world.clock.now_ms(), 1.0)]})
+    answer = nunchi.open(tmp_path, world=world).query("up")
+    assert answer.to_pandas()["value"].tolist() == answer.to_arrow()["value"].to_pylist() == [1.0]
+
+
 def test_importing_nunchi_loads_no_server() -> None:
     code = "import nunchi, sys; print('open' in dir(nunchi), 'numpy' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

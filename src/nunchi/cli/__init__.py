@@ -15,7 +15,7 @@ COMMANDS = {
     "up": ("nunchi.cli.up", "Watch this machine: agent, server, rules, notifications and pages in one process."),
     "server": ("nunchi.cli.server", "Take samples in, store, query, judge, notify, show."),
     "agent": ("nunchi.cli.agent", "Watch this host and deliver to a server."),
-    "query": ("nunchi.cli.query", "Ask a server in PromQL."),
+    "query": ("nunchi.cli.query", "Ask a server, or a data folder, in PromQL."),
     "check": ("nunchi.cli.check", "Check configuration, rule files and expositions."),
     "test": ("nunchi.cli.test", "Run PromQL test scripts."),
     "tsdb": ("nunchi.cli.tsdb", "Look into a data folder."),

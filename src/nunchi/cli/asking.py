@@ -1,8 +1,9 @@
-"""A server asked over its HTTP API: the data of its answer, or its own words about why there is none."""
+"""Whom `nunchi query` asks: a server over its HTTP API. The data of its answer, or its own words about why there is none."""
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import click
@@ -18,11 +19,29 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class QueryRefusedError(InputError):
-    """The server's own words about a query that it does not answer."""
+    """The words of whoever was asked about a query that has no answer."""
 
 
-class Asker:
-    """One server."""
+class Asker(Protocol):
+    """Whoever answers as Prometheus's HTTP API does."""
+
+    def ask(self, path: str, parameters: dict[str, Any], method: str = "POST") -> Any:
+        """The `data` of the answer; notices go to the standard error. Raises `QueryRefusedError` or a `WorldError`.
+
+        path        below `/api/v1`
+        parameters  None leaves one out, a sequence gives one several times
+        """
+        ...
+
+
+def tell(notices: Sequence[str]) -> None:
+    """Print remarks about an answer where they are not taken for the answer."""
+    for notice in notices:
+        click.echo(notice, err=True)
+
+
+class ServerAsker:
+    """Implements `Asker`: one server."""
 
     def __init__(self, url: str) -> None:
         if not url.startswith(("http://", "https://")):
@@ -30,11 +49,10 @@ class Asker:
         self.url = url.rstrip("/")
 
     def ask(self, path: str, parameters: dict[str, Any], method: str = "POST") -> Any:
-        """The `data` of the server's answer; notices go to the standard error. Raises `QueryRefusedError` or a `WorldError`."""
+        """See `Asker.ask`."""
         form = urlencode({key: value for key, value in parameters.items() if value is not None}, doseq=True)
         answer = asyncio.run(self._fetch(path, form, method))
-        for notice in (*answer.get("warnings", ()), *answer.get("infos", ())):
-            click.echo(notice, err=True)
+        tell((*answer.get("warnings", ()), *answer.get("infos", ())))
         return answer["data"]
 
     async def _fetch(self, path: str, form: str, method: str) -> dict[str, Any]:

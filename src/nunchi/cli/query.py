@@ -1,16 +1,18 @@
-"""`nunchi query`: PromQL asked of a server over its HTTP API; answers as tables, graphs, JSON or CSV."""
+"""`nunchi query`: PromQL asked of a server, or of a data folder; answers as tables, graphs, JSON or CSV."""
 
 import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
+from click.core import ParameterSource
 
 from nunchi.cli.answers import align, as_csv, as_json, as_samples, as_table, series_text
-from nunchi.cli.asking import URL, Asker
+from nunchi.cli.asking import URL, Asker, ServerAsker
 from nunchi.cli.bucket_usage import bucket_usage
 from nunchi.cli.graph import draw
 from nunchi.kit.clock import SystemClock
@@ -21,12 +23,13 @@ STEPS = 250  # of a range whose step is not given
 STEP_SECONDS_MIN = 1
 GRAPH_HEIGHT = 16
 GRAPH_WIDTH_MAX = 140
+FOLDER = click.Path(file_okay=False, path_type=Path)
 SAMPLES_MATCH = "analyze needs --match, as in --match 'http_request_duration_seconds_bucket'"
 
 
 @click.group(name="query")
 def command() -> None:
-    """Ask a server in PromQL."""
+    """Ask a server, or a data folder, in PromQL."""
 
 
 def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -34,15 +37,37 @@ def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., N
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @click.option("--url", default=URL, show_default=True, envvar="NUNCHI_URL", help="Server to ask.")
+        @click.option(
+            "--path", type=FOLDER, help="Data folder to read instead of asking a server; one may be running on it."
+        )
+        @click.option(
+            "--enable-feature", "features", multiple=True, help="Experimental part of PromQL, with --path; repeatable."
+        )
         @click.option("--json", "is_json", is_flag=True, help="The same as --format json.")
         @click.option("-f", "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True)
         @wraps(function)
-        def ask(url: str, is_json: bool, form: str, **options: Any) -> None:
-            function(Asker(url), "json" if is_json else form, **options)
+        def ask(
+            url: str, path: Path | None, features: tuple[str, ...], is_json: bool, form: str, **options: Any
+        ) -> None:
+            names_url = click.get_current_context().get_parameter_source("url") is ParameterSource.COMMANDLINE
+            function(_asker(url, path, features, names_url=names_url), "json" if is_json else form, **options)
 
         return ask
 
     return decorate
+
+
+def _asker(url: str, path: Path | None, features: tuple[str, ...], *, names_url: bool) -> Asker:
+    """Whom to ask. Only a folder needs the engine: it is loaded for that alone."""
+    if path is None:
+        if features:
+            raise InputError("--enable-feature needs --path: a server has its own")
+        return ServerAsker(url)
+    if names_url:
+        raise InputError("--path reads a folder, --url asks a server: give one of them")
+    from nunchi.cli.folder_asking import FolderAsker
+
+    return FolderAsker(path, features)
 
 
 @command.command()

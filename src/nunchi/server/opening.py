@@ -14,9 +14,12 @@ from nunchi.kit.durations import parse_duration
 from nunchi.kit.errors import InputError
 from nunchi.kit.logs import logger
 from nunchi.query.engine import Engine, EngineSettings
+from nunchi.query.frames.answer import Answer
 from nunchi.query.functions import PythonFunction
-from nunchi.query.values import QueryResult, Value
+from nunchi.query.values import QueryResult
+from nunchi.server.language import DELAYED_NAMES, parser_settings, split_features
 from nunchi.server.world import World
+from nunchi.storage.contracts import Store
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.database import Database
@@ -34,36 +37,43 @@ class QueryWarning(UserWarning):
 class OpenedFolder:
     """A data folder as it was when it was opened. Safe to use from several threads."""
 
-    def __init__(self, database: Database, engine: Engine, clock: Clock) -> None:
-        self._database = database
-        self._engine = engine
+    def __init__(self, store: Store, engine: Engine, clock: Clock) -> None:
+        self.store = store
+        self.engine = engine
         self._clock = clock
 
-    def query(self, expression: str, time: Moment | None = None) -> Value:
+    def query(self, expression: str, time: Moment | None = None) -> Answer:
         """The value of an expression at one time, now unless given; raises `QueryError`."""
         at_ms = self._clock.now_ms() if time is None else _milliseconds(time)
-        return _value(self._engine.instant(self._database.querier, expression, at_ms))
+        return _answer(self.engine.instant(self.store.querier, expression, at_ms))
 
-    def query_range(self, expression: str, start: Moment, end: Moment, step: float | str) -> Value:
+    def query_range(self, expression: str, start: Moment, end: Moment, step: float | str) -> Answer:
         """The values of an expression at start, start + step, … up to the end; a step is seconds, or text as `1m`."""
         try:
             step_ms = parse_duration(step) if isinstance(step, str) else round(step * 1000)
         except ValueError as error:
             raise InputError(f"step: {error}") from None
         start_ms, end_ms = _milliseconds(start), _milliseconds(end)
-        return _value(self._engine.range(self._database.querier, expression, start_ms, end_ms, step_ms))
+        return _answer(self.engine.range(self.store.querier, expression, start_ms, end_ms, step_ms))
 
 
 def open(  # noqa: A001 (called as nunchi.open)
-    path: str | Path, functions: Sequence[PythonFunction] = (), world: World | None = None
+    path: str | Path,
+    functions: Sequence[PythonFunction] = (),
+    features: Sequence[str] = (),
+    world: World | None = None,
 ) -> OpenedFolder:
     """Read a data folder, which a server may be writing: everything acknowledged by now. Raises `WorldError`.
 
     functions  made with `nunchi.function`, to be called in PromQL
+    features   experimental parts of PromQL, as `--enable-feature` names them
     """
     world = world or World()
-    database = _look(Path(path).absolute(), world)
-    return OpenedFolder(database, Engine(EngineSettings(functions=tuple(functions))), world.clock)
+    named = split_features(features)
+    settings = EngineSettings(
+        parser=parser_settings(named), delays_names=DELAYED_NAMES in named, functions=tuple(functions)
+    )
+    return OpenedFolder(_look(Path(path).absolute(), world), Engine(settings), world.clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ def _milliseconds(moment: Moment) -> int:
     return round(moment * 1000)
 
 
-def _value(result: QueryResult) -> Value:
+def _answer(result: QueryResult) -> Answer:
     for text in result.warnings:
         warnings.warn(text, QueryWarning, stacklevel=3)
-    return result.value
+    return Answer.of(result)

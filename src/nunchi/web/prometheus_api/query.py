@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from nunchi.kit.http_route import Route
-from nunchi.query.arrow import ArrowMissing, arrow_stream
+from nunchi.query.frames.arrow import arrow_stream
+from nunchi.query.frames.columns import FramesMissing
 from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
 from nunchi.query.histograms.grid import rows_of
@@ -176,7 +177,7 @@ def shown_statistics(statistics: Statistics) -> dict[str, dict[str, float]]:
 def _arrow(value: Value, notices: dict[str, str]) -> bytes:
     try:
         return arrow_stream(value, notices)
-    except ArrowMissing as error:
+    except FramesMissing as error:
         raise ApiError("not_acceptable", str(error)) from None
 
 
