@@ -144,6 +144,21 @@ async def test_a_backlog_after_an_outage_fills_samples_and_leaves_up_alone(agent
     assert registry.agents()[0].is_up
 
 
+async def test_a_late_round_of_the_very_moment_of_a_marker_takes_its_place(agent, registry, store, clock) -> None:
+    agent.push({LOAD: 1.0})
+    missed = []
+    for _ in range(40):
+        await clock.advance(1.0)
+        missed.append(agent.payload(agent.round({LOAD: 2.0})))
+        registry.look()
+    ups = store.values("up")
+    assert STALE in store.values("node_load1")
+    answers = [agent.send(body) for body in reversed(missed)]
+    assert [(done.accepted, done.rejected) for done in answers] == [(1, {})] * 40
+    assert store.values("node_load1") == [1, *[2] * 40]
+    assert store.values("up")[: len(ups)] == ups  # what was said of the agent then stands
+
+
 async def test_a_series_that_no_longer_comes_is_marked_after_two_minutes(agent, store, clock) -> None:
     for _ in range(3):
         agent.push({LOAD: 1.0, DISK: 1.0})

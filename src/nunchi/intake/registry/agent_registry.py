@@ -137,7 +137,7 @@ class AgentRegistry:
         """Store rows, those that replace in a batch of their own, and the marks that say so, in one commit."""
         metadata, histograms = payload.metadata, payload.histograms
         plain, replacing = [row for row in rows if not row.replaces], [row for row in rows if row.replaces]
-        batches = [agent.series.batch(plain, metadata if plain else {}, histograms)]
+        batches = agent.series.batches(plain, metadata if plain else {}, histograms)
         if replacing:
             assert agent.replacing is not None
             batches.append(agent.replacing.batch(replacing, {} if plain else metadata, histograms))
@@ -317,8 +317,9 @@ class AgentRegistry:
         self._gauge.set(len(self._agents) - up, "down")
 
     def _put_down(self, agent: _Agent, silent_seconds: float) -> None:
-        if self._write(agent, agent.series.down_row(self._moment_ms(agent))):
-            agent.series.settle_down()
+        row = agent.series.down_row(self._moment_ms(agent))
+        if self._write(agent, row):
+            agent.series.settle_down(row)
             agent.is_up = False
             agent.down_due_at = self._clock.monotonic() + agent.interval_ms / 1000
             self._log.warning(

@@ -5,6 +5,7 @@ has not come for three of its own intervals, and two minutes at least.
 Invariant: nothing here remembers a round before `settle`; a round that was not stored leaves no trace.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from nunchi.admission.door import series_stages
 from nunchi.admission.passage import DROPPED, Passage
-from nunchi.model.batch import Batch
+from nunchi.model.batch import Batch, Conflict
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata
@@ -27,6 +28,7 @@ UNUSED_COLUMNS_MAX = 1000
 GONE_INTERVALS = 3
 GONE_MS_MIN = 120_000
 UP_COLUMN = 0
+MARKED_MOMENTS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +61,7 @@ class PushedSeries:
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
+        self._marked_ms: deque[int] = deque(maxlen=MARKED_MOMENTS_MAX)
         self._begin([])
 
     def _begin(self, present_keys: list[bytes]) -> None:
@@ -137,6 +140,17 @@ class PushedSeries:
             histograms=histograms,
         )
 
+    def batches(
+        self, rows: Sequence[Row], metadata: Mapping[str, Metadata], histograms: HistogramColumns | None
+    ) -> list[Batch]:
+        """All rows of one push; those of a moment at which markers stand take their place: a sample was there after all."""
+        over = [row for row in rows if row.timestamp_ms in self._marked_ms]
+        if not over:
+            return [self.batch(rows, metadata, histograms)]
+        plain = [row for row in rows if row.timestamp_ms not in self._marked_ms]
+        over_markers = replace(self.batch(over, metadata, histograms), on_conflict=Conflict.REPLACE)
+        return [self.batch(plain, {}, histograms), over_markers]
+
     def settle(self, rows: Sequence[Row]) -> None:
         """These rows are stored: remember what was seen in the live ones."""
         for row in rows:
@@ -154,9 +168,10 @@ class PushedSeries:
         if len(self._passage.layout) > 2 * present + UNUSED_COLUMNS_MAX:
             self._forget_unused()
 
-    def settle_down(self) -> None:
-        """The markers of `down_row` are stored."""
+    def settle_down(self, row: Row) -> None:
+        """The markers of this `down_row` are stored."""
         self._is_present[:] = False
+        self._marked_ms.append(row.timestamp_ms)
 
     def _gone(self, timestamp_ms: int, columns: NDArray[np.int32], interval_ms: int) -> NDArray[np.int32]:
         patience_ms = np.maximum(GONE_INTERVALS * np.maximum(self._gap_ms, interval_ms), GONE_MS_MIN)
