@@ -100,9 +100,16 @@ class Host:
 
     def lose(self, protocol: str, port: int, share: float) -> None:
         """Of what comes in for a port, lose this share at random."""
+        self._drop(protocol, port, "random", "--probability", f"{share:.6f}")
+
+    def lose_every(self, protocol: str, port: int, number: int) -> None:
+        """Of what comes in for a port, lose the last of so many, again and again."""
+        self._drop(protocol, port, "nth", "--every", str(number), "--packet", str(number - 1))
+
+    def _drop(self, protocol: str, port: int, mode: str, *words: str) -> None:
         self.run(
             "iptables", "-A", "INPUT", "-i", "eth0", "-p", protocol, "--dport", str(port),
-            "-m", "statistic", "--mode", "random", "--probability", f"{share:.6f}", "-j", "DROP",
+            "-m", "statistic", "--mode", mode, *words, "-j", "DROP",
         )  # fmt: skip
 
     def cut(self) -> None:

@@ -94,11 +94,12 @@ def kill(process: "subprocess.Popen[bytes] | None") -> None:
 
 @dataclass
 class Server:
-    """`nunchi server` at one address, over restarts; with TLS and a user where `has_tls`."""
+    """`nunchi server` at one address, over restarts; with TLS and a user where `has_tls`; `flags` are its own."""
 
     folder: Path
     host: Host | None = None
     has_tls: bool = False
+    flags: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -131,7 +132,7 @@ class Server:
         """Run it until it is ready."""
         command = [
             NUNCHI, "server", f"--config.file={self.folder / 'prometheus.yml'}", f"--storage.tsdb.path={self.folder / 'data'}",
-            f"--web.listen-address={self.address}:{self.port}",
+            f"--web.listen-address={self.address}:{self.port}", *self.flags,
         ]  # fmt: skip
         if self.has_tls:
             command.append(f"--web.config.file={self.folder / 'web.yml'}")
