@@ -11,6 +11,7 @@ from nunchi.model.batch import Batch, Conflict, Reason
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import bits_of
 from nunchi.storage.contracts import FUTURE_MS_MAX, MARK_BYTES_MAX, AppendResult, Rejection
+from nunchi.storage.errors import NotLoadedError
 from nunchi.tsdb.kernels import cells as kernel
 from nunchi.tsdb.open_cells import Cells, join_cells
 from nunchi.tsdb.state import State
@@ -28,14 +29,20 @@ class DatabaseAppender:
         self._late: list[Cells] = []
         self._metadata: dict[str, Metadata] = {}
         self._marks: dict[str, bytes] = {}
+        self._head = state.head
 
     def append(self, batch: Batch) -> AppendResult:
         """See `Appender.append`."""
         state = self._state
         result = AppendResult()
+        if state.loading is not None:
+            batch, result.kept = state.loading.admit(batch)
+            if not len(batch):
+                return result
         if batch.histogram_of is not None:
             batch = _without_histograms(batch, result)
         with state.lock:
+            self._head = state.head
             known = state.resolve(batch.layout)
             self._metadata.update(batch.metadata)
             if len(batch.values) == 0:
@@ -160,6 +167,8 @@ class DatabaseAppender:
         """See `Appender.commit`."""
         cells, late, metadata, marks = self._cells, self._late, self._metadata, self._marks
         self._cells, self._late, self._metadata, self._marks = [], [], {}, {}
+        if self._head is not self._state.head and (cells or late):
+            raise NotLoadedError("loading ended between append and commit: send the samples again")
         self._state.publish(self._owner, join_cells(cells), join_cells(late), metadata, marks)
 
     def rollback(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.metadata import Metadata
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.kernels.records import encode_cells
+from nunchi.tsdb.kernels.records import decode_cells, encode_cells
 from nunchi.tsdb.wal import Span
 
 # series made, bytes of their keys, rows, cells in order, other cells, bytes of metadata, bytes of marks
@@ -63,6 +63,23 @@ def encode_commit(commit: Commit) -> bytes:
     sizes = np.diff(commit.ends).astype(np.uint32)
     late = commit.late_refs.tobytes() + commit.late_times.tobytes() + commit.late_values.tobytes()
     return b"".join((head, commit.series.tobytes(), sizes.tobytes(), commit.keys, cells, late, metadata, marks))
+
+
+def decode_plain(
+    body: bytes, refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64], at: int
+) -> int | None:
+    """Cells in order to `refs[at:]` and so on: how many. None where there is no room for them, or the body says more than that.
+
+    Raises `CorruptionError`.
+    """
+    if len(body) < HEADER.size:
+        raise CorruptionError("a record of the WAL has no header")
+    made, _, rows, cells, late, metadata, marks = HEADER.unpack_from(body)
+    if made or late or metadata or marks or at + cells > len(refs):
+        return None
+    if not decode_cells(body, HEADER.size, rows, cells, refs, times, values, at):
+        raise CorruptionError("a record of the WAL does not add up")
+    return int(cells)
 
 
 class _Cursor:

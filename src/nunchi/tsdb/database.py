@@ -4,6 +4,7 @@ Appends come from one thread (the event loop), queries from any; what takes long
 Invariant: time is the clock's; nothing happens in the background unless somebody calls `maintain`.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,9 @@ from nunchi.tsdb.compaction import compact
 from nunchi.tsdb.deletion import clean_tombstones, delete_series
 from nunchi.tsdb.errors import DatabaseError
 from nunchi.tsdb.files import Folder
+from nunchi.tsdb.loading import EarlyQuerier
 from nunchi.tsdb.querier import DatabaseQuerier
-from nunchi.tsdb.recovery import look, recover
+from nunchi.tsdb.recovery import Arrival, look
 from nunchi.tsdb.retention import drop_expired
 from nunchi.tsdb.sealing import is_seal_due, seal
 from nunchi.tsdb.snapshot import make_snapshot
@@ -39,7 +41,8 @@ LOOKS_MAX = 5
 class Database:
     """Implements `storage.contracts.Store` and `storage.changes.ChangeSource`.
 
-    `open` fills it, `maintain` keeps it tidy, `close` seals what is open.
+    `open` fills it (`take`, `load` and `finish` do so while samples come in), `maintain` keeps it tidy, `close` seals what
+    is open.
     """
 
     def __init__(
@@ -55,18 +58,52 @@ class Database:
         self._disk = disk
         self._state = State(disk, self._folder, settings or DatabaseSettings(), clock, telemetry, log)
         self._disk_lock: DiskLock | None = None
+        self._arrival: Arrival | None = None
+        self._is_reading = threading.Lock()
+        _show(self._state)
 
     def open(self) -> None:
-        """Take the data folder, making it where there is none, and replay the log; raises `WorldError`. Comes first."""
+        """Take the data folder and load what is in it; raises `WorldError`. Comes first, or its three parts do."""
+        self.take()
+        try:
+            self.load()
+            self.finish()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def take(self) -> None:
+        """Take the data folder, making it where there is none: samples may come in from now on. Raises `WorldError`.
+
+        Until `finish`, samples are kept out that might clash with what is not loaded, and reading raises `NotLoadedError`
+        where it would touch that.
+        """
         folder = self._folder
         for part in (folder.root, folder.wal, folder.head, folder.blocks):
             self._disk.make_folder(part)
         self._disk_lock = self._disk.lock(folder.lock)
         try:
-            recover(self._state)
+            self._arrival = Arrival(self._state)
         except BaseException:
             self.abandon()
             raise
+
+    def load(self) -> None:
+        """Read what is in the folder, in any thread, while samples come in; raises `WorldError`."""
+        assert self._arrival is not None
+        with self._is_reading:
+            self._arrival.load()
+
+    def finish(self) -> None:
+        """After `load`, in the thread that appends: everything can be read and judged from now on."""
+        assert self._arrival is not None
+        self._arrival.finish()
+        self._arrival = None
+
+    def progress(self) -> str:
+        """How far loading is; empty once it has finished."""
+        loading = self._state.loading
+        return loading.text if loading is not None else ""
 
     @classmethod
     def look(cls, path: Path, disk: Disk, clock: Clock, log: Logger) -> "Database":
@@ -99,9 +136,12 @@ class Database:
         with self._state.lock:
             return DatabaseAppender(self._state, self._state.next_owner())
 
-    def querier(self) -> DatabaseQuerier:
+    def querier(self) -> DatabaseQuerier | EarlyQuerier:
         """See `Store.querier`."""
         with self._state.lock:
+            loading, arrival = self._state.loading, self._arrival
+            if loading is not None and arrival is not None:
+                return EarlyQuerier(loading, DatabaseQuerier(arrival.readable(), lambda: None, self._state.lock))
             return DatabaseQuerier(*self._state.pinned_views(), self._state.lock)
 
     def changes(self, since: int) -> Changes:
@@ -111,17 +151,20 @@ class Database:
     def metadata(self) -> Mapping[str, Metadata]:
         """See `Store.metadata`."""
         with self._state.lock:
+            self._state.check_loaded()
             return dict(self._state.head.metadata)
 
     def marks(self) -> Mapping[str, bytes]:
         """See `Store.marks`."""
         with self._state.lock:
+            self._state.check_loaded()
             return dict(self._state.head.marks)
 
     def statistics(self) -> StoreStatistics:
         """See `Store.statistics`; series are those of the head, samples those of all files and of the head."""
         state = self._state
         with state.lock:
+            state.check_loaded()
             files = [
                 file for file in (*(block.chunks for block in state.sealed.blocks), *state.sealed.runs) if file.samples
             ]
@@ -152,6 +195,8 @@ class Database:
         state = self._state
         with state.maintaining:
             state.wal.sync_beside(state.lock)
+            if state.loading is not None:
+                return
             if state.head.frozen or is_seal_due(state):
                 seal(state)
             compact(state)
@@ -160,21 +205,25 @@ class Database:
     def seal(self) -> None:
         """Seal what is open now."""
         with self._state.maintaining:
+            self._state.check_loaded()
             seal(self._state)
 
     def delete_series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> None:
         """Samples of the series that match, both ends included, are no longer there for readers; raises `WorldError`."""
         with self._state.maintaining:
+            self._state.check_loaded()
             delete_series(self._state, matchers, start_ms, end_ms)
 
     def clean_tombstones(self) -> None:
         """Give back the room of what was deleted."""
         with self._state.maintaining:
+            self._state.check_loaded()
             clean_tombstones(self._state)
 
     def snapshot(self, name: str) -> Path:
         """A copy of everything committed, under `snapshots/` of the data folder; returns where."""
         with self._state.maintaining:
+            self._state.check_loaded()
             return make_snapshot(self._state, name)
 
     def close(self) -> None:
@@ -182,7 +231,8 @@ class Database:
         if self._disk_lock is None:
             return
         try:
-            self.seal()
+            if self._state.loading is None:
+                self.seal()
         finally:
             self.abandon()
 
@@ -190,7 +240,26 @@ class Database:
         """Let go of everything as it is: what was acknowledged is in the log."""
         disk_lock, self._disk_lock = self._disk_lock, None
         if disk_lock is not None:
+            if self._state.loading is not None:
+                self._state.loading.give_up()
             try:
+                with self._is_reading:
+                    pass  # whoever loads stops at its next step
                 self._state.wal.close()
             finally:
                 disk_lock.release()
+
+
+def _show(state: State) -> None:
+    """Let the gauges follow a database."""
+
+    def open_samples() -> float:
+        with state.lock:
+            return sum(one.samples + one.late_count for one in state.head.generations)
+
+    telemetry = state.telemetry
+    telemetry.series.observe_with(lambda: state.head.table.series)
+    telemetry.open_samples.observe_with(open_samples)
+    telemetry.blocks.observe_with(lambda: len(state.sealed.blocks))
+    telemetry.runs.observe_with(lambda: len(state.sealed.runs))
+    telemetry.loaded.observe_with(lambda: 1.0 if state.loading is None else min(state.loading.share, 0.99))

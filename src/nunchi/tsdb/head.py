@@ -53,11 +53,13 @@ class Head:
             self.unsealed.append(made)
         return resolved, made
 
-    def load_series(self, refs: NDArray[np.int32], keys: bytes, ends: NDArray[np.int64]) -> None:
-        """Series with the places that they had."""
-        if len(refs):
-            self.table.intern(np.frombuffer(keys or b"\0", np.uint8), ends, np.ascontiguousarray(refs))
-            self.newest.make_room(len(self.table))
+    def load_series(self, refs: NDArray[np.int32], keys: bytes, ends: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Series with the places that they had; those known already stay at theirs. Returns where each is."""
+        if len(refs) == 0:
+            return refs
+        actual, _ = self.table.intern(np.frombuffer(keys or b"\0", np.uint8), ends, np.ascontiguousarray(refs))
+        self.newest.make_room(len(self.table))
+        return actual
 
     def take_notes(self, commit: Commit) -> None:
         """What a commit says beside its samples."""

@@ -22,9 +22,11 @@ class RunEntry(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What there is. `series` and `series_bytes`: the file of label keys and how much of it counts; `places`: all
-    series_refs that sealed samples have are below; `newest_ms`: no sealed sample is newer; `marks`: what writers noted with
-    what is sealed.
+    """What there is.
+
+    series, series_bytes  the file of label keys and how much of it counts
+    places, newest_ms     all series_refs of sealed samples are below; none of these samples is newer; None: not known
+    marks                 what writers noted with what is sealed
     """
 
     version: int = MANIFEST_VERSION
@@ -34,7 +36,7 @@ class Manifest(msgspec.Struct, frozen=True):
     series: int = 0
     series_bytes: int = 0
     places: int = 0
-    newest_ms: int = -(2**62)
+    newest_ms: int | None = None
     first_segment: int = 0
     metadata: dict[str, Metadata] = {}
     marks: dict[str, bytes] = {}

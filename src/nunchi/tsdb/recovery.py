@@ -1,35 +1,94 @@
 """Opening a data folder: map what the manifest lists, load the head's series, replay the log, remove what no manifest knows.
 
+Taking the folder is quick and comes first; the rest is done by an `Arrival`, in a thread, while samples come in (`loading`).
+Memory is bounded: a log longer than what may be open is sealed into runs while it is replayed.
 Invariant: everything that was acknowledged and is readable is there afterwards; everything that is not is named and counted.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from nunchi.kit.disk import DiskError, DiskMissing
+from nunchi.kit.disk import DiskMissing
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
-from nunchi.tsdb.commits import Commit, decode_commit
+from nunchi.tsdb.damage import keep_aside, name_loss
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.files import BUILDING_SUFFIX, CHUNKS, INDEX, META, RUN_SUFFIX, SERIES_SUFFIX, number_of
+from nunchi.tsdb.files import BUILDING_SUFFIX, RUN_SUFFIX, SERIES_SUFFIX, number_of
 from nunchi.tsdb.head import Head
+from nunchi.tsdb.loading import Loading
 from nunchi.tsdb.manifest import Manifest, load_manifest
-from nunchi.tsdb.open_cells import Cells, Newest, join_cells
+from nunchi.tsdb.open_cells import Newest
+from nunchi.tsdb.querier import View
+from nunchi.tsdb.replay import Replay
+from nunchi.tsdb.sealing import entry_of
 from nunchi.tsdb.series_log import read_series
 from nunchi.tsdb.state import Sealed, State
-from nunchi.tsdb.wal import Salvage, read_segment
-
-REPLAY_CELLS_MAX = 200_000
+from nunchi.tsdb.wal import NO_TIME_MAX, Span, survey_segment
 
 
-def recover(state: State) -> None:
-    """Fill an empty state from its folder; raises `WorldError` where that cannot be done honestly."""
-    state.manifest = load_manifest(state.disk, state.folder) or Manifest()
-    state.wal.open(state.manifest.first_segment)
-    _remove_leftovers(state)
-    state.wal.sync_segments()
-    _load(state)
+class Arrival:
+    """What is in a folder, on its way into a state that takes samples in already.
+
+    Made and finished by the thread that appends; `load` may run in another. All raise `WorldError` where that cannot be done
+    honestly.
+    """
+
+    def __init__(self, state: State) -> None:
+        state.manifest = load_manifest(state.disk, state.folder) or Manifest()
+        state.wal.open(state.manifest.first_segment)
+        _remove_leftovers(state)
+        state.head = Head(state.wal.number)
+        self._segments = state.wal.segments()
+        sizes = (state.disk.size(state.folder.segment(number)) or 0 for number in self._segments)
+        self.loading = state.loading = Loading(2 * sum(sizes) + state.manifest.series_bytes)
+        self._state = state
+        self._coming = state.sibling()
+        self._replay = Replay(self._coming)
+
+    def load(self) -> None:
+        """Read everything; what came in meanwhile is put behind it, but for the last of it."""
+        state, coming, loading = self._state, self._coming, self.loading
+        state.wal.sync_segments(self._segments)
+        span = Span()
+        for number in self._segments:
+            loading.check()
+            span = span.joined(survey_segment(state.disk, state.folder, number))
+            loading.advance(state.disk.size(state.folder.segment(number)) or 0)
+        newest_ms = state.manifest.newest_ms
+        if newest_ms is not None or not (state.manifest.blocks or state.manifest.runs):
+            places = max(state.manifest.places, span.places)
+            with state.lock:
+                loading.know(max(span.newest_ms, NO_TIME_MAX if newest_ms is None else newest_ms), places)
+        loading.enter("opening blocks and runs")
+        runs = _map_files(coming)
+        oldest_ms = min([span.oldest_ms, *(run.min_time for run in runs)])
+        with state.lock:
+            loading.readable_until_ms = oldest_ms
+        loading.enter("reading the names of series")
+        _load_head(coming, runs, loading)
+        loading.enter("replaying the log")
+        self._replay.segments(self._segments, loading)
+        self._take_early()
+
+    def readable(self) -> tuple[View, ...]:
+        """The blocks, once they are open."""
+        return tuple(self._coming.view_of(block) for block in self._coming.sealed.blocks)
+
+    def finish(self) -> None:
+        """Everything was read: from now on it counts."""
+        state, coming = self._state, self._coming
+        with state.lock:
+            self._take_early()
+            self._replay.end()
+            state.manifest, state.sealed, state.head, state.loading = coming.manifest, coming.sealed, coming.head, None
+
+    def _take_early(self) -> None:
+        with self._state.lock:
+            commits = self.loading.take_commits()
+        for commit in commits:
+            self._replay.take(commit)
+        self._replay.apply()
 
 
 def look(state: State) -> bool:
@@ -39,19 +98,34 @@ def look(state: State) -> bool:
     """
     state.only_looks = True
     state.manifest = load_manifest(state.disk, state.folder) or Manifest()
-    _load(state)
+    _load_head(state, _map_files(state), None)
+    replay = Replay(state)
+    replay.segments(state.wal.segments(), None)
+    replay.end()
     return (load_manifest(state.disk, state.folder) or Manifest()) == state.manifest
 
 
-def _load(state: State) -> None:
-    blocks = _open_blocks(state)
-    state.sealed = Sealed(tuple(blocks), ())
+def _map_files(state: State) -> list[ChunksFile]:
+    """Open the blocks, which are readable alone, and the runs, which need names."""
+    state.sealed = Sealed(tuple(_open_blocks(state)), ())
+    return _open_runs(state)
+
+
+def _load_head(state: State, runs: Sequence[ChunksFile], loading: Loading | None) -> None:
+    """The head's series, and what is known of them without the log."""
     state.head = Head(state.wal.number)
     state.head.metadata.update(state.manifest.metadata)
     state.head.marks.update(state.manifest.marks)
-    _load_series(state)
-    state.sealed = Sealed(state.sealed.blocks, tuple(_open_runs(state)))
-    _replay(state)
+    _load_series(state, loading)
+    head = state.head
+    for run in runs:
+        known = run.ids < len(head.newest.times)
+        head.raise_newest(run.ids[known], run.newest_times()[known])
+        if entry_of(state, run.number).has_late:
+            state.ask_blocks(head, np.ascontiguousarray(run.ids[known]))
+    created = head.table.snapshot().created
+    state.ask_blocks(head, created[head.newest.times[created] == Newest.NEVER])
+    state.sealed = Sealed(state.sealed.blocks, tuple(runs))
 
 
 def _remove_leftovers(state: State) -> None:
@@ -75,12 +149,12 @@ def _open_blocks(state: State) -> list[Block]:
         try:
             blocks.append(Block(state.disk, state.folder.block(number), state.cache))
         except (CorruptionError, DiskMissing, ValueError) as error:
-            _name_loss(state, "block", f"block {number} cannot be opened, its samples are missing", error)
-            _keep_aside(state, state.folder.block(number))
+            name_loss(state, "block", f"block {number} cannot be opened, its samples are missing", error)
+            keep_aside(state, state.folder.block(number))
     return blocks
 
 
-def _load_series(state: State) -> None:
+def _load_series(state: State, loading: Loading | None) -> None:
     manifest = state.manifest
     if not manifest.series:
         return
@@ -88,126 +162,19 @@ def _load_series(state: State) -> None:
         for refs, keys, ends in read_series(state.disk, state.folder.series(manifest.series), manifest.series_bytes):
             state.head.load_series(refs, keys, ends)
     except (CorruptionError, DiskMissing) as error:
-        _name_loss(state, "series", "label keys of the head are damaged, samples of their series are missing", error)
+        name_loss(state, "series", "label keys of the head are damaged, samples of their series are missing", error)
+    if loading is not None:
+        loading.advance(manifest.series_bytes)
 
 
 def _open_runs(state: State) -> list[ChunksFile]:
     runs = []
-    head = state.head
     for entry in state.manifest.runs:
         try:
             run = ChunksFile(state.disk, state.folder.run(entry.number), entry.number, state.cache)
         except (CorruptionError, DiskMissing, ValueError) as error:
-            _name_loss(state, "run", f"run {entry.number} cannot be opened, its samples are missing", error)
-            _keep_aside(state, state.folder.run(entry.number))
+            name_loss(state, "run", f"run {entry.number} cannot be opened, its samples are missing", error)
+            keep_aside(state, state.folder.run(entry.number))
             continue
         runs.append(run)
-        known = run.ids < len(head.newest.times)
-        head.raise_newest(run.ids[known], run.newest_times()[known])
-        if entry.has_late:
-            state.ask_blocks(head, np.ascontiguousarray(run.ids[known]))
-    created = head.table.snapshot().created
-    state.ask_blocks(head, created[head.newest.times[created] == Newest.NEVER])
     return runs
-
-
-def _replay(state: State) -> None:
-    salvage = Salvage()
-    replay = Replay(state)
-    for number in state.wal.segments():
-        if number < state.manifest.first_segment:
-            continue
-        places = salvage.damaged_places
-        for body in read_segment(state.disk, state.folder, number, salvage):
-            try:
-                replay.take(decode_commit(body))
-            except CorruptionError as error:
-                _name_loss(state, "wal", f"a record in segment {number} is lost", error)
-        if salvage.damaged_places > places:
-            _keep_aside(state, state.folder.segment(number))
-        state.head.open.first_segment = min(state.head.open.first_segment, number)
-    replay.apply()
-    state.head.unlogged.clear()
-    if salvage.torn_bytes:
-        state.telemetry.lost_bytes.add(salvage.torn_bytes, "wal")
-        state.log.warning(
-            "the log's end is torn: what was being written was not acknowledged", bytes=salvage.torn_bytes
-        )
-    if salvage.damaged_places:
-        state.telemetry.corruptions.add(salvage.damaged_places, "wal")
-        state.telemetry.lost_bytes.add(salvage.damaged_bytes, "wal")
-        state.log.error(
-            "the log is damaged: records are lost", places=salvage.damaged_places, bytes=salvage.damaged_bytes
-        )
-    if replay.unnamed:
-        state.log.error("samples of series whose labels are lost were dropped", samples=replay.unnamed)
-
-
-class Replay:
-    """Makes commits visible again, many at a time: what is in order of one commit after the other is so of all."""
-
-    def __init__(self, state: State) -> None:
-        self.unnamed = 0
-        self._state = state
-        self._waiting: list[Cells] = []
-        self._waiting_cells = 0
-
-    def take(self, commit: Commit) -> None:
-        """The next commit of the log."""
-        head = self._state.head
-        if len(commit.series):
-            before = head.table.series
-            head.load_series(commit.series, commit.keys, commit.ends)
-            if head.table.series > before:
-                made = head.table.snapshot().created[before:].copy()
-                head.unsealed.append(made)
-                self._state.ask_blocks(head, made)
-        head.take_notes(commit)
-        self._waiting.append((commit.refs, commit.times, commit.values))
-        self._waiting_cells += len(commit.refs)
-        if len(commit.late_refs):
-            self.apply()
-            late = self._named((commit.late_refs, commit.late_times, commit.late_values))
-            self._state.apply(join_cells([]), late)
-        elif self._waiting_cells >= REPLAY_CELLS_MAX:
-            self.apply()
-
-    def apply(self) -> None:
-        """Put what is waiting into the head."""
-        cells = self._named(join_cells(self._waiting))
-        self._waiting, self._waiting_cells = [], 0
-        self._state.apply(cells, join_cells([]))
-        self._state.telemetry.replayed.add(len(cells[0]))
-
-    def _named(self, cells: Cells) -> Cells:
-        """Cells of series whose labels are known; the others are counted."""
-        refs, times, values = cells
-        head = self._state.head
-        is_known = np.zeros(len(head.newest.times) + 1, np.bool_)
-        is_known[head.table.snapshot().created] = True
-        known = is_known[np.minimum(refs, len(is_known) - 1)] & (refs >= 0)
-        if known.all():
-            return cells
-        self.unnamed += int((~known).sum())
-        return refs[known], times[known], values[known]
-
-
-def _name_loss(state: State, file: str, text: str, error: Exception) -> None:
-    state.telemetry.corruptions.add(1, file)
-    state.log.error(text, error=error)
-
-
-def _keep_aside(state: State, path: Path) -> None:
-    """A copy of what is damaged, which outlives the removal of the original; a second one is not made."""
-    disk, folder = state.disk, state.folder.damaged
-    if state.only_looks:
-        return
-    try:
-        disk.make_folder(folder)
-        sources = [path] if disk.size(path / META) is None else [path / name for name in (META, INDEX, CHUNKS)]
-        for source in sources:
-            target = folder / "-".join(source.relative_to(state.folder.root).parts)
-            if disk.size(target) is None:
-                disk.write_atomically(target, disk.read(source))
-    except DiskError as error:
-        state.log.warning("damaged file not kept aside", error=error)

@@ -37,11 +37,12 @@ def seal(state: State) -> None:
         if not head.open.is_empty and len(head.frozen) == 0:
             head.freeze(state.wal.rotate())
     for generation in head.frozen:
-        _seal_generation(state, generation)
+        seal_generation(state, generation)
     state.wal.cut(state.manifest.first_segment)
 
 
-def _seal_generation(state: State, generation: Generation) -> None:
+def seal_generation(state: State, generation: Generation) -> None:
+    """A frozen generation becomes a run; raises `WorldError`, and then it stays as it is."""
     with state.lock:
         number = state.next_number()
         moment = generation.moment()
@@ -62,8 +63,6 @@ def _seal_generation(state: State, generation: Generation) -> None:
                 Sealed(state.sealed.blocks, (*state.sealed.runs, run)),
                 runs=(*state.manifest.runs, entry), series=series, series_bytes=series_bytes,
                 first_segment=following.first_segment, metadata=state.head.metadata, marks=state.head.frozen_marks,
-                places=max(state.manifest.places, len(state.head.table)),
-                newest_ms=max(state.manifest.newest_ms, generation.max_time),
             )  # fmt: skip
             state.head.forget(generation)
             del state.head.unsealed[:taken]

@@ -18,17 +18,19 @@ from nunchi.kit.logs import Logger
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
 from nunchi.storage.changes import ChangeLog
+from nunchi.storage.errors import NotLoadedError
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile, PageCache
 from nunchi.tsdb.commits import Commit, encode_commit, span_of
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.index import Index
+from nunchi.tsdb.loading import Loading
 from nunchi.tsdb.manifest import Manifest, save_manifest
 from nunchi.tsdb.open_cells import Cells, Moment
 from nunchi.tsdb.querier import Found, View, locate
 from nunchi.tsdb.telemetry import DatabaseTelemetry
-from nunchi.tsdb.wal import NO_TIME_MIN, Wal
+from nunchi.tsdb.wal import NO_TIME_MAX, NO_TIME_MIN, Wal
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
 OWNERS_MAX = 2**30
@@ -81,7 +83,21 @@ class State:
         self.wal = Wal(disk, folder, sync_always=settings.wal_sync_always, compressed=settings.wal_compressed)
         self.compacted_at_ms = -(2**62)
         self.only_looks = False
+        self.loading: Loading | None = None
         self._owners = 0
+
+    def sibling(self) -> "State":
+        """Another state of the same folder, which is filled while this one takes samples in."""
+        other = State(self.disk, self.folder, self.settings, self.clock, self.telemetry, self.log)
+        other.cache, other.manifest = self.cache, self.manifest
+        other.wal.number = self.wal.number
+        return other
+
+    def check_loaded(self) -> None:
+        """Raise `NotLoadedError` while not everything is known that is stored."""
+        loading = self.loading
+        if loading is not None:
+            raise NotLoadedError(f"{loading.text}; ask again in some seconds")
 
     def next_owner(self) -> int:
         """A number for an appender."""
@@ -115,8 +131,14 @@ class State:
             made = head.take_unlogged()
             keys, ends = head.table.keys_of(made) if len(made) else (b"", [])
             commit = Commit(made, keys, np.array([0, *ends], np.int64), *cells, *late, metadata=news, marks=dict(marks))
-            span = span_of(commit, len(head.table))
+            places = len(head.table)
+            if self.loading is not None:
+                commit = self.loading.moved(commit)
+                places += self.loading.places
+            span = span_of(commit, places)
             self.wal.append(encode_commit(commit), span)
+            if self.loading is not None:
+                self.loading.note(commit)
             head.unlogged.clear()
             head.take_notes(commit)
             self.apply(cells, late)
@@ -224,7 +246,10 @@ class State:
     def settle(self, sealed: Sealed, **changes: object) -> None:
         """Other files count from now on: first in the manifest, then for readers. Raises a `DiskError`, and nothing changed."""
         with self.lock:
-            manifest = msgspec.structs.replace(self.manifest, **changes)
+            files = [*(block.chunks for block in sealed.blocks), *sealed.runs]
+            newest_ms = max((file.max_time for file in files), default=NO_TIME_MAX)
+            places = max(self.manifest.places, len(self.head.table))
+            manifest = msgspec.structs.replace(self.manifest, newest_ms=newest_ms, places=places, **changes)
             save_manifest(self.disk, self.folder, manifest)
             self.manifest = manifest
             self.sealed = sealed

@@ -32,3 +32,7 @@ class DatabaseTelemetry:
         self.open_samples = telemetry.gauge("nunchi_tsdb_open_samples", "Samples in memory that are not sealed yet.")
         self.blocks = telemetry.gauge("nunchi_tsdb_blocks", "Blocks on disk.")
         self.runs = telemetry.gauge("nunchi_tsdb_runs", "Runs on disk.")
+        self.loaded = telemetry.gauge(
+            "nunchi_tsdb_loaded_ratio",
+            "How much of what is stored was read since the start; 1 once all of it can be asked.",
+        )

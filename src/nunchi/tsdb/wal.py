@@ -8,7 +8,7 @@ Invariant: the bytes of an acknowledged record stand whole in some segment until
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -159,9 +159,9 @@ class Wal:
         """Find the place behind all segments that are there, and not before `first`."""
         self.number = max([first - 1, *self.segments()]) + 1
 
-    def sync_segments(self) -> None:
+    def sync_segments(self, numbers: Sequence[int]) -> None:
         """Sync what a killed process left with the operating system: what is found at start is acknowledged again."""
-        for number in self.segments():
+        for number in numbers:
             file = self._disk.open_append(self._folder.segment(number))
             try:
                 file.sync()

@@ -1,0 +1,166 @@
+"""Makes the commits of the log visible again, many at a time.
+
+While a database loaded, its commits named series by numbers behind those in use; a series that had one already is known by that
+(`_number_of`). Invariant: commits are taken in the order in which they were logged; each is taken whole or named as lost.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nunchi.kit.disk import DiskError
+from nunchi.tsdb.commits import Commit, decode_commit, decode_plain
+from nunchi.tsdb.damage import keep_aside, name_loss
+from nunchi.tsdb.errors import CorruptionError
+from nunchi.tsdb.loading import Loading
+from nunchi.tsdb.open_cells import Cells, grown, join_cells
+from nunchi.tsdb.sealing import is_seal_due, seal_generation
+from nunchi.tsdb.state import State
+from nunchi.tsdb.wal import Salvage, read_segment
+
+REPLAY_CELLS_MAX = 1 << 18
+ADVANCE_BYTES = 1 << 20
+
+
+class Replay:
+    """Takes commits into the head of a state that nobody else uses yet."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._salvage = Salvage()
+        self._unnamed = 0
+        self._refs = np.empty(REPLAY_CELLS_MAX, np.int32)
+        self._times = np.empty(REPLAY_CELLS_MAX, np.int64)
+        self._values = np.empty(REPLAY_CELLS_MAX, np.float64)
+        self._waiting = 0
+        self._is_known = np.zeros(1, np.bool_)
+        self._known = 0
+        self._number_of: NDArray[np.int32] | None = None
+
+    def segments(self, numbers: Sequence[int], loading: Loading | None) -> None:
+        """All segments with these numbers that no run has; what is open beyond its bound is sealed at their ends."""
+        state = self._state
+        own = [number for number in numbers if number >= state.manifest.first_segment]
+        for position, number in enumerate(own):
+            self._segment(number, loading)
+            self.apply()
+            state.head.open.first_segment = min(state.head.open.first_segment, number)
+            if position + 1 < len(own) and not state.only_looks and is_seal_due(state):
+                self._seal(own[position + 1])
+
+    def _segment(self, number: int, loading: Loading | None) -> None:
+        state, places, read_bytes = self._state, self._salvage.damaged_places, 0
+        for body in read_segment(state.disk, state.folder, number, self._salvage):
+            try:
+                self._take_body(body)
+            except CorruptionError as error:
+                name_loss(state, "wal", f"a record in segment {number} is lost", error)
+            read_bytes += len(body)
+            if loading is not None and read_bytes >= ADVANCE_BYTES:
+                loading.check()
+                read_bytes = 0
+        if loading is not None:
+            loading.advance(state.disk.size(state.folder.segment(number)) or 0)
+        if self._salvage.damaged_places > places:
+            keep_aside(state, state.folder.segment(number))
+
+    def _seal(self, first_segment: int) -> None:
+        """What was replayed goes to a run; where the disk refuses, it stays in memory."""
+        try:
+            seal_generation(self._state, self._state.head.freeze(first_segment))
+            self._state.wal.cut(self._state.manifest.first_segment)
+        except DiskError as error:
+            self._state.log.warning("what was replayed is not sealed yet and stays in memory", error=error)
+
+    def _take_body(self, body: bytes) -> None:
+        cells = decode_plain(body, self._refs, self._times, self._values, self._waiting)
+        if cells is None and self._waiting:
+            self.apply()
+            cells = decode_plain(body, self._refs, self._times, self._values, 0)
+        if cells is None:
+            self.take(decode_commit(body))
+        else:
+            self._waiting += cells
+
+    def take(self, commit: Commit) -> None:
+        """The next commit."""
+        head = self._state.head
+        self.apply()
+        if len(commit.series):
+            before = head.table.series
+            actual = head.load_series(commit.series, commit.keys, commit.ends)
+            self._renumber(commit.series, actual)
+            if head.table.series > before:
+                made = head.table.snapshot().created[before:].copy()
+                head.unsealed.append(made)
+                self._state.ask_blocks(head, made)
+        head.take_notes(commit)
+        cells = self._named((commit.refs, commit.times, commit.values))
+        late = self._named((commit.late_refs, commit.late_times, commit.late_values))
+        self._state.apply(cells, late)
+        self._state.telemetry.replayed.add(len(cells[0]) + len(late[0]))
+
+    def apply(self) -> None:
+        """Put what is waiting into the head."""
+        waiting, self._waiting = self._waiting, 0
+        if waiting:
+            cells = self._named((self._refs[:waiting], self._times[:waiting], self._values[:waiting]))
+            self._state.apply(cells, join_cells([]))
+            self._state.telemetry.replayed.add(len(cells[0]))
+
+    def end(self) -> None:
+        """Everything was taken: say what was lost."""
+        self.apply()
+        state, salvage = self._state, self._salvage
+        state.head.unlogged.clear()
+        if salvage.torn_bytes:
+            state.telemetry.lost_bytes.add(salvage.torn_bytes, "wal")
+            state.log.warning(
+                "the log's end is torn: what was being written was not acknowledged", bytes=salvage.torn_bytes
+            )
+        if salvage.damaged_places:
+            state.telemetry.corruptions.add(salvage.damaged_places, "wal")
+            state.telemetry.lost_bytes.add(salvage.damaged_bytes, "wal")
+            state.log.error(
+                "the log is damaged: records are lost", places=salvage.damaged_places, bytes=salvage.damaged_bytes
+            )
+        if self._unnamed:
+            state.log.error("samples of series whose labels are lost were dropped", samples=self._unnamed)
+
+    def _renumber(self, numbers: NDArray[np.int32], actual: NDArray[np.int32]) -> None:
+        """From now on the log means the series `actual` where it says `numbers`."""
+        if self._number_of is None and np.array_equal(numbers, actual):
+            return
+        known = self._number_of if self._number_of is not None else np.zeros(0, np.int32)
+        needed = int(numbers.max()) + 1
+        if needed > len(known):
+            begin, known = len(known), grown(known, needed)
+            known[begin:] = np.arange(begin, len(known), dtype=np.int32)
+        known[numbers] = actual
+        self._number_of = known
+
+    def _named(self, cells: Cells) -> Cells:
+        """Cells of series whose labels are known, by their present numbers; the others are counted."""
+        refs, times, values = cells
+        if len(refs) == 0:
+            return cells
+        if self._number_of is not None:
+            inside = (refs >= 0) & (refs < len(self._number_of))
+            refs = np.where(inside, self._number_of[np.where(inside, refs, 0)], refs).astype(np.int32)
+        self._look_known()
+        known = (refs >= 0) & (refs < len(self._is_known))
+        known &= self._is_known[np.where(known, refs, 0)]
+        if known.all():
+            return refs, times, values
+        self._unnamed += int((~known).sum())
+        return refs[known], times[known], values[known]
+
+    def _look_known(self) -> None:
+        head = self._state.head
+        created = head.table.snapshot().created
+        places = max(1, len(head.newest.times))
+        if places != len(self._is_known):
+            self._is_known, self._known = np.zeros(places, np.bool_), 0
+        self._is_known[created[self._known :]] = True
+        self._known = len(created)
