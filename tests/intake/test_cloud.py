@@ -148,6 +148,11 @@ async def test_resources_are_found_by_place_and_by_text_in_their_tags(house: Clo
     _, found = await house.ask("GET", f"{ROOT}/resources?region=us-east-1&text=SHOP")
     assert found["matched"] == 1
     assert found["resources"][0]["tags"] == {"Team": "shop"}
+    assert found["facets"] == {
+        "account": {"a": 1},
+        "region": {"eu-west-1": 1, "us-east-1": 1},
+        "namespace": {"AWS/EC2": 1},
+    }
     assert (await house.ask("GET", f"{ROOT}/resources?begin=3"))[1]["resources"][0]["id"] == "arn:us-east-1:platform"
 
 

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import AsyncIterator, Callable
 
+from tests.web.clouds import Clouds
 from tests.web.sources import HOSTILE, INSTANCE, Agents, Nothing, Rules, Status, Targets
 from tests.web.synthetic import fill, host, put
 
@@ -38,6 +39,11 @@ class Site:
         self.status = Status(now_ms)
         self.runner = QueryRunner(Engine(), clock)
         targets, agents, rules = sources(now_ms)
+        self.clouds = Clouds(clock)
+        if sources is not empty:
+            self.clouds.fill()
+        if sources is hostile:
+            self.clouds.put_hostile()
         self.parts = WebParts(
             store=self.store,
             queries=self.runner,
@@ -61,7 +67,7 @@ class Site:
 
     async def start(self, policy: HttpPolicy | None = None) -> None:
         """Serve, at the same port as before where it was stopped."""
-        routes = web_routes(self.parts)
+        routes = [*self.clouds.routes(), *web_routes(self.parts)]
         address = f"127.0.0.1:{self.port}"
         self.server = HttpServer("web", address, routes, policy or HttpPolicy(), self.clock, Telemetry(), logger("web"))
         await self.server.start()

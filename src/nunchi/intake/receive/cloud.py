@@ -3,6 +3,7 @@
 Under /api/nunchi/v1. Invariant: an agent with a key speaks for itself alone, and one without a key for no one that has one.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,7 +21,8 @@ from nunchi.wire.cloud_exchange import CONFIGURATION_PATH, REPORT_PATH, RESOURCE
 
 ROOT = "/api/nunchi/v1/cloud"
 JSON = ("application/json",)
-PAGE_RESOURCES_MAX = 1000
+PAGE_RESOURCES_MAX = 200
+FACETS = ("account", "region", "namespace")
 REPORT_BYTES_MAX = 4 << 20
 RESOURCES_BYTES_MAX = 32 << 20
 
@@ -104,18 +106,30 @@ class CloudRoutes:
                                  for one in self._states.reports()]})  # fmt: skip
 
     async def list_resources(self, request: web.Request) -> web.Response:
-        """Resources, chosen by account, region, namespace and a text in id, name or tags; `begin` pages on."""
-        wanted = {name: request.query[name] for name in ("account", "region", "namespace") if name in request.query}
+        """Resources, chosen by account, region, namespace and a text in id, name or tags; `begin` pages on.
+
+        `facets` say what else could be chosen: how many there are of each value, were that one choice another.
+        """
+        wanted = {name: request.query[name] for name in FACETS if request.query.get(name)}
         text = request.query.get("text", "").lower()
         begin = int(request.query["begin"]) if request.query.get("begin", "").isdecimal() else 0
+        facets: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
         shown, matched = [], 0
         for (provider, account, region), one in self._states.resources():
             own = {"account": account, "region": region, "namespace": one.namespace}
-            if wanted.items() <= own.items() and text in " ".join((one.id, one.name, *one.tags.values())).lower():
+            if text not in " ".join((one.id, one.name, *one.tags.values())).lower():
+                continue
+            differing = [name for name, value in wanted.items() if own[name] != value]
+            for name in FACETS:
+                facets[name][own[name]] += not set(differing) - {name}
+            if not differing:
                 matched += 1
                 if begin < matched <= begin + PAGE_RESOURCES_MAX:
                     shown.append({"provider": provider, **own, **msgspec.structs.asdict(one)})
-        return _json({"resources": shown, "matched": matched})
+        counts = {
+            name: {value: count for value, count in sorted(found.items()) if count} for name, found in facets.items()
+        }
+        return _json({"resources": shown, "matched": matched, "page": PAGE_RESOURCES_MAX, "facets": counts})
 
     async def list_configurations(self, _request: web.Request) -> web.Response:
         """All configurations in short, with who obeys them."""

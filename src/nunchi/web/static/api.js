@@ -48,8 +48,8 @@ async function send(path, form, signal) {
   }
 }
 
-// The whole answer, `{data, warnings, infos}`, of one endpoint; raises ApiError, or the abort's own error.
-export async function ask(path, parameters = {}, signal = undefined) {
+// An answer and its JSON, whatever its status; raises ApiError, or the abort's own error.
+async function answered(path, parameters, signal) {
   const response = await send(path, encode(parameters), signal);
   const text = await response.text();
   let answer = null;
@@ -61,7 +61,20 @@ export async function ask(path, parameters = {}, signal = undefined) {
     throw new ApiError(response.status === 503 ? "starting" : "http", `${response.status}: ${reason}`);
   }
   connection.set("ok");
+  return { response, answer };
+}
+
+// The whole answer, `{data, warnings, infos}`, of one endpoint of Prometheus's kind.
+export async function ask(path, parameters = {}, signal = undefined) {
+  const { answer } = await answered(path, parameters, signal);
   if (answer.status !== "success") throw new ApiError(answer.errorType ?? "http", answer.error ?? "The answer is not understood.");
+  return answer;
+}
+
+// The JSON of an endpoint that answers plainly: a body, or `{error}` and a status.
+export async function readPlain(path, parameters = {}, signal = undefined) {
+  const { response, answer } = await answered(path, parameters, signal);
+  if (!response.ok) throw new ApiError("http", answer.error ?? `${response.status}: ${response.statusText}`);
   return answer;
 }
 

@@ -11,6 +11,7 @@ const PAGES = [
   { path: "/targets", title: "Targets", load: () => import("./pages/targets.js"), count: (summary) => summary.targets.down + summary.agents.down },
   { path: "/alerts", title: "Alerts", load: () => import("./pages/alerts.js"), count: (summary) => summary.alerts.firing },
   { path: "/rules", title: "Rules", load: () => import("./pages/rules.js") },
+  { path: "/clouds", title: "Clouds", load: () => import("./pages/clouds.js") },
   { path: "/status", title: "Status", load: () => import("./pages/status.js") },
 ];
 // Where links of Prometheus and Alertmanager lead.

@@ -76,7 +76,11 @@ export function Filter({ value, onChange, label }) {
   return html`<input class="filter" type="search" value=${value} placeholder=${label} aria-label=${label} onInput=${(event) => onChange(event.target.value)} />`;
 }
 
-const TONES = { up: "good", ok: "good", inactive: "good", firing: "bad", down: "bad", err: "bad", pending: "warn", late: "warn" };
+const TONES = {
+  up: "good", ok: "good", inactive: "good", running: "good",
+  firing: "bad", down: "bad", err: "bad", failing: "bad",
+  pending: "warn", late: "warn", degraded: "warn", waiting: "warn",
+};
 
 // A state in words; its colour only repeats them.
 export const Pill = ({ state, text }) => html`<span class=${classes("pill", `tone-${TONES[state] ?? "plain"}`)}>${text ?? state}</span>`;
