@@ -42,6 +42,7 @@ def kernels() -> list[Extension]:
             [str(path)],
             language="c++",
             extra_compile_args=flags,
+            extra_link_args=["-pthread"],
         )
         for path in sorted(Path("src/nunchi").glob("**/kernels/*.pyx"))
     ]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from nunchi.model.staleness import ABSENT, STALE
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.page import decode_page, encode_page
+from nunchi.tsdb.kernels import pages
+from nunchi.tsdb.page import decode_page, encode_page, page_body
 
 ODD = [0.0, -0.0, 1e-9, 0.1, 1e300, 5e-324, float("inf"), float("-inf"), float("nan"), STALE, ABSENT, 2.0**52, 2.0**53]
 FLOATS = st.one_of(
@@ -74,3 +75,35 @@ def test_bytes_with_a_right_checksum_and_wrong_lengths_are_corruption():
         else:
             with pytest.raises(CorruptionError):
                 decode_page(memoryview(page))
+
+
+def decoded_rows(bodies: list[np.ndarray], counts: list[int], begin: int, threads: int) -> tuple[int, str, np.ndarray]:
+    """The rows from `begin` on of every column of every page; each column has `counts[page]` rows."""
+    columns = len(bodies) * 3
+    ends = np.repeat(np.array(counts, np.int64), 3)
+    targets = np.concatenate([[0], np.cumsum(ends - begin)]).astype(np.int64)
+    values = np.full(int(targets[-1]), 7.0)
+    page, fault = pages.decode_some(
+        bodies, np.arange(len(bodies) + 1, dtype=np.int64) * 3, np.tile(np.arange(3, dtype=np.int64), len(bodies)),
+        np.full(columns, begin, np.int64), ends, targets[:-1].copy(), values, threads,
+    )  # fmt: skip
+    return page, fault, values
+
+
+@given(
+    st.lists(st.lists(FLOATS, min_size=3, max_size=12), min_size=1, max_size=9), st.integers(0, 3), st.integers(1, 4)
+)
+def test_rows_of_many_pages_are_decoded_at_once(columns: list[list[float]], begin: int, threads: int):
+    bodies = [page_body(memoryview(encode_page(*joined([column, column[::-1], column])))) for column in columns]
+    _, fault, values = decoded_rows(bodies, [len(column) for column in columns], begin, threads)
+    assert not fault
+    wanted = [value for column in columns for some in (column, column[::-1], column) for value in some[begin:]]
+    assert bits(values) == bits(np.array(wanted, np.float64))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_damaged_page_of_many_is_named(threads: int):
+    bodies = [page_body(memoryview(encode_page(*joined([[1.0, 2.0]] * 3)))) for _ in range(5)]
+    bodies[3] = bodies[3][:-1].copy()
+    assert decoded_rows(bodies, [2] * 5, 0, threads)[:2] == (3, "its columns do not add up")
+    assert decoded_rows(bodies[:2], [2, 4], 0, threads)[:2] == (1, "it does not have the rows asked for")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.kit.cores import Cores
 from nunchi.kit.telemetry import Telemetry
 from nunchi.query.errors import ExecutionError
 from nunchi.query.functions import PythonFunction, index_functions
@@ -90,6 +91,7 @@ class Engine:
     ) -> None:
         settings = settings or EngineSettings()
         self._functions = index_functions(settings.functions)
+        self._cores = Cores()
         signatures = tuple(function.signature for function in settings.functions)
         self.settings = replace(settings, parser=replace(settings.parser, extensions=signatures))
         self._monotonic = monotonic
@@ -219,6 +221,7 @@ class Engine:
                 batch_cells=self.settings.batch_cells,
                 measure=measure,
                 functions=self._functions,
+                cores=self._cores,
             )
             times = np.arange(start_ms, end_ms + 1, step_ms or 1, dtype=np.int64)
             scope = Scope(context, times)

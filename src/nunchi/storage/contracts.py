@@ -21,7 +21,7 @@ from nunchi.model.symbols import LabelTable, Symbols
 
 FUTURE_MS_MAX = 10 * 60 * 1000
 REJECTION_EXAMPLES_MAX = 8
-TILE_BYTES = 8 * 1024 * 1024
+TILE_BYTES = 2 * 1024 * 1024
 MARK_BYTES_MAX = 1 << 20
 
 

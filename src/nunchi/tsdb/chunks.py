@@ -14,21 +14,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.kit.cores import Cores
 from nunchi.kit.disk import Disk
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.page import decode_rows, encode_page, page_body
+from nunchi.tsdb.kernels import pages as kernel
+from nunchi.tsdb.page import encode_page, page_body
 from nunchi.tsdb.reading import Longs, Parts, expand, offsets_of
 from nunchi.tsdb.sections import Sections, SectionsWriter
 
 PAGE_VALUES = 32_768
 PAGE_VALUES_MIN = 4_096
 CACHE_BYTES_MAX = 48 << 20
+VALUES_PER_THREAD_MIN = 65_536
 
 
 class PageCache:
-    """Decompressed pages of all files, the least recently used go first."""
+    """Decompressed pages of all files, the least recently used go first; and the spare `cores` that decode them."""
 
-    def __init__(self, bytes_max: int = CACHE_BYTES_MAX) -> None:
+    def __init__(self, bytes_max: int = CACHE_BYTES_MAX, cores: Cores | None = None) -> None:
+        self.cores = cores or Cores()
         self._bytes_max = bytes_max
         self._bodies: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
         self._size = 0
@@ -280,20 +284,20 @@ class ChunksFile:
         if len(page_of) and (np.diff(page_of) < 0).any():
             order = np.argsort(page_of, kind="stable")
             page_of, columns, begins, ends, targets = (a[order] for a in (page_of, columns, begins, ends, targets))
-        borders = np.flatnonzero(np.diff(page_of, prepend=-1)).tolist()
-        for first, after in zip(borders, [*borders[1:], len(page_of)], strict=True):
-            page = int(page_of[first])
-            if page >= len(pages):
-                raise CorruptionError(f"{self.path}: there is no page {page}")
-            body = self._body(int(pages[page]))
-            which = slice(first, after)
-            try:
-                decode_rows(
-                    body, columns[which] - page_firsts[page], begins[which], ends[which],
-                    np.ascontiguousarray(targets[which]), values,
-                )  # fmt: skip
-            except CorruptionError as error:
-                raise CorruptionError(f"{self.path}, page at byte {pages[page]}: {error}") from None
+        borders = np.flatnonzero(np.diff(page_of, prepend=-1))
+        used = page_of[borders]
+        if len(used) and used[-1] >= len(pages):
+            raise CorruptionError(f"{self.path}: there is no page {used[-1]}")
+        bodies = [self._body(at) for at in pages[used].tolist()]
+        firsts = np.append(borders, len(page_of))
+        wanted = columns - page_firsts[page_of], begins, ends, np.ascontiguousarray(targets), values
+        if len(values) < VALUES_PER_THREAD_MIN:
+            damaged, fault = kernel.decode_some(bodies, firsts, *wanted)
+        else:
+            with self._cache.cores.borrowed() as threads:
+                damaged, fault = kernel.decode_some(bodies, firsts, *wanted, threads)
+        if fault:
+            raise CorruptionError(f"{self.path}, page at byte {pages[used[damaged]]}: {fault}")
 
     def _body(self, at: int) -> NDArray[np.uint8]:
         body = self._cache.find((self.number, at))

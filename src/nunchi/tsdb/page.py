@@ -89,21 +89,6 @@ def decode_page(data: memoryview, at: int = 0) -> tuple[NDArray[np.float64], NDA
         raise CorruptionError(f"the page at byte {at}: {error}") from None
 
 
-def decode_rows(
-    body: NDArray[np.uint8],
-    wanted: NDArray[np.int64],
-    begins: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    targets: NDArray[np.int64],
-    values: NDArray[np.float64],
-) -> None:
-    """Rows `begins[i]` to `ends[i]` of the columns `wanted[i]` to `values[targets[i]:]`; raises `CorruptionError`."""
-    try:
-        kernel.decode_some(body, wanted, begins, ends, targets, values)
-    except ValueError as error:
-        raise CorruptionError(f"a page is damaged: {error}") from None
-
-
 class _Cursor:
     """Takes arrays off the front of a body."""
 

@@ -114,8 +114,10 @@ class Reading:
             self.overlapping[parts.series[1:][clash]] = True
         self.signatures = np.full(series_count, -1, np.int64)
         vectors = (self.layer_of << VECTOR_BITS) | parts.vectors
-        kernel.sign_vectors(self.offsets, vectors, parts.begins, parts.ends, self.signatures)
+        count = kernel.sign_vectors(self.offsets, vectors, parts.begins, parts.ends, self.signatures)
         self.signatures[self.overlapping] = -1
+        self._seen = np.full(count, -1, np.int32)
+        self._last_signatures = self._last_times = self._last_offsets = np.zeros(0, np.int64)
 
     def keep(self, kept: Longs) -> None:
         """Only these series, renumbered in this order."""
@@ -150,14 +152,19 @@ class Reading:
     def _plain(self, series: Longs) -> Tile:
         values = np.empty(int(self.sizes[series].sum()))
         self._decode_values(expand(self.offsets, series), values)
-        _, examples, vector_of = np.unique(self.signatures[series], return_index=True, return_inverse=True)
-        examples = series[examples]
-        times = np.empty(int(self.sizes[examples].sum()), np.int64)
-        self._decode_times(expand(self.offsets, examples), times)
-        return Tile(
-            series, vector_of.astype(np.int32), times, offsets_of(self.sizes[examples]), values,
-            offsets_of(self.sizes[series]),
-        )  # fmt: skip
+        vector_of = np.empty(len(series), np.int32)
+        examples = series[kernel.number_vectors(self.signatures, series, self._seen, vector_of)]
+        times, offsets = self._vectors_of(examples)
+        return Tile(series, vector_of, times, offsets, values, offsets_of(self.sizes[series]))
+
+    def _vectors_of(self, examples: Longs) -> tuple[Longs, Longs]:
+        """The timestamps of some series and their offsets; often those of the tile before."""
+        wanted = self.signatures[examples]
+        if not np.array_equal(wanted, self._last_signatures):
+            self._last_times = np.empty(int(self.sizes[examples].sum()), np.int64)
+            self._decode_times(expand(self.offsets, examples), self._last_times)
+            self._last_signatures, self._last_offsets = wanted, offsets_of(self.sizes[examples])
+        return self._last_times, self._last_offsets
 
     def _merged(self, series: Longs) -> Tile:
         places, sizes = expand(self.offsets, series), self.sizes[series]
@@ -196,7 +203,7 @@ def _by_layer(layers: Longs) -> Iterator[tuple[int, Longs]]:
     if layers.min() == layers.max():
         yield int(layers[0]), np.arange(len(layers), dtype=np.int64)
         return
-    for number in np.unique(layers).tolist():
+    for number in np.flatnonzero(np.bincount(layers)).tolist():
         yield number, np.flatnonzero(layers == number)
 
 

@@ -73,12 +73,18 @@ cdef extern from *:
         const double* values = nullptr;
         std::int64_t count = 0;
 
-        void load(const std::int64_t* stamps, const double* cells, std::int64_t size) {
+        /* True where all cells are samples. */
+        bool load(const std::int64_t* stamps, const double* cells, std::int64_t size) {
             times = stamps; values = cells; count = size;
-            std::int64_t i = 0;
-            while (i < size && is_sample(cells + i)) ++i;
-            is_dense_ = i == size;
-            if (is_dense_) return;
+            /* Both markers are NaNs: where there is none, nothing else needs a look. */
+            std::int64_t odd = 0, i = 0;
+            for (; i < size; ++i) odd += cells[i] != cells[i];
+            is_dense_ = odd == 0;
+            if (!is_dense_) {
+                for (i = 0; i < size && is_sample(cells + i); ++i) {}
+                is_dense_ = i == size;
+            }
+            if (is_dense_) return true;
             times_.resize(size); values_.resize(size); before_.resize(size + 1);
             count = 0;
             for (i = 0; i < size; ++i) {
@@ -87,6 +93,7 @@ cdef extern from *:
             }
             before_[size] = static_cast<std::int32_t>(count);
             times = times_.data(); values = values_.data();
+            return false;
         }
 
         /* Where a border of the vector is among the samples. */
@@ -117,5 +124,5 @@ cdef extern from *:
         const int64_t* times
         const double* values
         int64_t count
-        void load(const int64_t* stamps, const double* cells, int64_t size) nogil
+        bint load(const int64_t* stamps, const double* cells, int64_t size) nogil
         int64_t place(int32_t border) nogil

@@ -18,4 +18,5 @@ def evaluate(
     second: NDArray[float64],
     values: NDArray[float64],
     present: NDArray[uint8],
+    threads: int = 1,
 ) -> int: ...

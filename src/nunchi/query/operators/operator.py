@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.kit.cores import Cores
 from nunchi.model.symbols import LabelTable
 from nunchi.query.functions import PythonFunction
 from nunchi.query.histograms.grid import HistogramGrid, floats_of, overlay, rows_of
@@ -68,6 +69,7 @@ class QueryContext:
     """What is the same for all operators of one query.
 
     measure  puts an operator that counts around a node's operator; None: the query is not profiled
+    cores    what kernels with much to do may borrow
     """
 
     querier: Querier
@@ -84,6 +86,7 @@ class QueryContext:
     batch_cells: int = BATCH_CELLS
     measure: Measure | None = None
     functions: Mapping[str, PythonFunction] = field(default_factory=dict)
+    cores: Cores = field(default_factory=Cores)
 
     @property
     def is_range(self) -> bool:

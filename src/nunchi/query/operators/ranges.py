@@ -176,10 +176,11 @@ class RangeFunction:
             return extended.evaluate(
                 code, is_smoothed, *cells, source.references, source.range_ms, lookback_ms, values, present
             )
-        return windows.evaluate(
-            windows.FUNCTIONS[name], *cells, source.references, self._scope.times, source.range_ms,
-            self._first, self._second, values, present,
-        )  # fmt: skip
+        with self._scope.context.cores.borrowed() as threads:
+            return windows.evaluate(
+                windows.FUNCTIONS[name], *cells, source.references, self._scope.times, source.range_ms,
+                self._first, self._second, values, present, threads,
+            )  # fmt: skip
 
     def _evaluate_mixed(
         self, tile: Tile, rows: NDArray[np.int64], values: NDArray[np.float64], present: NDArray[np.bool_]

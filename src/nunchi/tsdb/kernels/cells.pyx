@@ -8,6 +8,8 @@ from libc.string cimport memcpy
 from libcpp.algorithm cimport stable_sort
 from libcpp.vector cimport vector
 
+import numpy as np
+
 cdef extern from *:
     """
     #include <cstdint>
@@ -269,6 +271,30 @@ def sign_vectors(const int64_t[::1] offsets, const int64_t[::1] vectors, const i
                     break
                 at = (at + 1) & mask
     return known
+
+
+def number_vectors(const int64_t[::1] signatures, const int64_t[::1] series, int32_t[::1] seen, int32_t[::1] numbers):
+    """The signatures of some series as numbers from 0 by first appearance; returns the first position of each.
+
+    `seen` has room for every signature and holds -1; it holds -1 again on return.
+    """
+    cdef int64_t i, signature, count = 0, n = series.shape[0]
+    cdef vector[int64_t] firsts
+    with nogil:
+        for i in range(n):
+            signature = signatures[series[i]]
+            if seen[signature] < 0:
+                seen[signature] = <int32_t>firsts.size()
+                firsts.push_back(i)
+            numbers[i] = seen[signature]
+        count = firsts.size()
+        for i in range(count):
+            seen[signatures[series[firsts[i]]]] = -1
+    found = np.empty(count, np.int64)
+    cdef int64_t[::1] view = found
+    for i in range(count):
+        view[i] = firsts[i]
+    return found
 
 
 def merge_overlapping(const int64_t[::1] offsets, const int64_t[::1] times, const double[::1] values,
