@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # what only some settings need is imported by wiring, where t
     from nunchi.agent.cloud.wiring import Cloud
     from nunchi.agent.statsd.statsd import Statsd
 
-RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd", "udp", "cloud")
+RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd", "udp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ class Agent:
             await self.relay.apply(settings.relay)
         own.schedule.apply(own.instances.take(planned))
         own.aggregation.apply(settings.labels)
-        if own.cloud is not None:
-            own.cloud.writer.labels = dict(settings.labels)
+        if own.cloud is not None and settings.cloud is not None:
+            await own.cloud.apply(settings.cloud, settings.labels)
         own.rounds.spool.limits = spool_limits(settings.spool)
         await own.own_link.apply(settings.server)
         self.configuration = configuration
@@ -188,4 +188,8 @@ def changed_settings(first: AgentSettings, now: AgentSettings) -> tuple[str, ...
     changed = [name for name in RESTART_SETTINGS if getattr(first, name) != getattr(now, name)]
     if first.server.enabled != now.server.enabled:
         changed.append("server.enabled")
+    if first.cloud is None or now.cloud is None:
+        changed += ["cloud"] if first.cloud != now.cloud else []
+    elif first.cloud.threads_max != now.cloud.threads_max:
+        changed.append("cloud.threads_max")
     return tuple(changed)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.wire.cloud_configuration import CloudConfiguration
 
 
@@ -53,6 +54,10 @@ class Provider(Protocol):
     """One cloud provider."""
 
     name: str
+
+    def apply(self, settings: CloudSettings) -> None:
+        """Go on by other settings of the agent: definitions from now on are by them."""
+        ...
 
     def definitions(self, configuration: CloudConfiguration) -> list[Definition]:
         """One per account and region."""

@@ -8,7 +8,10 @@ from tests.agent.clippers.aws_stub import Account, serving
 from tests.agent.clippers.clipping import Clipping
 from tests.agent.clippers.links import RecordingLink
 
+from nunchi.agent.clipper_settings import AwsCredentials, AwsSettings, CloudSettings
 from nunchi.kit.errors import InputError
+from nunchi.kit.secrets import Secret
+from nunchi.model.staleness import is_stale
 from nunchi.wire.cloud_exchange import HandedConfiguration
 
 ACCOUNT = """
@@ -171,4 +174,46 @@ async def test_costs_are_counted_by_account_region_and_api(url: str, tmp_path: P
     costs = {(one.account, one.region, one.api): one for one in clipping.cloud.reporter.costs()}
     assert costs["two", "us-east-1", "get_metric_data"].metrics_requested == 1
     assert costs["two", "us-east-1", "list_metrics"].calls == 1
+    await clipping.stop()
+
+
+async def test_other_credentials_begin_their_accounts_anew_and_leave_the_rest_alone(
+    account: Account, url: str, tmp_path: Path
+):
+    account.known_keys = {"AKTEST", "AKOTHER"}
+    clipping = Clipping(url, tmp_path)
+    text = configuration(("one", "eu-west-1", "Orders"), ("two", "us-east-1", "Orders"))
+    await clipping.configure(text.replace("main", "spare", 1))
+    await clipping.pass_time(10)
+    assert clipping.cloud.manager.status()[0]["state"] == "failing", "this agent knows no such credentials"
+    rounds = clipping.status("metrics", "us-east-1")["rounds"]
+    assert rounds > 0
+    main = AwsCredentials(access_key_id="AKTEST", secret_access_key=Secret("s3cr3t"))
+    spare = AwsCredentials(access_key_id="AKOTHER", secret_access_key=Secret("other"))
+    changed = CloudSettings(aws=AwsSettings(credentials={"main": main, "spare": spare}, endpoint_url=url))
+    await clipping.cloud.apply(changed, {"site": "south"})
+    await clipping.pass_time(10)
+    assert clipping.status("metrics")["state"] == "running"
+    assert clipping.status("metrics", "us-east-1")["rounds"] >= rounds
+    assert clipping.cloud.writer.labels == {"site": "south"}
+    wrong = AwsCredentials(access_key_id="AKWRONG", secret_access_key=Secret("other"))
+    broken = CloudSettings(aws=AwsSettings(credentials={"main": main, "spare": wrong}, endpoint_url=url))
+    await clipping.cloud.apply(broken, {})
+    await clipping.pass_time(10)
+    assert clipping.status("metrics")["state"] == "failing"
+    assert "AKWRONG" not in str(clipping.status("metrics"))
+    assert clipping.status("metrics", "us-east-1")["state"] == "running"
+    await clipping.stop()
+
+
+async def test_an_account_that_is_not_watched_any_more_leaves_no_series_that_seem_to_go_on(url: str, tmp_path: Path):
+    clipping = Clipping(url, tmp_path)
+    await clipping.configure(TWO)
+    await clipping.pass_time(10)
+    await clipping.configure(ONE)
+    gone = clipping.sink.find("orders_average", 'account_alias="two"', "us-east-1")
+    kept = clipping.sink.find("orders_average", 'account_alias="one"')
+    assert max(gone) == max(kept) + 60_000, "one period after the last value"
+    assert is_stale(gone[max(gone)])
+    assert not any(map(is_stale, kept.values()))
     await clipping.stop()

@@ -7,6 +7,8 @@ import pytest
 from tests.agent.clippers.aws_stub import Account, large_account, serving
 from tests.agent.clippers.clipping import NOW_S, Clipping
 
+from nunchi.model.staleness import is_stale
+
 CONFIGURATION = """
 aws:
 - name: production
@@ -210,6 +212,25 @@ async def test_periods_without_value_are_gaps_unless_zero_is_asked_for(account: 
     await clipping.configure(CONFIGURATION.replace("delay: 1m", "delay: 1m\n    nil_to_zero: true"))
     await clipping.pass_time(2)
     assert set(clipping.sink.find("orders_sum").values()) == {0.0}
+
+
+async def test_a_series_that_has_ended_gets_a_marker_and_one_that_nobody_answers_for_none(
+    account: Account, clipping: Clipping
+):
+    await clipping.configure(CONFIGURATION)
+    await clipping.pass_time(1)
+    last = max(clipping.sink.find("orders_sum"))
+    account.faults = {"GetMetricData": ["500"] * 40}
+    await clipping.pass_time(400)
+    assert max(clipping.sink.find("orders_sum")) == last
+    account.faults = {}
+    account.silent = {"Orders"}
+    await clipping.pass_time(900)
+    found = clipping.sink.find("orders_sum")
+    assert [time for time, value in found.items() if is_stale(value)] == [last + 60_000]
+    account.silent = set()
+    await clipping.pass_time(60)
+    assert max(clipping.sink.find("orders_sum")) > last + 60_000, "and it may come back"
 
 
 async def test_one_region_that_refuses_leaves_the_others_alone(account: Account, clipping: Clipping):

@@ -117,7 +117,7 @@ aws:
   - {{namespace: AWS/EC2, api: {api}, delay: 0s, statistics: [Sum, Minimum], metrics: [{{name: CPUUtilization}}]}}
 """)
         await clipping.pass_time(10)
-        values.append(clipping.sink.stored)
+        values.append({text: dict(samples) for text, samples in clipping.sink.stored.items()})
         await clipping.stop()
     assert values[0] == values[1]
     assert len(values[0]) == 2

@@ -13,6 +13,7 @@ from nunchi.agent.cloud.exchange import Resource
 from nunchi.agent.cloud.samples import CloudSeries, Delivered
 from nunchi.agent.cloud.throttle import TokenBucket
 from nunchi.model.names import NameScheme
+from nunchi.model.staleness import STALE_BITS, bits_of
 from nunchi.testing.clock import VirtualClock
 
 SERIES = CloudSeries("x", ())
@@ -69,18 +70,25 @@ def test_what_is_handed_on_is_the_difference_and_nothing_is_lost(rounds: list[li
     delivered, stored, cloud = Delivered(), {}, {}
     for points in rounds:
         cloud.update(points)
-        for time, value in delivered.changed(SERIES, sorted(dict(points).items()), 0):
+        for time, value in delivered.changed(SERIES, sorted(dict(points).items()), 0, 1):
             assert stored.get(time) != value
             stored[time] = value
     assert stored == cloud
 
 
-def test_what_is_older_than_the_window_is_forgotten():
+def test_what_is_older_than_the_window_is_forgotten_and_what_had_no_value_in_it_has_ended():
     delivered = Delivered()
-    delivered.changed(SERIES, [(1, 1.0), (2, 1.0)], 0)
-    assert delivered.changed(SERIES, [(2, 1.0), (3, 1.0)], 2) == [(3, 1.0)]
-    delivered.forget_before(4)
+    delivered.changed(SERIES, [(10, 1.0), (20, 1.0)], 0, 10)
+    assert delivered.changed(SERIES, [(20, 1.0), (30, 1.0)], 20, 10) == [(30, 1.0)]
+    assert delivered.take_markers() == []
+    assert delivered.changed(SERIES, [], 40, 10) == []
+    [(series, [(at, value)])] = delivered.take_markers()
+    assert (series, at, bits_of(value)) == (SERIES, 40, STALE_BITS)
+    delivered.changed(SERIES, [(50, 1.0)], 40, 10)
+    delivered.forget_before(51)
     assert len(delivered) == 0
+    assert [at for _, [(at, _)] in delivered.take_markers()] == [60]
+    assert delivered.take_markers() == []
 
 
 def test_every_service_names_resources_that_its_own_patterns_find():

@@ -75,7 +75,7 @@ class ClipManager:
         self._log = log
         self._watched: dict[tuple[str, str, str], Watched] = {}
         self._lock = asyncio.Lock()
-        self.is_configured = False
+        self._configuration: CloudConfiguration | None = None
 
     async def start(self) -> None:
         """Nothing to take: clippers come with a configuration."""
@@ -100,10 +100,15 @@ class ClipManager:
                 if place not in self._watched:
                     self._begin(definition)
                     begun += 1
-            self.is_configured = configuration is not None
+            self._configuration = configuration
             self._telemetry.configured.set(1 if self.is_configured else 0)
             if configuration is not None:
                 self._log.info("cloud configuration in force", places=len(wanted), begun=begun)
+
+    async def renew(self) -> None:
+        """Providers have other settings: what these change is stopped and begun anew, all else runs on."""
+        if self.is_configured:
+            await self.apply(self._configuration)
 
     def check(self, configuration: CloudConfiguration) -> list[str]:
         """What would not work here: a line for each definition that cannot be begun. Nothing is begun."""
@@ -122,6 +127,11 @@ class ClipManager:
             for place, watched in sorted(self._watched.items())
             for one in watched.status()
         ]
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a configuration."""
+        return self._configuration is not None
 
     @property
     def state(self) -> str:

@@ -42,7 +42,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class ConfigurationSource:
-    """A part. Without a `link` nobody is asked."""
+    """A part. Without a `link`, or while not `is_asking`, nobody is asked."""
 
     name = "agent.cloud.configuration"
 
@@ -66,6 +66,7 @@ class ConfigurationSource:
         self._backoff = Backoff(RETRY_INITIAL_SECONDS, RETRY_SECONDS_MAX, random)
         self._log = log
         self._lock = asyncio.Lock()
+        self.is_asking = True
         self.kept = Kept(NOWHERE, "", "")
         self.last_error = ""
         self.changed_at_ms = 0
@@ -85,7 +86,7 @@ class ConfigurationSource:
     async def run(self) -> None:
         """Ask the server until cancelled."""
         while self._link is not None:
-            if self.kept.origin == FROM_API:
+            if self.kept.origin == FROM_API or not self.is_asking:
                 await self._clock.sleep(INTERVAL_SECONDS)
                 continue
             problem = await self._ask(self._link)

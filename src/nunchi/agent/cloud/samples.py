@@ -12,6 +12,7 @@ from nunchi.agent.rounds import Round, clean
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
+from nunchi.model.staleness import STALE
 
 Points = Sequence[tuple[int, float]]  # (timestamp in milliseconds, value)
 
@@ -76,32 +77,45 @@ class SampleWriter:
 
 
 class Delivered:
-    """What was handed on of each series within the window that is looked at again."""
+    """What was handed on of each series within the window that is looked at again, and which series have ended.
+
+    A series ends when a whole window had no value of it, or nobody asks for it any more. Its marker stands one period
+    after its last value: should the cloud have a value for that time after all, that replaces the marker.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[CloudSeries, tuple[array[int], array[float]]] = {}
+        self._known: dict[CloudSeries, tuple[array[int], array[float], int]] = {}
+        self._ended: list[tuple[CloudSeries, int]] = []
         self.corrected = 0
 
-    def changed(self, series: CloudSeries, points: Points, since_ms: int) -> list[tuple[int, float]]:
+    def changed(self, series: CloudSeries, points: Points, since_ms: int, period_ms: int) -> list[tuple[int, float]]:
         """The points that are new or other than before; they count as handed on. Older ones than `since_ms` are forgotten."""
         known = self._known.get(series)
-        before = dict(zip(*known, strict=True)) if known else {}
+        before = dict(zip(known[0], known[1], strict=True)) if known else {}
         found = [(timestamp_ms, value) for timestamp_ms, value in points if before.get(timestamp_ms) != value]
         self.corrected += sum(timestamp_ms in before for timestamp_ms, _ in found)
         before.update(found)
         kept = {timestamp_ms: value for timestamp_ms, value in before.items() if timestamp_ms >= since_ms}
-        if found or len(kept) < len(before):
-            if kept:
-                self._known[series] = (array("q", kept), array("d", kept.values()))
-            else:
-                self._known.pop(series, None)
+        if kept and (found or len(kept) < len(before)):
+            self._known[series] = (array("q", kept), array("d", kept.values()), period_ms)
+        elif not kept and known:
+            self._end(series)
         return found
 
     def forget_before(self, since_ms: int) -> None:
-        """Forget series that have had no value since."""
-        gone = [series for series, (times, _) in self._known.items() if max(times) < since_ms]
-        for series in gone:
-            del self._known[series]
+        """Series that have had no value since have ended."""
+        for series in [series for series, (times, _, _) in self._known.items() if max(times) < since_ms]:
+            self._end(series)
+
+    def take_markers(self) -> list[tuple[CloudSeries, Points]]:
+        """The staleness markers of what has ended since the last time."""
+        markers: list[tuple[CloudSeries, Points]] = [(series, ((at_ms, STALE),)) for series, at_ms in self._ended]
+        self._ended.clear()
+        return markers
+
+    def _end(self, series: CloudSeries) -> None:
+        times, _, period_ms = self._known.pop(series)
+        self._ended.append((series, max(times) + period_ms))
 
     def __len__(self) -> int:
         return len(self._known)

@@ -10,7 +10,7 @@ from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.cloud.calling import BlockingCalls
 from nunchi.agent.cloud.clip_manager import ClipManager
 from nunchi.agent.cloud.cloud_api import CloudApi
-from nunchi.agent.cloud.configuration_source import ConfigurationSource
+from nunchi.agent.cloud.configuration_source import FROM_SERVER, ConfigurationSource
 from nunchi.agent.cloud.reporter import CloudReporter, Inventories
 from nunchi.agent.cloud.samples import RoundsSink, SampleWriter
 from nunchi.agent.cloud.surroundings import Surroundings
@@ -56,12 +56,21 @@ class Cloud:
     reporter: CloudReporter | None
     api: CloudApi
     writer: SampleWriter
+    providers: Sequence[Provider]
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """In the order of their start."""
         every: tuple[Part | None, ...] = (self.manager, self.source, self.reporter)
         return tuple(part for part in every if part is not None)
+
+    async def apply(self, settings: CloudSettings, labels: Mapping[str, str]) -> None:
+        """Go on by other settings: clippers whose credentials changed are stopped and begun anew, the others run on."""
+        self.writer.labels = dict(labels)
+        self.source.is_asking = settings.source == FROM_SERVER
+        for provider in self.providers:
+            provider.apply(settings)
+        await self.manager.renew()
 
 
 def build_cloud(
@@ -85,11 +94,11 @@ def build_cloud(
     )
     providers = build_providers(settings, around)
     manager = ClipManager(providers, telemetry, clock, log)
-    asked = world.link if settings.source == "server" else None
     source = ConfigurationSource(
-        manager, asked, world.identity, world.state_folder, world.disk, clock, world.random, log
+        manager, world.link, world.identity, world.state_folder, world.disk, clock, world.random, log
     )
+    source.is_asking = settings.source == FROM_SERVER
     reporter = None
     if world.link is not None:
         reporter = CloudReporter(manager, source, inventories, world.link, world.identity, telemetry, clock)
-    return Cloud(manager, source, reporter, CloudApi(manager, source, reporter, providers), writer)
+    return Cloud(manager, source, reporter, CloudApi(manager, source, reporter, providers), writer, providers)

@@ -27,6 +27,7 @@ PROBLEMS_MAX = 20
 INVENTORY_LOOK_SECONDS = 2.0
 INVENTORY_SECONDS_MAX = 60.0  # so long series wait for the names of their resources
 INFO_DIMENSIONS_MAX = 500  # of one item of the exchange
+TIME_MS_MAX = 1 << 62
 
 Group = tuple[Span, Api]
 
@@ -83,7 +84,9 @@ class CloudWatchClipper(Clipper):
         return problems[:PROBLEMS_MAX]
 
     async def close(self) -> None:
-        """See `Clipper.close`."""
+        """See `Clipper.close`. What nobody asks for any more has ended."""
+        self._delivered.forget_before(TIME_MS_MAX)
+        self._around.writer.put(self._delivered.take_markers(), replaces=True)
 
     def _learn(self) -> None:
         """Take the newest inventory."""
@@ -150,6 +153,7 @@ class CloudWatchClipper(Clipper):
         self._delivered.forget_before(
             window.start_ms - span.look_back_ms - max(one.look_back_ms for one, _ in self._complete_ms)
         )
+        self._around.writer.put(self._delivered.take_markers(), replaces=True)
 
     async def _take(
         self, asking: Awaitable[Results], queries: Sequence[Query], window: Window, problems: list[str]
@@ -159,14 +163,15 @@ class CloudWatchClipper(Clipper):
         problems += results.problems
         found: list[tuple[CloudSeries, Sequence[tuple[int, float]]]] = []
         corrected_before = self._delivered.corrected
+        since_ms = window.start_ms if results.is_complete else 0  # who was not answered has not ended
         for query in queries:
             points = sorted(results.points.get(query, {}).items())
             if query.nil_to_zero and results.is_complete:
                 points = fill_with_zero(points, window)
-            changed = self._delivered.changed(query.series, points, window.start_ms)
+            changed = self._delivered.changed(query.series, points, since_ms, window.period_ms)
             if changed:
                 found.append((query.series, changed))
-        self._around.writer.put(found, replaces=True)
+        self._around.writer.put([*found, *self._delivered.take_markers()], replaces=True)
         place = self._calls.account, self._calls.region
         self._around.telemetry.samples.add(sum(len(points) for _, points in found), *place)
         self._around.telemetry.corrected.add(self._delivered.corrected - corrected_before, *place)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from nunchi.agent.clipper import Clipper, Definition
-from nunchi.agent.clipper_settings import AwsCredentials, AwsSettings
+from nunchi.agent.clipper_settings import AwsCredentials, AwsSettings, CloudSettings
 from nunchi.agent.clippers.aws.boto import BotoTransport, Transport
 from nunchi.agent.clippers.aws.calls import AwsCalls
 from nunchi.agent.clippers.aws.cloudwatch_clipper import CloudWatchClipper
@@ -27,12 +27,13 @@ TRANSPORTS_MAX = ACCOUNTS_MAX
 
 @dataclass(frozen=True, slots=True)
 class AwsDefinition:
-    """One account in one region, with the credentials that its name means here: other credentials are another definition."""
+    """One account in one region, with the credentials that its name means here: other ones are another definition."""
 
     account: AwsAccount
     region: str
     credentials: AwsCredentials | None
     is_known: bool
+    endpoint_url: str
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -50,6 +51,17 @@ class AwsProvider:
         self._around = around
         self._transports: dict[tuple[str, str, str], Transport] = {}
 
+    def apply(self, settings: CloudSettings) -> None:
+        """See `Provider.apply`. Sessions of credentials that are as before are kept."""
+        before, now = self._settings, settings.aws
+        kept = before.endpoint_url == now.endpoint_url
+        self._transports = {
+            key: transport
+            for key, transport in self._transports.items()
+            if kept and before.credentials.get(key[0]) == now.credentials.get(key[0])
+        }
+        self._settings = now
+
     def definitions(self, configuration: CloudConfiguration) -> list[Definition]:
         """See `Provider.definitions`. The other regions of an account are no part of it."""
         found: list[Definition] = []
@@ -58,7 +70,7 @@ class AwsProvider:
             is_known = credentials is not None or not account.credentials
             for region in account.regions if account.enabled else ():
                 own = msgspec.structs.replace(account, regions=(region,))
-                found.append(AwsDefinition(own, region, credentials, is_known))
+                found.append(AwsDefinition(own, region, credentials, is_known, self._settings.endpoint_url))
         return found
 
     def build(self, definition: Definition) -> list[Clipper]:
