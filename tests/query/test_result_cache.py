@@ -1,20 +1,14 @@
 """Kept results are what evaluating again would give, whatever happens to the store in between."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from tests.query import expressions
 
 from nunchi.kit.telemetry import Counter, Telemetry
 from nunchi.model.batch import Conflict
 from nunchi.model.labels import Labels
 from nunchi.query.engine import DEFAULT_OPTIONS, Engine
-from nunchi.query.errors import QueryError
 from nunchi.query.plan.reach import Reach, reach_of
-from nunchi.query.result_cache import ResultCache
+from nunchi.query.result_cache import PIECES_MAX, ResultCache
 from nunchi.query.values import QueryResult
 from nunchi.storage.memory import MemoryStore
 from nunchi.testing.clock import VirtualClock
@@ -103,18 +97,52 @@ def test_steps_younger_than_the_lookback_are_not_kept(world: World):
     assert world.kept() == 300_000 // STEP_MS + 1
 
 
-def test_a_late_sample_is_seen_and_what_came_before_it_stays_kept(world: World):
+STEPS = HOUR_MS // STEP_MS + 1
+LOOKBACK_STEPS = 300_000 // STEP_MS
+
+
+def test_a_late_sample_is_seen_and_what_came_before_and_long_after_it_stays_kept(world: World):
     world.ask("a_total * 2", START_MS, END_MS)
     world.put(A, START_MS + 1_800_001, -1000.0)
     assert_same(world.ask("a_total * 2", START_MS, END_MS), world.evaluate("a_total * 2", START_MS, END_MS))
-    assert 0 < world.kept() <= 1_800_000 // STEP_MS + 1
+    assert world.kept() == STEPS - LOOKBACK_STEPS
+    world.ask("a_total * 2", START_MS, END_MS)
+    assert world.kept() == STEPS - LOOKBACK_STEPS + STEPS
+
+
+def test_late_samples_of_other_metrics_drop_nothing(world: World):
+    for expression, drops in (("a_total", 0), ("a_total + on () group_left () sum(other)", 1), ('{x="1"}', 1)):
+        world.ask(expression, START_MS, END_MS)
+        world.put(Labels.of("other", x=expression), START_MS + 1_800_001, 1.0)
+        before = world.kept()
+        assert_same(world.ask(expression, START_MS, END_MS), world.evaluate(expression, START_MS, END_MS))
+        assert world.kept() - before == STEPS - drops * LOOKBACK_STEPS
+
+
+def test_many_late_samples_cost_a_bounded_number_of_queries(world: World, monkeypatch: pytest.MonkeyPatch):
+    world.ask("a_total", START_MS, END_MS)
+    for minute in range(3, 60, 6):
+        world.put(A, START_MS + minute * 60_000 + 1, 5.0)
+    asked = []
+    range_ = world.engine.range
+    monkeypatch.setattr(world.engine, "range", lambda *question: asked.append(question) or range_(*question))
+    assert_same(world.ask("a_total", START_MS, END_MS), world.evaluate("a_total", START_MS, END_MS))
+    assert 1 < len(asked) - 1 <= PIECES_MAX + 1
+
+
+def test_a_late_sample_under_a_pin_drops_everything(world: World):
+    expression = f"a_total - a_total @ {START_MS / 1000 + 600}"
+    world.ask(expression, START_MS, END_MS)
+    world.put(A, START_MS + 599_999, 5.0)
+    assert_same(world.ask(expression, START_MS, END_MS), world.evaluate(expression, START_MS, END_MS))
+    assert world.kept() == 0
 
 
 def test_a_replaced_sample_is_seen(world: World):
     world.ask("a_total", START_MS, END_MS)
     world.put(A, START_MS, 77.0, Conflict.REPLACE)
     assert_same(world.ask("a_total", START_MS, END_MS), world.evaluate("a_total", START_MS, END_MS))
-    assert world.kept() == 0
+    assert world.kept() == STEPS - LOOKBACK_STEPS - 1  # its own step too
 
 
 def test_a_sample_that_says_nothing_new_changes_nothing(world: World):
@@ -191,41 +219,3 @@ def test_memory_is_bounded(world: World):
 def test_the_reach_of_a_plan(expression: str, wanted: Reach | None):
     planned = Engine(SETTINGS).plan(expression)
     assert reach_of(planned, 300) == wanted
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[tuple[str, int, int, float]]:
-    """Appends, some of them late, and questions with moving ends, in any order."""
-    acts: list[tuple[str, int, int, float]] = []
-    now = 0
-    for _ in range(draw(st.integers(4, 16))):
-        now += draw(st.sampled_from([0, 15, 60, 200]))
-        kind = draw(st.sampled_from(["ask", "ask", "put", "put", "late", "replace"]))
-        back = draw(st.sampled_from([0, 20, 100, 400, 900])) if kind in ("late", "replace") else 0
-        acts.append((kind, now, now - back, draw(st.sampled_from([0.0, 1.0, 2.5, -3.0]))))
-    return acts
-
-
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(expressions.vectors(), histories(), st.sampled_from([300, 600, 1500]), st.sampled_from([10, 30]))
-def test_kept_equals_evaluated_over_random_histories(
-    expression: str, acts: list[tuple[str, int, int, float]], width: int, step: int
-):
-    world = World()
-    world.engine = Engine(replace(SETTINGS, lookback_ms=60_000))
-    for row in range(60):
-        world.put(A, START_MS - 900_000 + row * 15_000, float(row % 7))
-        world.put(Labels.of("b", x="1", y="2"), START_MS - 900_000 + row * 15_000, float(row))
-    for turn, (kind, now, at, value) in enumerate(acts):
-        world.clock.jump(START_MS / 1000 + now - world.clock.now())
-        if kind == "ask":
-            end_ms = START_MS + now * 1000 // (step * 1000) * (step * 1000)
-            span = (end_ms - width * 1000, end_ms, step * 1000)
-            try:
-                wanted = world.evaluate(expression, *span)
-            except QueryError:
-                continue
-            assert_same(world.ask(expression, *span), wanted)
-        else:
-            conflict = Conflict.REPLACE if kind == "replace" else Conflict.REJECT
-            world.put((A, B, Labels.of("b", x="2"))[turn % 3], START_MS + at * 1000, value, conflict)

@@ -1,7 +1,8 @@
 """Results of range queries, kept so that a dashboard which asks again with a later end evaluates only what is new.
 
-Never stale: an entry remembers the store's version, and each use drops the steps within whose reach a sample has changed
-since (`storage.changes`, `plan.reach`). Never stored: steps newer than now - lookback, results with remarks, expressions whose
+Never stale: an entry remembers the store's version, and each use drops the steps within whose reach a sample of its metrics
+has changed since (`storage.changes`, `plan.reach`, `plan.names`); what is left before, between and behind is used.
+Never stored: steps newer than now - lookback, results with remarks, expressions whose
 steps depend on where the query begins or ends. Invariant: entries are immutable; together they take at most `bytes_max`.
 """
 
@@ -21,14 +22,16 @@ from nunchi.query.engine import Engine, OpenQuerier, QueryOptions
 from nunchi.query.histograms.grid import HistogramGrid, compacted, overlay, rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.operators import tables
+from nunchi.query.plan.names import metric_names_of
 from nunchi.query.plan.reach import Reach, reach_of
 from nunchi.query.syntax.nodes import StringLiteral
 from nunchi.query.values import Matrix, QueryResult, Statistics
-from nunchi.storage.changes import ChangeSource
+from nunchi.storage.changes import NEVER_MS, Changes, ChangeSource, Span
 
 BYTES_MAX = 64 * 1024 * 1024
 STEPS_MIN = 3  # below that evaluating is as cheap as looking
 SHARE_MAX = 4  # an entry takes at most this part of all
+PIECES_MAX = 4  # stretches of kept steps in one answer; each gap between them is a query
 
 
 class _Key(NamedTuple):
@@ -36,6 +39,13 @@ class _Key(NamedTuple):
     step_ms: int
     phase_ms: int
     lookback_ms: int
+
+
+class _Reads(NamedTuple):
+    """What an expression reads: how far around a step, and which metrics (None: any)."""
+
+    reach: Reach
+    names: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,55 +104,55 @@ class ResultCache:
     ) -> QueryResult:
         """What `Engine.range` answers, of which kept steps are not evaluated again."""
         steps = (end_ms - start_ms) // step_ms + 1 if step_ms > 0 else 0
-        reach = self._reach(engine, expression, start_ms, end_ms, step_ms, options) if steps >= STEPS_MIN else None
-        if reach is None:
+        reads = self._reads(engine, expression, start_ms, end_ms, step_ms, options) if steps >= STEPS_MIN else None
+        if reads is None:
             return engine.range(open_querier, expression, start_ms, end_ms, step_ms, options)
         lookback_ms = options.lookback_ms or engine.settings.lookback_ms
         key = _Key(expression, step_ms, start_ms % step_ms, lookback_ms)
         last_ms = start_ms + (steps - 1) * step_ms
         budget = options.budget or engine.budget()
         options = replace(options, budget=budget)
-        version = self._source.changes(0).version
-        kept, version = self._find(key, reach, start_ms, last_ms, version)
+        kept, version = self._find(key, reads, start_ms, last_ms)
         pieces: list[QueryResult] = []
         for first, last in _missing(kept, start_ms, last_ms, step_ms):
             pieces.append(engine.range(open_querier, expression, first, last, step_ms, options))
-        reused = 0 if kept is None else len(kept.times)
+        reused = sum(len(piece.times) for piece in kept)
         self._steps.add(reused, "kept")
         self._steps.add(steps - reused, "evaluated")
-        if kept is None:
+        if not kept:
             (result,) = pieces
         else:
-            budget.hold(len(kept), steps)
+            budget.hold(max(map(len, kept)), steps)
             result = _joined(kept, pieces, np.arange(start_ms, last_ms + 1, step_ms, dtype=np.int64), budget)
         is_new = bool(pieces) and not result.warnings and not result.infos
         if is_new and isinstance(result.value, Matrix):
-            self._store(key, result.value, version, reach, self._now_ms() - lookback_ms)
+            self._store(key, result.value, version, reads.reach, self._now_ms() - lookback_ms)
         return result
 
-    def _reach(
+    def _reads(
         self, engine: Engine, expression: str, start_ms: int, end_ms: int, step_ms: int, options: QueryOptions
-    ) -> Reach | None:
+    ) -> "_Reads | None":
         planned = engine.plan(expression, step_ms, end_ms - start_ms)
         if isinstance(planned, StringLiteral) or not engine.is_plan_lasting(expression):
             return None
-        return reach_of(planned, options.lookback_ms or engine.settings.lookback_ms)
+        reach = reach_of(planned, options.lookback_ms or engine.settings.lookback_ms)
+        return None if reach is None else _Reads(reach, metric_names_of(planned))
 
-    def _find(self, key: _Key, reach: Reach, first_ms: int, last_ms: int, version: int) -> tuple[Matrix | None, int]:
-        """The kept steps within a range that are still right, and the version of the store at which they are."""
+    def _find(self, key: _Key, reads: _Reads, first_ms: int, last_ms: int) -> tuple[list[Matrix], int]:
+        """The kept steps within a range that are still right, in pieces by time, and the store's version at which they are."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 self._entries.move_to_end(key)
         if entry is None:
-            return None, version
-        changes = self._source.changes(entry.version)
-        right = _still_right(entry.matrix, reach, changes.oldest_ms, changes.kept_from_ms)
-        if right is None:
+            return [], self._source.changes(0).version
+        changes = self._source.changes(entry.version, reads.names)
+        right = _still_right(entry.matrix, reads.reach, changes)
+        if not right:
             self._forget(key, entry, "changed")
-            return None, changes.version
-        inside = _cut(right, first_ms, last_ms)
-        return inside, changes.version
+        inside = [piece for each in right if (piece := _cut(each, first_ms, last_ms)) is not None]
+        largest = sorted(inside, key=lambda piece: -len(piece.times))[:PIECES_MAX]
+        return sorted(largest, key=lambda piece: int(piece.times[0])), changes.version
 
     def _store(self, key: _Key, matrix: Matrix, version: int, reach: Reach, newest_ms: int) -> None:
         """Keep the steps that are not too new."""
@@ -172,13 +182,20 @@ class ResultCache:
                 self._dropped.add(1, reason)
 
 
-def _still_right(matrix: Matrix, reach: Reach, oldest_ms: int, kept_from_ms: int) -> Matrix | None:
-    """The steps none of whose samples were changed or removed."""
-    if any(last >= oldest_ms or first < kept_from_ms for first, last in reach.pinned):
-        return None
+def _still_right(matrix: Matrix, reach: Reach, changes: Changes) -> list[Matrix]:
+    """The steps none of whose samples were changed or removed, in pieces by time."""
+    touched = [*changes.spans, Span(changes.oldest_ms, NEVER_MS)]
+    if any(last >= span.first_ms and first <= span.last_ms for first, last in reach.pinned for span in touched):
+        return []
+    if any(first < changes.kept_from_ms for first, _ in reach.pinned):
+        return []
     if reach.is_empty:
-        return matrix
-    return _cut(matrix, kept_from_ms + reach.before_ms, oldest_ms - reach.after_ms - 1)
+        return [matrix]
+    begin_ms, pieces = changes.kept_from_ms + reach.before_ms, []
+    for span in sorted(touched):
+        pieces.append(_cut(matrix, begin_ms, span.first_ms - reach.after_ms - 1))
+        begin_ms = max(begin_ms, span.last_ms + reach.before_ms + 1)
+    return [piece for piece in pieces if piece is not None]
 
 
 def _cut(matrix: Matrix, first_ms: int, last_ms: int) -> Matrix | None:
@@ -195,20 +212,18 @@ def _cut(matrix: Matrix, first_ms: int, last_ms: int) -> Matrix | None:
     )  # fmt: skip
 
 
-def _missing(kept: Matrix | None, first_ms: int, last_ms: int, step_ms: int) -> list[tuple[int, int]]:
-    """What is to be evaluated: all, or what stands before and behind the kept steps."""
-    if kept is None:
-        return [(first_ms, last_ms)]
-    before = (first_ms, int(kept.times[0]) - step_ms)
-    behind = (int(kept.times[-1]) + step_ms, last_ms)
-    return [span for span in (before, behind) if span[0] <= span[1]]
+def _missing(kept: list[Matrix], first_ms: int, last_ms: int, step_ms: int) -> list[tuple[int, int]]:
+    """What is to be evaluated: all, or what stands before, between and behind the kept steps."""
+    begins = [first_ms, *(int(piece.times[-1]) + step_ms for piece in kept)]
+    ends = [*(int(piece.times[0]) - step_ms for piece in kept), last_ms]
+    return [span for span in zip(begins, ends, strict=True) if span[0] <= span[1]]
 
 
-def _joined(kept: Matrix, pieces: list[QueryResult], times: NDArray[np.int64], budget: Budget) -> QueryResult:
+def _joined(kept: list[Matrix], pieces: list[QueryResult], times: NDArray[np.int64], budget: Budget) -> QueryResult:
     """One result of kept and evaluated steps: equal label sets become one series; the order is that of the engine."""
     matrices = [piece.value for piece in pieces if isinstance(piece.value, Matrix)]
     symbols = matrices[0].labels.symbols if matrices else tables.QuerySymbols(Symbols())
-    parts = [kept, *matrices]
+    parts = [*kept, *matrices]
     table = tables.concatenate(symbols, [_moved(part.labels, symbols) for part in parts])
     row_of, firsts = tables.group(table)
     values = np.zeros((len(firsts), len(times)))

@@ -22,7 +22,7 @@ from nunchi.model.matchers import Matcher, MatchOperator, all_match
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable, Symbols
-from nunchi.storage.changes import NEVER_MS, ChangeLog, Changes
+from nunchi.storage.changes import ChangeLog, Changes
 from nunchi.storage.contracts import (
     FUTURE_MS_MAX,
     MARK_BYTES_MAX,
@@ -83,15 +83,15 @@ class MemoryStore:
                 max_time_ms=max((series.timestamps[-1] for series in filled), default=0),
             )
 
-    def changes(self, since: int) -> Changes:
+    def changes(self, since: int, names: frozenset[str] | None = None) -> Changes:
         """See `ChangeSource.changes`."""
-        return self._log.changes(since)
+        return self._log.changes(since, names)
 
     def publish(
         self, pending: "dict[bytes, Pending]", metadata: Mapping[str, Metadata], marks: Mapping[str, bytes]
     ) -> None:
         """Make an appender's samples visible, all at once."""
-        oldest_ms = NEVER_MS
+        changed: list[tuple[int, str]] = []
         with self.lock:
             for key, cells in pending.items():
                 series = self.by_key.get(key)
@@ -100,13 +100,16 @@ class MemoryStore:
                     self.by_name.setdefault(series.labels.metric_name, {})[key] = series
                 for timestamp_ms, (sample, conflict) in cells.items():
                     if conflict is Conflict.REPLACE or series.find(timestamp_ms) is None:
-                        oldest_ms = min(oldest_ms, timestamp_ms)
+                        changed.append((timestamp_ms, series.labels.metric_name))
                         series.put(timestamp_ms, sample, conflict)
             self._metadata.update(metadata)
             self._marks = {key: value for key, value in {**self._marks, **marks}.items() if value}
             self._prune()
-            if oldest_ms < NEVER_MS:
-                self._log.record(oldest_ms)
+            times = np.array([at for at, _ in changed], np.int64)
+            places = np.arange(len(changed), dtype=np.int32)
+            self._log.record_cells(
+                places, times, self.clock.now_ms(), lambda some: (changed[at][1] for at in some.tolist())
+            )
 
     def _prune(self) -> None:
         now_ms = self.clock.now_ms()

@@ -144,9 +144,9 @@ class Database:
                 return EarlyQuerier(loading, DatabaseQuerier(arrival.readable(), lambda: None, self._state.lock))
             return DatabaseQuerier(*self._state.pinned_views(), self._state.lock)
 
-    def changes(self, since: int) -> Changes:
+    def changes(self, since: int, names: frozenset[str] | None = None) -> Changes:
         """See `ChangeSource.changes`."""
-        return self._state.changes.changes(since)
+        return self._state.changes.changes(since, names)
 
     def metadata(self) -> Mapping[str, Metadata]:
         """See `Store.metadata`."""

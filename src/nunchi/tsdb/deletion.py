@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from nunchi.model.matchers import Matcher
+from nunchi.storage.changes import Late
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.compaction import merge, merge_runs
@@ -17,7 +18,7 @@ def delete_series(state: State, matchers: Sequence[Matcher], start_ms: int, end_
     with state.lock:
         deletion = Deletion.of(matchers, start_ms, end_ms, state.next_number())
         state.settle(state.sealed, deletions=(*state.manifest.deletions, deletion))
-        state.changes.record(start_ms)
+        state.changes.record(late=Late.of_matchers(matchers, start_ms, end_ms))
 
 
 def clean_tombstones(state: State) -> None:

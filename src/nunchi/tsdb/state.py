@@ -30,7 +30,7 @@ from nunchi.tsdb.manifest import Manifest, save_manifest
 from nunchi.tsdb.open_cells import Cells, Moment
 from nunchi.tsdb.querier import Found, View, locate
 from nunchi.tsdb.telemetry import DatabaseTelemetry
-from nunchi.tsdb.wal import NO_TIME_MAX, NO_TIME_MIN, Wal
+from nunchi.tsdb.wal import NO_TIME_MAX, Wal
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
 OWNERS_MAX = 2**30
@@ -142,8 +142,12 @@ class State:
             head.unlogged.clear()
             head.take_notes(commit)
             self.apply(cells, late)
-            if span.oldest_ms != NO_TIME_MIN:
-                self.changes.record(span.oldest_ms)
+            series, times = np.concatenate([cells[0], late[0]]), np.concatenate([cells[1], late[1]])
+            self.changes.record_cells(series, times, self.clock.now_ms(), self._metric_names)
+
+    def _metric_names(self, refs: NDArray[np.int32]) -> list[str]:
+        index = self.head_index()
+        return index.texts(np.unique(index.metric_ranks(refs)))
 
     def apply(self, cells: Cells, late: Cells) -> None:
         """Make logged cells visible. In-order ones that another writer overtook stay only if nothing is there yet."""

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from nunchi.kit.clock import Clock
 from nunchi.model.labels import Labels
-from nunchi.storage.changes import NEVER_MS, ChangeSource
+from nunchi.storage.changes import NEVER_MS, RECENT_MS, ChangeSource, Span
 from nunchi.storage.contracts import Store
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import append
@@ -54,3 +54,14 @@ class ChangesSuite:
         version = store.changes(0).version
         append(store, {LOAD: [(NOW_MS - 60_000, 2.0)]}, late_max_seconds=600)
         assert store.changes(version).oldest_ms == NOW_MS - 60_000
+
+    def test_a_very_late_sample_is_told_by_its_metric_alone(self) -> None:
+        store = self.make()
+        append(store, {LOAD: [(NOW_MS, 1.0)]})
+        version = store.changes(0).version
+        at_ms = NOW_MS - 2 * RECENT_MS
+        append(store, {LOAD: [(at_ms, 2.0)], UP: [(NOW_MS, 1.0)]}, late_max_seconds=6000)
+        assert store.changes(version).oldest_ms == NOW_MS
+        assert store.changes(version).spans == (Span(at_ms, at_ms),)
+        assert store.changes(version, frozenset({"load1", "x"})).spans == (Span(at_ms, at_ms),)
+        assert store.changes(version, frozenset({"up"})).spans == ()
