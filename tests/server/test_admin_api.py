@@ -40,7 +40,7 @@ class House:
 async def serving(folder: Path, *, is_enabled: bool) -> AsyncIterator[House]:
     flags = ServerFlags(storage_tsdb_path=folder, web_listen_address="127.0.0.1:0", web_enable_admin_api=is_enabled)
     server = build_server(flags, ConfigurationLoader(None, None, {}), World(random=Random(1)))
-    [database] = [part._database for part in server._parts.others if isinstance(part, Maintenance)]
+    [database] = [part._database for part in server._parts.takers if isinstance(part, Maintenance)]
     await server.start()
     try:
         async with aiohttp.ClientSession() as session:

@@ -80,7 +80,7 @@ async def test_a_reload_changes_what_is_kept(tmp_path: Path) -> None:
     file.write_text("")
     flags = ServerFlags(config_file=file, storage_tsdb_path=tmp_path / "data", web_listen_address="127.0.0.1:0")
     server = build_server(flags, ConfigurationLoader(file, None, {}), World())
-    [database] = [part._database for part in server._parts.others if isinstance(part, Maintenance)]
+    [database] = [part._database for part in server._parts.takers if isinstance(part, Maintenance)]
     await server.start()
     try:
         assert server._parts.status.runtime().storage_retention == "15d"

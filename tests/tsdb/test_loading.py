@@ -62,7 +62,7 @@ class Machine:
         arrival.loading.enter = enter  # type: ignore[method-assign]  # stops where a slow disk would
         with pytest.raises(InterruptedError):
             self.database.load()
-        del arrival.loading.enter  # type: ignore[method-assign]  # goes on as it is
+        del arrival.loading.enter
         assert state.loading is not None
 
     def finish(self) -> None:

@@ -236,6 +236,9 @@ class Status:
     def not_ready_reason(self) -> str:
         return self.reason
 
+    def closed_reason(self) -> str:
+        return self.reason
+
     def metrics(self) -> bytes:
         return b"# TYPE nunchi_requests_total counter\nnunchi_requests_total 12\n"
 

@@ -69,9 +69,11 @@ async def run_until_signal(
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    await program.start()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
+    if not await _start(program, ending):
+        log.info("stopped before it had started")
+        return
     if reload is not None:
         loop.add_signal_handler(signal.SIGHUP, begin_reload, reload)
     announce()
@@ -80,3 +82,19 @@ async def run_until_signal(
         log.info("stopping")
     finally:
         await program.stop()
+
+
+async def _start(program: Program, ending: asyncio.Event) -> bool:
+    """Start a program; False where it is to end before it has started, and then nothing of it is left."""
+    starting, end = asyncio.ensure_future(program.start()), asyncio.ensure_future(ending.wait())
+    try:
+        await asyncio.wait((starting, end), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        end.cancel()
+        if not starting.done():
+            starting.cancel()
+    try:
+        await starting
+    except asyncio.CancelledError:
+        return False
+    return True

@@ -32,13 +32,18 @@ class ServerParts:
     """What wiring puts together. `web` starts first, so that a taken port is known before anything else happens.
 
     prepare  takes what must be there first, the data folder; raises where it cannot be had
+    takers   parts that take samples in, which a store does while it loads
+    fill     loads what is stored
+    judges   parts that read what is stored
     adjust   adds what a program brings itself to a configuration, given the server's address
     close    gives the data folder back, once no part can append any more
     """
 
     prepare: Callable[[], None]
     web: HttpServer
-    others: Sequence[Part]
+    takers: Sequence[Part]
+    fill: Callable[[], Awaitable[None]]
+    judges: Sequence[Part]
     status: ServerStatus
     supervisor: Supervisor
     load: LoadConfiguration
@@ -65,7 +70,12 @@ class Server:
         return self._parts.web.requires_client_certificate
 
     async def start(self) -> None:
-        """Load the configuration, start every part, answer queries. Raises what any of it raises, and nothing stays."""
+        """Start every part; on return every query is answered. Raises what any of it raises, and nothing stays."""
+        await self.open()
+        await self.load()
+
+    async def open(self) -> None:
+        """Load the configuration, hold the port, take samples in. `load` comes next. Raises as `start`."""
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         parts = self._parts
         configuration = parts.load()
@@ -73,11 +83,22 @@ class Server:
         try:
             await parts.supervisor.start(parts.web)
             self._take(configuration)
-            for part in parts.others:
+            for part in parts.takers:
                 await parts.supervisor.start(part)
         except BaseException:
-            await parts.supervisor.stop()
-            await parts.close()
+            await self._give_back()
+            raise
+        parts.status.open()
+
+    async def load(self) -> None:
+        """Load what is stored, then judge by rules. Raises as `start`."""
+        parts = self._parts
+        try:
+            await parts.fill()
+            for part in parts.judges:
+                await parts.supervisor.start(part)
+        except BaseException:
+            await self._give_back()
             raise
         parts.status.become_ready()
 
@@ -94,12 +115,15 @@ class Server:
     async def stop(self) -> None:
         """Stop every part, last started first."""
         self._parts.status.begin_stop()
-        await self._parts.supervisor.stop()
-        await self._parts.close()
+        await self._give_back()
 
     def statistics(self) -> list[PartStatus]:
         """How each part is doing."""
         return self._parts.supervisor.statistics()
+
+    async def _give_back(self) -> None:
+        await self._parts.supervisor.stop()
+        await self._parts.close()
 
     def _take(self, configuration: LoadedConfiguration) -> None:
         adjusted = self._parts.adjust(configuration.prometheus, self.url)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -23,7 +23,10 @@ from nunchi.wire.exposition_text import format_telemetry
 class ServerStatus:
     """Implements `web.contracts.StatusSource`. The server tells it of reloads and readiness."""
 
-    def __init__(self, flags: ServerFlags, clock: Clock, telemetry: Telemetry, host_name: str) -> None:
+    def __init__(
+        self, flags: ServerFlags, clock: Clock, telemetry: Telemetry, host_name: str, progress: Callable[[], str]
+    ) -> None:
+        """`progress` says how far the store is with loading; empty once it has loaded."""
         self._flags = flags
         self._clock = clock
         self._telemetry = telemetry
@@ -32,7 +35,8 @@ class ServerStatus:
         self._configuration: Configuration | None = None
         self._configuration_ms = 0
         self._is_reload_successful = True
-        self._not_ready_reason = "starting"
+        self._closed_reason = self._not_ready_reason = "starting"
+        self._progress = progress
         self._reload_successful = telemetry.gauge(
             "prometheus_config_last_reload_successful", "Whether the latest reload of the configuration succeeded."
         )
@@ -48,13 +52,17 @@ class ServerStatus:
 
     # What the server tells.
 
+    def open(self) -> None:
+        """From now on queries about what is loaded are answered."""
+        self._closed_reason = ""
+
     def become_ready(self) -> None:
-        """From now on queries are answered."""
+        """From now on every query is answered."""
         self._not_ready_reason = ""
 
     def begin_stop(self) -> None:
         """From now on nobody should ask any more."""
-        self._not_ready_reason = "stopping"
+        self._closed_reason = self._not_ready_reason = "stopping"
 
     def take_configuration(self, configuration: Configuration) -> None:
         """Remember the configuration that is in force from now on."""
@@ -108,7 +116,11 @@ class ServerStatus:
 
     def not_ready_reason(self) -> str:
         """See `StatusSource.not_ready_reason`."""
-        return self._not_ready_reason
+        return self._closed_reason or self._progress() or self._not_ready_reason
+
+    def closed_reason(self) -> str:
+        """See `StatusSource.closed_reason`."""
+        return self._closed_reason
 
     def metrics(self) -> bytes:
         """See `StatusSource.metrics`."""

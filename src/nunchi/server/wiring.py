@@ -70,7 +70,7 @@ def build_server(
     engine = build_engine(flags, world, telemetry)
     queries = QueryRunner(engine, clock, RunnerSettings(concurrency_max=flags.query_max_concurrency), telemetry)
     judgement = build_judgement(flags, world, telemetry, store, engine)
-    status = ServerStatus(flags, clock, telemetry, world.host_name)
+    status = ServerStatus(flags, clock, telemetry, world.host_name, store.progress)
     policy = HttpPolicy(
         external_url=flags.web_external_url,
         insecure=flags.web_insecure,
@@ -103,7 +103,7 @@ def build_server(
     web = HttpServer("web", flags.web_listen_address, routes, policy, clock, telemetry, logger("web"), fleet.key_owner)
 
     def prepare() -> None:
-        store.open()
+        store.take()
         fleet.open()
 
     async def close() -> None:
@@ -120,7 +120,9 @@ def build_server(
         ServerParts(
             prepare=prepare,
             web=web,
-            others=(maintenance, fleet.registry, *fleet.datagrams, *judgement.parts, scrape),
+            takers=(maintenance, fleet.registry, *fleet.datagrams, scrape),
+            fill=maintenance.load,
+            judges=judgement.parts,
             status=status,
             supervisor=Supervisor(clock, world.random, logger("supervision")),
             load=loader.load,

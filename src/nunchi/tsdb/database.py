@@ -100,6 +100,11 @@ class Database:
         self._arrival.finish()
         self._arrival = None
 
+    def give_up(self) -> None:
+        """Let `load` end soon, with a `DatabaseError`."""
+        if self._state.loading is not None:
+            self._state.loading.give_up()
+
     def progress(self) -> str:
         """How far loading is; empty once it has finished."""
         loading = self._state.loading
@@ -240,8 +245,7 @@ class Database:
         """Let go of everything as it is: what was acknowledged is in the log."""
         disk_lock, self._disk_lock = self._disk_lock, None
         if disk_lock is not None:
-            if self._state.loading is not None:
-                self._state.loading.give_up()
+            self.give_up()
             try:
                 with self._is_reading:
                     pass  # whoever loads stops at its next step

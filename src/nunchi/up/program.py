@@ -2,7 +2,7 @@
 
 The agent is an ordinary one that delivers over loopback; for its first minute it measures every second. The server scrapes
 itself. Both are added to whatever configuration there is.
-Invariant: the agent starts after the server answers, and stops before it.
+Invariant: the agent starts after the server takes samples, and stops before it.
 """
 
 from dataclasses import replace
@@ -56,14 +56,19 @@ class UpProgram:
         self._agent: AgentProgram | None = None
 
     async def start(self) -> None:
-        """Start the server, then the agent."""
-        await self.server.start()
+        """Start the server, and the agent as soon as somebody takes its samples."""
+        await self.server.open()
         try:
             self._refuse_client_certificates()
             self._agent = self._build_agent(self.server.url)
             await self._agent.start()
         except BaseException:
             await self.server.stop()
+            raise
+        try:
+            await self.server.load()
+        except BaseException:
+            await self._agent.stop()
             raise
 
     async def stop(self) -> None:

@@ -108,7 +108,11 @@ class StatusSource(Protocol):
         ...
 
     def not_ready_reason(self) -> str:
-        """Why queries would be answered wrongly now; empty once ready."""
+        """Why not every query can be answered now; empty once ready."""
+        ...
+
+    def closed_reason(self) -> str:
+        """Why nothing at all can be answered now; empty also while what is stored is loaded: stores know what they lack."""
         ...
 
     def metrics(self) -> bytes:

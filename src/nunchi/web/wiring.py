@@ -61,7 +61,7 @@ class WebParts:
 
 def web_routes(parts: WebParts) -> list[Route]:
     """Every route, the pages' catch-all last."""
-    envelope = Envelope(parts.status.not_ready_reason)
+    envelope = Envelope(parts.status.closed_reason)
     reading = Reading(parts.queries, parts.store.querier)
     overview = OverviewEndpoints(parts.targets, parts.agents, parts.rules, load_dashboards(), parts.own_instance)
     admin = [] if parts.admin is None else AdminEndpoints(parts.admin, parts.clock, parts.random).routes(envelope)

@@ -11,9 +11,12 @@ from aiohttp import web
 
 from nunchi.kit.errors import WorldError
 from nunchi.kit.http_route import Access, Handler, Route
+from nunchi.storage.errors import NotLoadedError
 from nunchi.web.prometheus_api.errors import ApiError
 from nunchi.web.prometheus_api.negotiation import JSON
 from nunchi.web.prometheus_api.parameters import FORM, Parameters, read_parameters
+
+LOADING_RETRY_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,10 @@ ApiHandler = Callable[[Parameters], Awaitable[Answer | None]]
 
 
 class Envelope:
-    """Wraps handlers; `not_ready_reason` says why nothing can be answered rightly yet, or is empty."""
+    """Wraps handlers; `closed_reason` says why nothing can be answered rightly now, or is empty."""
 
-    def __init__(self, not_ready_reason: Callable[[], str]) -> None:
-        self._not_ready_reason = not_ready_reason
+    def __init__(self, closed_reason: Callable[[], str]) -> None:
+        self._closed_reason = closed_reason
 
     def read(self, path: str, handler: ApiHandler, *methods: str) -> list[Route]:
         """Routes of one endpoint that only reads; for GET alone unless methods are named."""
@@ -51,12 +54,14 @@ class Envelope:
 
     def _wrap(self, handler: ApiHandler) -> Handler:
         async def respond(request: web.Request) -> web.StreamResponse:
-            if reason := self._not_ready_reason():
+            if reason := self._closed_reason():
                 return not_ready(reason)
             try:
                 answer = await handler(await read_parameters(request))
             except ApiError as error:
                 return _json(encode_error(error), error.status)
+            except NotLoadedError as error:
+                return not_loaded(error)
             except WorldError as error:
                 failure = ApiError("internal", str(error))
                 return _json(encode_error(failure), failure.status)
@@ -73,6 +78,13 @@ class Envelope:
 def not_ready(reason: str) -> web.Response:
     """What is said until the server can answer rightly."""
     return web.Response(status=503, text=f"Service Unavailable: {reason}\n")
+
+
+def not_loaded(error: NotLoadedError) -> web.Response:
+    """What is said to a question about what is not loaded yet."""
+    answer = _json(encode_error(ApiError("unavailable", str(error))), 503)
+    answer.headers["Retry-After"] = str(LOADING_RETRY_SECONDS)
+    return answer
 
 
 def encode_answer(answer: Answer) -> bytes:
