@@ -117,10 +117,12 @@ class SimulatedAgent:
         limits = SpoolLimits(bytes_max, 24 * 3600)
         spool = Spool(Path("/spool"), limits, world.disk, world.clock, logger("test"), on_drop=self.accounting.drop)
         encoder = PushEncoder(Identity(ID, "web-1", (), "0", 0, world.epoch), round(INTERVAL_SECONDS * 1000))
+        self.encoder = encoder
+        self.aggregation = Aggregation({}, self.accounting)
         self.rounds = RoundSpool(spool, encoder, self.accounting, world.clock)
         delivery = Delivery(self.wire, self.accounting, world.clock, telemetry)
         self.forwarder = Forwarder(
-            Aggregation({}, self.accounting), self.rounds, delivery, self.accounting, Telemetry(), world.clock,
+            self.aggregation, self.rounds, delivery, self.accounting, Telemetry(), world.clock,
             world.chance, logger("test"),
         )  # fmt: skip
         self.rounds.open()
@@ -131,6 +133,13 @@ class SimulatedAgent:
         for number in range(SAMPLES):
             emission.gauge("m", self.world.chance.random(), n=str(number))
         self.forwarder.put(self.world.clock.now_ms(), [Outcome("test", "test", emission, 0.0, is_success=True)])
+
+    def reload(self) -> None:
+        """What other settings change while an agent runs: labels, how often it says that it comes, room in the spool."""
+        chance = self.world.chance
+        self.aggregation.apply({"site": chance.choice(["north", "south"])} if chance.random() < 0.7 else {})
+        self.encoder.interval_ms = round(INTERVAL_SECONDS * 1000) * chance.choice([1, 2])
+        self.rounds.spool.limits = SpoolLimits(chance.choice([1 << 19, 1 << 20, 1 << 22]), 24 * 3600)
 
     async def live(self, seconds: float, weather: str = "fair") -> None:
         self.wire.weather = weather
@@ -187,24 +196,28 @@ async def test_a_day_of_outages_restarts_and_clock_jumps_loses_nothing_unsaid() 
     world = World()
     chance = Random(11)
     agent = SimulatedAgent(world, bytes_max=1 << 20)
-    hours = 0.0
+    hours, events = 0.0, set[str]()
     while hours < 24:
         minutes = chance.choice([5, 10, 20, 40])
         weather = chance.choice(["fair", "fair", "storm", "refused", "partition", "half", "cut"])
         await agent.live(minutes * 60, weather)
         hours += minutes / 60
-        event = chance.choice(["none", "stop", "kill", "server restart", "jump"])
+        event = chance.choice(["none", "stop", "kill", "server restart", "reload", "jump"])
+        events.add(event)
         if event in {"stop", "kill"}:
             await agent.end(is_killed=event == "kill")
             agent = SimulatedAgent(world, bytes_max=1 << 20)
         elif event == "server restart":
             world.start_server()
+        elif event == "reload":
+            agent.reload()
         elif event == "jump":
             world.clock.jump(chance.choice([1.0, 30.0, 300.0, -31.737, -601.113]))
     await agent.live(3600)
     await agent.end(is_killed=False)
     assert agent.accounting.queued == 0
     assert world.epoch > 5
+    assert len(events) == 6, "everything that may happen in a day has happened"
     assert world.collected > 24 * 360 * SAMPLES
     assert world.collected == stored(world) + sum(world.dropped.values())
     assert set(world.dropped) <= {"spool_full", "too_old"}
