@@ -271,6 +271,8 @@ async def test_metadata_is_put_shown_and_removed_and_outlives_the_server(house: 
     [agent] = shown["agents"]
     assert (agent["instance"], agent["metadata"]["group"], agent["health"]) == ("web-1", "shop", "healthy")
     assert (await house.ask("PUT", f"{ROOT}/{ID}/metadata", json={"colour": "red"}))[0] == 400
+    assert (await house.ask("DELETE", f"{ROOT}/{ID}/metadata"))[0] == 200
+    assert (await house.ask("GET", f"{ROOT}/{ID}"))[1]["metadata"]["group"] == ""
     assert (await house.ask("PUT", f"{ROOT}/nobody/metadata", json={}))[0] == 404
     assert (await house.ask("DELETE", f"{ROOT}/{ID}"))[0] == 200
     assert (await house.ask("GET", f"{ROOT}/{ID}"))[0] == 200  # it is alive and was heard
@@ -283,6 +285,27 @@ async def test_an_info_of_nobody_takes_no_room_and_one_of_an_enrolled_agent_need
     assert (await house.ask("POST", f"{ROOT}/info", json={"id": "stranger"}))[0] == 200
     assert (await house.ask("POST", f"{ROOT}/info", json={}))[0] == 400
     assert house.book.ids() == [ID]
+
+
+async def test_what_an_agent_tells_is_shown_as_far_as_it_has_the_right_types(house: House) -> None:
+    await house.push()
+    checks = [{"name": "cpu"}, {"name": "disk", "error": "gone", "next_run_ms": 7}, {"name": "nfs", "is_stuck": True}]
+    told = {
+        "id": ID,
+        "checks": checks,
+        "tags": ["a", 5],
+        "outage_seconds_left": 60,
+        "accounting": {"dropped": {"x": 2}},
+    }
+    assert (await house.ask("POST", f"{ROOT}/info", json=told))[0] == 200
+    _, shown = await house.ask("GET", ROOT)
+    [agent] = shown["agents"]
+    assert (agent["checks"], agent["tags"]) == ({"total": 3, "failed": 2}, [])
+    assert (agent["outage_seconds_left"], agent["dropped"], agent["queued"]) == (60.0, 2, 0)
+    _, shown = await house.ask("GET", f"{ROOT}/{ID}")
+    assert [(one["name"], one["error"], one["next_run_ms"]) for one in shown["info"]["checks"]] == [
+        ("cpu", "", 0), ("disk", "gone", 7), ("nfs", "", 0),
+    ]  # fmt: skip
 
 
 async def test_the_offset_of_an_agents_clock_is_shown(house: House) -> None:

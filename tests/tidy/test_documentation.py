@@ -15,7 +15,7 @@ from nunchi.server.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
-PAGES = re.compile(r"/(query|graph|targets|alerts|rules|status|agents?|static/.*|favicon.ico|\{path:.*)?")
+PAGES = re.compile(r"/(query|graph|targets|alerts|rules|clouds|status|agents?|static/.*|favicon.ico|\{path:.*)?")
 WITHOUT_VALUE = (None, "")
 
 

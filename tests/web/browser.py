@@ -27,6 +27,7 @@ PICTURES = frozenset(
         *("overview-light", "overview-dark", "overview-phone", "overview-tooltip", "overview-young"),
         *("query-light", "query-dark", "query-phone", "query-suggestions", "query-error", "query-plan"),
         *("clouds-light", "clouds-dark", "clouds-phone", "clouds-resources", "clouds-resources-phone"),
+        *("agents-light", "agents-dark", "agents-phone", "agent-light", "agent-dark", "agent-phone"),
         *("targets-light", "alerts-light", "alerts-dark", "rules-light", "status-light", "menu-phone"),
     }
 )

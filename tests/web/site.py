@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 from tests.web.clouds import Clouds
+from tests.web.fleet import Fleet
 from tests.web.sources import HOSTILE, INSTANCE, Agents, Nothing, Rules, Status, Targets
 from tests.web.synthetic import fill, host, put
 
@@ -39,11 +40,13 @@ class Site:
         self.status = Status(now_ms)
         self.runner = QueryRunner(Engine(), clock)
         targets, agents, rules = sources(now_ms)
-        self.clouds = Clouds(clock)
+        self.clouds, self.fleet = Clouds(clock), Fleet(clock)
         if sources is not empty:
             self.clouds.fill()
+            self.fleet.fill()
         if sources is hostile:
             self.clouds.put_hostile()
+            self.fleet.put_hostile()
         self.parts = WebParts(
             store=self.store,
             queries=self.runner,
@@ -67,7 +70,7 @@ class Site:
 
     async def start(self, policy: HttpPolicy | None = None) -> None:
         """Serve, at the same port as before where it was stopped."""
-        routes = [*self.clouds.routes(), *web_routes(self.parts)]
+        routes = [*self.clouds.routes(), *self.fleet.routes(), *web_routes(self.parts)]
         address = f"127.0.0.1:{self.port}"
         self.server = HttpServer("web", address, routes, policy or HttpPolicy(), self.clock, Telemetry(), logger("web"))
         await self.server.start()
@@ -80,6 +83,7 @@ class Site:
 
     def fill(self, past_seconds: float) -> None:
         """The past of two hosts, with a gap."""
+        self.fleet.put_history(self.store)
         now = self.clock.now()
         gap = (now - GAP[0], now - GAP[1])
         fill(

@@ -116,7 +116,7 @@ class Agent:
             "settings_error": self._reload_status().error,
             "accounting": status.accounting_status(self.accounting),
             "outage_seconds_left": self._own.rounds.outage_seconds_left(),
-            "checks": status.checks_summary(self._own.schedule.instances),
+            "checks": status.checks_summary(self._own.schedule.instances, self._clock),
         }
 
     def status(self) -> dict[str, Any]:

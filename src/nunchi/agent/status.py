@@ -12,7 +12,8 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.spool import Spool
 from nunchi.kit.supervision import PartStatus
 
-CHECKS_MAX = 1000
+CHECKS_MAX = 400  # a heartbeat is 256 KiB at most
+ERROR_CHARACTERS_MAX = 200
 
 
 def identity_status(identity: Identity, settings: AgentSettings) -> dict[str, Any]:
@@ -58,16 +59,14 @@ def check_status(instance: CheckInstance, clock: Clock) -> dict[str, Any]:
     }
 
 
-def checks_summary(instances: Sequence[CheckInstance]) -> list[dict[str, Any]]:
-    """Name, error and stuckness of each, for the server."""
-    return [
-        {
-            "name": one.name,
-            "error": one.last_error,
-            "is_stuck": one.outstanding is not None and one.outstanding.is_expired,
-        }
-        for one in instances[:CHECKS_MAX]
-    ]
+def checks_summary(instances: Sequence[CheckInstance], clock: Clock) -> list[dict[str, Any]]:
+    """Each in short, for the server."""
+    names = ("name", "is_stuck", "interval_seconds", "duration_seconds", "last_run_ms", "next_run_ms", "samples")
+    shown = []
+    for instance in instances[:CHECKS_MAX]:
+        whole = check_status(instance, clock)
+        shown.append({**{name: whole[name] for name in names}, "error": instance.last_error[:ERROR_CHARACTERS_MAX]})
+    return shown
 
 
 def accounting_status(accounting: Accounting) -> dict[str, Any]:

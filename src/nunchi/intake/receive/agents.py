@@ -15,6 +15,7 @@ from nunchi.intake.registry.agent_registry import AgentRegistry
 from nunchi.intake.registry.errors import JoinError, UnknownAgentError
 from nunchi.intake.registry.health import HealthState
 from nunchi.intake.registry.status import AgentStatus
+from nunchi.intake.registry.told import parse_info
 from nunchi.kit.clock import Clock
 from nunchi.kit.errors import WorldError
 from nunchi.kit.http_server import OWNER, Access, Handler, Route
@@ -62,6 +63,7 @@ class AgentRoutes:
             Route("GET", one, _answering(self.show_agent), read),
             Route("DELETE", one, _answering(self.forget), change),
             Route("PUT", f"{one}/metadata", _answering(self.describe), change),
+            Route("DELETE", f"{one}/metadata", self._doing(self._undescribe), change),
             Route("POST", f"{one}/enable", self._doing(lambda own: self._book.enable(own, is_enabled=True)), change),
             Route("POST", f"{one}/disable", self._doing(lambda own: self._book.enable(own, is_enabled=False)), change),
             Route("POST", f"{one}/revoke", self._doing(self._book.revoke), change),
@@ -121,7 +123,12 @@ class AgentRoutes:
         told = self._book.told(agent_id)
         events = [{"at_ms": event.at_ms, "what": event.body.decode()} for event in self._book.events(agent_id)]
         return _json(
-            {**self._shown(agent_id, status), "info": told.info, "inventory": told.inventory, "events": events}
+            {
+                **self._shown(agent_id, status),
+                "info": parse_info(told.info),
+                "inventory": told.inventory,
+                "events": events,
+            }
         )
 
     async def describe(self, request: web.Request) -> web.Response:
@@ -130,6 +137,9 @@ class AgentRoutes:
         self._check_known(request.match_info["id"])
         self._book.describe(request.match_info["id"], metadata)
         return _json(metadata)
+
+    def _undescribe(self, agent_id: str) -> None:
+        self._book.describe(agent_id, AgentMetadata())
 
     async def forget(self, request: web.Request) -> web.Response:
         """Forget an agent: metadata, keys, what it told. If it is alive and needs no key, it will be heard again."""
@@ -154,6 +164,7 @@ class AgentRoutes:
         record, told = self._book.find(agent_id), self._book.told(agent_id)
         health = status.health if status is not None else HealthState.NEW
         shown: dict[str, Any] = {} if status is None else asdict(status)
+        info = parse_info(told.info)
         return {
             **shown,
             "agent_id": agent_id,
@@ -164,7 +175,13 @@ class AgentRoutes:
             "keys": [{"id": key.id, "made_ms": key.made_ms} for key in record.keys],
             "revoked_ms": record.revoked_ms,
             "metadata": record.metadata,
-            "tags": told.info.get("tags", []),
+            "tags": info.tags,
+            "started_at_ms": info.started_at_ms,
+            "settings_error": info.settings_error,
+            "outage_seconds_left": info.outage_seconds_left,
+            "checks": {"total": len(info.checks), "failed": info.checks_failed},
+            "queued": info.accounting.queued,
+            "dropped": sum(info.accounting.dropped.values()),
             "told_ms": told.at_ms,
             "clock_offset_ms": told.clock_offset_ms,
         }

@@ -1,4 +1,4 @@
-"""What the pages need besides Prometheus's API: a summary of what is well and what is not, agents, dashboards, functions.
+"""What the pages need besides Prometheus's API: a summary of what is well and what is not, dashboards, functions.
 
 Invariant: everything here is a cheap snapshot; samples are asked through PromQL like anybody's.
 """
@@ -13,7 +13,6 @@ from nunchi.web.contracts import AgentSource, AgentView, RuleSource, TargetSourc
 from nunchi.web.dashboards import Dashboard
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
 from nunchi.web.prometheus_api.errors import ApiError
-from nunchi.web.prometheus_api.moments import format_moment
 from nunchi.web.prometheus_api.parameters import Parameters
 
 ALERT_NAMES_MAX = 20
@@ -40,7 +39,6 @@ class OverviewEndpoints:
         """All of them."""
         return [
             *envelope.read("/api/nunchi/v1/summary", self.summary),
-            *envelope.read("/api/nunchi/v1/agents", self.agents),
             *envelope.read("/api/nunchi/v1/dashboards", self.dashboard_names),
             *envelope.read("/api/nunchi/v1/dashboards/{name}", self.dashboard),
             *envelope.read("/api/nunchi/v1/functions", self.functions),
@@ -70,10 +68,6 @@ class OverviewEndpoints:
             }
         )
 
-    async def agents(self, _: Parameters) -> Answer:
-        """Every agent heard of."""
-        return Answer({"agents": [_agent(agent) for agent in self._agents.agents()]})
-
     async def dashboard_names(self, _: Parameters) -> Answer:
         """Names of the dashboards that ship with nunchi."""
         return Answer({"dashboards": sorted(self._dashboards)})
@@ -94,20 +88,6 @@ class OverviewEndpoints:
 
 def _health(agent: AgentView) -> str:
     return "up" if agent.is_up else "down"
-
-
-def _agent(agent: AgentView) -> dict[str, object]:
-    return {
-        "job": agent.job,
-        "instance": agent.instance,
-        "health": _health(agent),
-        "lastRound": format_moment(agent.last_round_ms),
-        "lagSeconds": agent.lag_seconds,
-        "intervalSeconds": agent.interval_seconds,
-        "samples": agent.samples,
-        "address": agent.address,
-        "version": agent.version,
-    }
 
 
 def _signature(function: Function) -> str:

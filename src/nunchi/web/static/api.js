@@ -81,6 +81,26 @@ export async function readPlain(path, parameters = {}, signal = undefined) {
 // Only the data of one endpoint.
 export const read = async (path, parameters, signal) => (await ask(path, parameters, signal)).data;
 
+// Changes something at an endpoint that answers plainly: `body` is sent as JSON.
+export async function change(method, path, body = {}) {
+  let response;
+  try {
+    response = await fetch(base + path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  } catch {
+    connection.set("lost");
+    throw new ApiError("connection", "The server does not answer.");
+  }
+  const text = await response.text();
+  if (response.ok) return;
+  let reason = text.trim().slice(0, 300) || response.statusText;
+  try {
+    reason = JSON.parse(text).error ?? reason;
+  } catch {
+    // A refusal of the server itself is one line of text.
+  }
+  throw new ApiError("http", `${response.status}: ${reason}`);
+}
+
 // Asks `load(signal)` now, whenever `dependencies` change, and `interval` seconds after each answer (0: once).
 // Rests while the page is hidden. While the server is away it waits longer each time, until anybody reaches it again.
 // Old data stays beside a new error.

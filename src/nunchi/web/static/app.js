@@ -8,7 +8,8 @@ import { classes, html, render, useEffect, useState } from "./view.js";
 const PAGES = [
   { path: "/", title: "Overview", load: () => import("./pages/overview.js") },
   { path: "/query", title: "Query", load: () => import("./pages/query.js") },
-  { path: "/targets", title: "Targets", load: () => import("./pages/targets.js"), count: (summary) => summary.targets.down + summary.agents.down },
+  { path: "/agents", title: "Agents", load: () => import("./pages/agents.js"), count: (summary) => summary.agents.down },
+  { path: "/targets", title: "Targets", load: () => import("./pages/targets.js"), count: (summary) => summary.targets.down },
   { path: "/alerts", title: "Alerts", load: () => import("./pages/alerts.js"), count: (summary) => summary.alerts.firing },
   { path: "/rules", title: "Rules", load: () => import("./pages/rules.js") },
   { path: "/clouds", title: "Clouds", load: () => import("./pages/clouds.js") },
@@ -16,10 +17,12 @@ const PAGES = [
 ];
 // Where links of Prometheus and Alertmanager lead.
 const ALIASES = { "/graph": "/query" };
+// Pages that another leads to.
+const INNER = [{ path: "/agent", title: "Agent", above: "/agents", load: () => import("./pages/agent.js") }];
 const MISSING = { path: "", title: "Not found", load: () => import("./pages/missing.js") };
 const SUMMARY_SECONDS = 10;
 
-const pageOf = (path) => PAGES.find((page) => page.path === (ALIASES[path] ?? path)) ?? MISSING;
+const pageOf = (path) => [...PAGES, ...INNER].find((page) => page.path === (ALIASES[path] ?? path)) ?? MISSING;
 
 function Banner() {
   const [state, setState] = useState({ state: connection.state, reason: connection.reason });
@@ -47,7 +50,7 @@ function Bar({ page }) {
     <nav id="pages" class=${classes("pages", isOpen && "is-open")} aria-label="Pages">
       ${PAGES.map(({ path, title, count }) => {
         const number = summary && count ? count(summary) : 0;
-        return html`<a key=${path} href=${link(path)} data-page aria-current=${path === page.path ? "page" : undefined}>
+        return html`<a key=${path} href=${link(path)} data-page aria-current=${path === (page.above ?? page.path) ? "page" : undefined}>
           ${title}${number > 0 && html`<span class="badge" aria-label=${`${number} need attention`}>${number}</span>`}
         </a>`;
       })}

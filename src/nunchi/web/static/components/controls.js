@@ -77,8 +77,8 @@ export function Filter({ value, onChange, label }) {
 }
 
 const TONES = {
-  up: "good", ok: "good", inactive: "good", running: "good",
-  firing: "bad", down: "bad", err: "bad", failing: "bad",
+  up: "good", ok: "good", inactive: "good", running: "good", healthy: "good",
+  firing: "bad", down: "bad", err: "bad", failing: "bad", unhealthy: "bad",
   pending: "warn", late: "warn", degraded: "warn", waiting: "warn",
 };
 

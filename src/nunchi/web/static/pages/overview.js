@@ -27,7 +27,7 @@ function Strip({ summary }) {
       ${alerts.firing + alerts.pending === 0 && html`<${Pill} state="ok" text="no alerts" />`}
       <span class="muted">${alerts.names.slice(0, ALERTS_SHOWN_MAX).join(", ")}${alerts.names.length > ALERTS_SHOWN_MAX ? ", …" : ""}</span>
     </a>
-    <a class="strip-item" href=${link("/targets")} data-page>
+    <a class="strip-item" href=${link(agents.down ? "/agents" : "/targets")} data-page>
       <${Pill} state=${unwell ? "down" : "up"} text=${unwell ? `${unwell} down` : "all up"} />
       <span class="muted">${plural(targets.up + targets.down + targets.unknown, "target")}, ${plural(agents.up + agents.down, "agent")}</span>
     </a>

@@ -29,7 +29,7 @@ function Group({ group }) {
     <header class="card-head"><h2><bdi>${group.name}</bdi></h2><span class="muted card-note"><bdi>${group.file}</bdi></span><span class="grow"></span>
       <span class="muted">every ${duration(group.interval)}, ${parseMoment(group.lastEvaluation) ? `last ${ago(parseMoment(group.lastEvaluation))}, took ${duration(group.evaluationTime)}` : "not run yet"}</span></header>
     <div class="table-frame"><table class="table stacks fixed">
-      <thead><tr><th>Rule</th><th class="state">State</th><th class="state">Health</th><th class="number">Last run</th><th class="number">Took</th></tr></thead>
+      <thead><tr><th>Rule</th><th class="state-wide">State</th><th class="state">Health</th><th class="number">Last run</th><th class="number">Took</th></tr></thead>
       <tbody>${group.rules.map((rule, index) => html`<${RuleRow} key=${`${rule.name} ${index}`} rule=${rule} />`)}</tbody>
     </table></div>
   </section>`;

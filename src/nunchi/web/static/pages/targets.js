@@ -1,20 +1,17 @@
-// What is scraped and who pushes: state, labels, how long ago, how long it took, and why not.
-import { go, useAddress } from "../address.js";
+// What is scraped: state, labels, how long ago, how long it took, and why not.
+import { go, link, useAddress } from "../address.js";
 import { read, usePoll } from "../api.js";
 import { Choice, Empty, Failure, Filter, LabelSet, Pill } from "../components/controls.js";
 import { parseDuration, parseMoment } from "../time.js";
-import { ago, duration, format } from "../units.js";
+import { ago, duration } from "../units.js";
 import { html } from "../view.js";
 
 const REFRESH_SECONDS = 5;
 const STATES = [["", "All"], ["up", "Up"], ["down", "Down"], ["unknown", "Unknown"]];
 
 async function load(signal) {
-  const [targets, agents] = await Promise.all([
-    read("/api/v1/targets", { state: "any" }, signal),
-    read("/api/nunchi/v1/agents", {}, signal),
-  ]);
-  return { active: targets.activeTargets, dropped: targets.droppedTargets ?? [], agents: agents.agents };
+  const targets = await read("/api/v1/targets", { state: "any" }, signal);
+  return { active: targets.activeTargets, dropped: targets.droppedTargets ?? [] };
 }
 
 function matches(words, texts) {
@@ -53,23 +50,6 @@ function Pool({ name, targets }) {
   </section>`;
 }
 
-function Agents({ agents }) {
-  return html`<section class="card">
-    <header class="card-head"><h2>Agents that push</h2></header>
-    <div class="table-frame"><table class="table stacks fixed">
-      <thead><tr><th>Agent</th><th class="state">State</th><th class="labels-column">Labels</th><th class="number">Last round</th><th class="number">Lag</th><th class="number">Every</th></tr></thead>
-      <tbody>${agents.map((agent) => html`<tr key=${`${agent.job} ${agent.instance}`}>
-        <td data-title="Agent"><bdi>${agent.instance}</bdi>${html` <span class="muted">${[agent.version, `${format(agent.samples, "count")} samples`].filter(Boolean).join(", ")}</span>`}</td>
-        <td data-title="State"><${Pill} state=${agent.health} /></td>
-        <td data-title="Labels"><${LabelSet} labels=${{ job: agent.job, instance: agent.instance }} /></td>
-        <td data-title="Last round" class="number">${ago(parseMoment(agent.lastRound))}</td>
-        <td data-title="Lag" class="number">${duration(agent.lagSeconds)}</td>
-        <td data-title="Every" class="number">${duration(agent.intervalSeconds)}</td>
-      </tr>`)}</tbody>
-    </table></div>
-  </section>`;
-}
-
 function Dropped({ targets }) {
   return html`<details class="card"><summary>${targets.length} discovered, then dropped by relabelling</summary>
     <ul class="plain">${targets.slice(0, 200).map((target, index) => html`<li key=${index}><b>${target.scrapePool}</b> <${LabelSet} labels=${target.discoveredLabels} /></li>`)}</ul>
@@ -86,16 +66,14 @@ export function Page() {
   const targets = (data?.active ?? []).filter(
     (target) => (!state || target.health === state) && matches(words, [target.scrapePool, target.scrapeUrl, target.lastError, ...Object.values(target.labels)]),
   );
-  const agents = (data?.agents ?? []).filter((agent) => (!state || agent.health === state) && matches(words, [agent.job, agent.instance, agent.version]));
-  const isEmpty = data && !targets.length && !agents.length;
-  const hasAny = data && (data.active.length || data.agents.length);
+  const isEmpty = data && !targets.length;
+  const hasAny = data && data.active.length;
   return html`<div class="head"><h1>Targets</h1><span class="grow"></span>
       <${Choice} label="State" options=${STATES} value=${state} onChange=${(each) => change({ state: each })} />
       <${Filter} label="Filter by URL, label, error" value=${search} onChange=${(each) => change({ search: each })} /></div>
     ${!data && html`<${Failure} error=${error} />`}
-    ${agents.length > 0 && html`<${Agents} agents=${agents} />`}
     ${grouped(targets).map(([name, each]) => html`<${Pool} key=${name} name=${name} targets=${each} />`)}
-    ${isEmpty && html`<${Empty} title=${hasAny ? "Nothing matches the filter" : "Nothing is scraped and nobody pushes"}>
-      ${hasAny ? "Clear the filter to see all targets and agents." : "Add scrape_configs to the configuration file, or start an agent that pushes here."}<//>`}
+    ${isEmpty && html`<${Empty} title=${hasAny ? "Nothing matches the filter" : "Nothing is scraped"}>
+      ${hasAny ? "Clear the filter to see all targets." : html`Add scrape_configs to the configuration file. Who pushes stands under <a href=${link("/agents")} data-page>Agents</a>.`}<//>`}
     ${data?.dropped.length > 0 && html`<${Dropped} targets=${data.dropped} />`}`;
 }
