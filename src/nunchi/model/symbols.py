@@ -40,6 +40,11 @@ class Symbols:
         """The text of an id."""
         return self._texts[symbol]
 
+    @property
+    def texts(self) -> Sequence[str]:
+        """All texts, in the order of their ids."""
+        return self._texts
+
     def __len__(self) -> int:
         return len(self._texts)
 

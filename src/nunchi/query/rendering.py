@@ -1,7 +1,7 @@
 """A result as the `result` of Prometheus's API: bytes of JSON, made by kernels; no label set becomes an object."""
 
-import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def format_time(timestamp_ms: int) -> str:
 
 
 def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return encode_basestring(text)
 
 
 def _arena(table: LabelTable) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes, NDArray[np.int64]]:

@@ -213,7 +213,10 @@ class ChunksFile:
         touched = (self._vector_ends[vectors] >= start_ms) & (self._vector_begins[vectors] <= end_ms)
         if not touched.all():
             series, columns, vectors = series[touched], columns[touched], vectors[touched]
-        used, inverse = np.unique(vectors, return_inverse=True)
+        is_used = np.zeros(len(self._vector_counts), np.bool_)
+        is_used[vectors] = True
+        used = np.flatnonzero(is_used)
+        inverse = (np.cumsum(is_used) - 1)[vectors]
         begins, ends, first_times, last_times = self._rows_within(used, start_ms, end_ms)
         parts = Parts(
             series, columns, vectors, begins[inverse], ends[inverse], first_times[inverse], last_times[inverse]

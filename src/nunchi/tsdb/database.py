@@ -147,7 +147,7 @@ class Database:
             loading, arrival = self._state.loading, self._arrival
             if loading is not None and arrival is not None:
                 return EarlyQuerier(loading, DatabaseQuerier(arrival.readable(), lambda: None, self._state.lock))
-            return DatabaseQuerier(*self._state.pinned_views(), self._state.lock)
+            return DatabaseQuerier(*self._state.pinned_views(), self._state.lock, self._state.selections)
 
     def changes(self, since: int, names: frozenset[str] | None = None) -> Changes:
         """See `ChangeSource.changes`."""

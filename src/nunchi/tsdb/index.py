@@ -5,7 +5,7 @@ is the empty text, symbol 1 `__name__`. Invariant: an index never changes; what 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,10 @@ class Postings:
 
 @dataclass(slots=True, eq=False)
 class Index:
-    """Series as arrays. `created` lists the refs that are in use; `begins` and `lengths` say where a series' pairs are."""
+    """Series as arrays. `created` lists the refs that are in use; `begins` and `lengths` say where a series' pairs are.
+
+    identity  the same for indexes that are one at several times; of these, those with as many series have the same ones
+    """
 
     symbol_bytes: NDArray[np.uint8]
     symbol_ends: NDArray[np.int64]
@@ -51,6 +54,7 @@ class Index:
     created: NDArray[np.int32]
     postings: Postings
     keep_postings: Callable[[Postings], None]
+    identity: object = field(default_factory=object)
 
     def select(self, matchers: Sequence[Matcher]) -> NDArray[np.int32]:
         """The refs of all series that match, in no order."""

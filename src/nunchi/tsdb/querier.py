@@ -16,9 +16,9 @@ from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.storage.contracts import TILE_BYTES, SelectHints, Tile
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.index import Index
-from nunchi.tsdb.kernels import labels as kernel
 from nunchi.tsdb.open_cells import Moment, OpenLayer
 from nunchi.tsdb.reading import Layer, Located, Reading
+from nunchi.tsdb.selected import SelectionMemory, unite
 from nunchi.tsdb.tombstones import Deletion, MaskedLayer
 
 
@@ -74,8 +74,11 @@ class DatabaseSelection:
 class DatabaseQuerier:
     """Implements `storage.contracts.Querier`."""
 
-    def __init__(self, views: Sequence[View], release: Callable[[], None], lock: Any) -> None:
+    def __init__(
+        self, views: Sequence[View], release: Callable[[], None], lock: Any, memory: SelectionMemory | None = None
+    ) -> None:
         self.symbols = Symbols()
+        self._memory = memory or SelectionMemory()
         self._views = views
         self._lock = lock
         self._release = release
@@ -85,11 +88,18 @@ class DatabaseQuerier:
         self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, hints: SelectHints | None = None
     ) -> DatabaseSelection:
         """See `Querier.select`."""
-        found = select_series(self._views, matchers, start_ms, end_ms, self._lock)
-        labels = label_table(found, self.symbols)
-        order = sort_labels(labels)
-        found.reading.keep(order)
-        return DatabaseSelection(labels.take(order), found.reading)
+        selected = self._memory.select([view.index for view in self._views], matchers)
+        located = [
+            Located(positions, refs, self._views[number].layers(self._lock))
+            for number, positions, refs in selected.members
+        ]
+        reading = Reading(located, len(selected.labels), start_ms, end_ms)
+        labels = selected.table(self.symbols)
+        kept = np.flatnonzero(reading.sizes)
+        if len(kept) < len(labels):
+            reading.keep(kept)
+            labels = labels.take(kept)
+        return DatabaseSelection(labels, reading)
 
     def label_names(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
         """See `Querier.label_names`."""
@@ -160,16 +170,8 @@ def locate(
         return Found(views, np.zeros(0, np.int64), np.zeros(0, np.int32), Reading([], 0, start_ms, end_ms), {})
     view_of = np.repeat(np.array([number for number, _ in selected], np.int64), [len(refs) for _, refs in selected])
     refs = np.concatenate([refs for _, refs in selected])
-    if len(selected) == 1:
-        positions = examples = np.arange(len(refs), dtype=np.int64)
-    else:
-        hashes = np.concatenate([views[number].index.hashes[refs] for number, refs in selected])
-        order = np.lexsort((hashes[:, 1], hashes[:, 0]))
-        ordered = hashes[order]
-        is_new = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
-        positions = np.empty(len(refs), np.int64)
-        positions[order] = np.cumsum(is_new) - 1
-        examples = order[is_new]
+    united = unite([(views[number].index, refs) for number, refs in selected])
+    positions, examples = united.positions, united.examples
     located = []
     begin = 0
     for number, own in selected:
@@ -216,18 +218,3 @@ def label_table(found: Found, symbols: Symbols) -> LabelTable:
     np.cumsum(np.concatenate(counts), out=offsets[1:])
     table = LabelTable(symbols, np.concatenate(names), np.concatenate(values), offsets)
     return table if len(names) == 1 else table.take(np.argsort(np.concatenate(places), kind="stable"))
-
-
-def sort_labels(table: LabelTable) -> NDArray[np.int64]:
-    """The order of the label sets by their texts."""
-    order = np.arange(len(table), dtype=np.int64)
-    used, inverse = np.unique(np.concatenate([table.names, table.values]), return_inverse=True)
-    texts = [table.symbols.text(symbol) for symbol in used.tolist()]
-    ranks = np.empty(len(texts), np.int32)
-    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts), dtype=np.int32)
-    ranked = ranks[inverse]
-    kernel.sort_series(
-        table.offsets, np.ascontiguousarray(ranked[: len(table.names)]),
-        np.ascontiguousarray(ranked[len(table.names) :]), order,
-    )  # fmt: skip
-    return order

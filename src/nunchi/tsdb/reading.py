@@ -93,11 +93,11 @@ class Reading:
                     self.layers.append(layer)
         parts = Parts.join(found)
         of_layer = np.concatenate(layer_of) if layer_of else np.zeros(0, np.int64)
-        if len(found) > 1:
-            order = np.lexsort((parts.first_times, parts.series))
-            parts, of_layer = parts.take(order), of_layer[order]
-        elif len(parts.series) and (np.diff(parts.series) < 0).any():
+        if len(parts.series) and (np.diff(parts.series) < 0).any():
             order = np.argsort(parts.series, kind="stable")
+            parts, of_layer = parts.take(order), of_layer[order]
+        if len(found) > 1 and _is_astray(parts):
+            order = np.lexsort((parts.first_times, parts.series))
             parts, of_layer = parts.take(order), of_layer[order]
         self.parts = parts
         self.layer_of = of_layer
@@ -195,6 +195,11 @@ class Reading:
         for number, which in _by_layer(self.layer_of[places]):
             vectors = parts.vectors[places[which]]
             self.layers[number].decode_times(vectors, begins[which], ends[which], targets[which], times)
+
+
+def _is_astray(parts: Parts) -> bool:
+    """Whether parts of one series do not stand in the order of their times."""
+    return bool(((parts.series[1:] == parts.series[:-1]) & (parts.first_times[1:] < parts.first_times[:-1])).any())
 
 
 def _by_layer(layers: Longs) -> Iterator[tuple[int, Longs]]:

@@ -57,6 +57,7 @@ class SeriesTable:
         self._free = np.zeros(0, np.int32)
         self.counts = np.zeros(7, np.int64)
         self.postings = Postings.empty()
+        self._identity = object()
         name = METRIC_NAME.encode()
         self._symbol_bytes[: len(name)] = np.frombuffer(name, np.uint8)
         self._symbol_ends[METRIC_NAME_SYMBOL] = len(name)
@@ -105,7 +106,7 @@ class SeriesTable:
             self._symbol_bytes[:symbol_bytes], self._symbol_ends[:symbols], self._symbol_slots,
             self._pair_names[:pairs], self._pair_values[:pairs], self._pair_slots,
             self._begins[:series], self._lengths[:series], self._pairs[:series_pairs], self._hashes[:series],
-            self._metrics[:series], self._created[:created], self.postings, self._keep_postings,
+            self._metrics[:series], self._created[:created], self.postings, self._keep_postings, self._identity,
         )  # fmt: skip
 
     def keys_of(self, refs: NDArray[np.int32]) -> tuple[bytes, Sequence[int]]:

@@ -29,6 +29,7 @@ from nunchi.tsdb.loading import Loading
 from nunchi.tsdb.manifest import Manifest, save_manifest
 from nunchi.tsdb.open_cells import Cells, Moment
 from nunchi.tsdb.querier import Found, View, locate
+from nunchi.tsdb.selected import SelectionMemory
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 from nunchi.tsdb.wal import NO_TIME_MAX, Wal
 
@@ -76,6 +77,7 @@ class State:
         self.lock = threading.RLock()
         self.maintaining = threading.Lock()
         self.cache = PageCache()
+        self.selections = SelectionMemory()
         self.sealed = Sealed()
         self.manifest = Manifest()
         self.head = Head(0)

@@ -18,8 +18,9 @@ from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, write_index
 from nunchi.tsdb.chunks import ChunksWriter, PageCache
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
-from nunchi.tsdb.querier import Found, View, label_table, locate, sort_labels
+from nunchi.tsdb.querier import Found, View, label_table, locate
 from nunchi.tsdb.reading import Located, Reading
+from nunchi.tsdb.selected import sort_labels
 
 BATCH_SERIES = 100_000
 SLICE_MS = 6 * 3600 * 1000
