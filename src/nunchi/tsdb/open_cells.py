@@ -147,7 +147,7 @@ class Generation:
 
     def put(self, refs: NDArray[np.int32], times: Longs, values: NDArray[np.float64], newest: Newest) -> Longs:
         """Append in-order cells; returns the positions of those that are not. `newest` has room for all refs."""
-        self._make_room(len(newest.times), len(refs))
+        self.make_room(len(newest.times), len(refs))
         refused = np.empty(len(refs), np.int64)
         self.slabs, left = kernel.put(
             refs, times, values, newest.times, newest.bits, self.counts, self.first_slabs, self.last_slabs, self.hashes,
@@ -221,14 +221,15 @@ class Generation:
             self.min_time = low if self.min_time == Newest.NEVER else min(self.min_time, low)
             self.max_time = max(self.max_time, high)
 
-    def _make_room(self, series: int, cells: int) -> None:
+    def make_room(self, series: int, slabs: int) -> None:
+        """For series with refs below `series`, and for so many slabs more."""
         if series > len(self.counts):
             self.counts = grown(self.counts, series, 0)
             self.first_slabs = grown(self.first_slabs, len(self.counts), 0)
             self.last_slabs = grown(self.last_slabs, len(self.counts), 0)
             self.hashes = grown(self.hashes, len(self.counts), 0)
-        if self.slabs + cells > len(self.slab_next):
-            self.slab_next = grown(self.slab_next, self.slabs + cells)
+        if self.slabs + slabs > len(self.slab_next):
+            self.slab_next = grown(self.slab_next, self.slabs + slabs)
             self.slab_times = grown(self.slab_times, len(self.slab_next) * SLAB_ROWS)
             self.slab_values = grown(self.slab_values, len(self.slab_next) * SLAB_ROWS)
 

@@ -24,7 +24,7 @@ from nunchi.tsdb.replay import Replay
 from nunchi.tsdb.sealing import entry_of
 from nunchi.tsdb.series_log import read_series
 from nunchi.tsdb.state import Sealed, State
-from nunchi.tsdb.wal import NO_TIME_MAX, Span, survey_segment
+from nunchi.tsdb.wal import NO_TIME_MAX, Span, Survey, survey_segment
 
 
 class Arrival:
@@ -50,25 +50,26 @@ class Arrival:
         """Read everything; what came in meanwhile is put behind it, but for the last of it."""
         state, coming, loading = self._state, self._coming, self.loading
         state.wal.sync_segments(self._segments)
-        span = Span()
+        surveys: list[Survey] = []
         for number in self._segments:
-            loading.check()
-            span = span.joined(survey_segment(state.disk, state.folder, number))
+            surveys.append(survey_segment(state.disk, state.folder, number))
             loading.advance(state.disk.size(state.folder.segment(number)) or 0)
+        spans = [Span(), *(survey.span for survey in surveys)]
         newest_ms = state.manifest.newest_ms
         if newest_ms is not None or not (state.manifest.blocks or state.manifest.runs):
-            places = max(state.manifest.places, span.places)
+            places = max(state.manifest.places, *(span.places for span in spans), 0)
+            newest = max(NO_TIME_MAX if newest_ms is None else newest_ms, *(span.newest_ms for span in spans))
             with state.lock:
-                loading.know(max(span.newest_ms, NO_TIME_MAX if newest_ms is None else newest_ms), places)
+                loading.know(newest, places)
         loading.enter("opening blocks and runs")
         runs = _map_files(coming)
-        oldest_ms = min([span.oldest_ms, *(run.min_time for run in runs)])
+        oldest_ms = min([*(span.oldest_ms for span in spans), *(run.min_time for run in runs)])
         with state.lock:
             loading.readable_until_ms = oldest_ms
         loading.enter("reading the names of series")
         _load_head(coming, runs, loading)
         loading.enter("replaying the log")
-        self._replay.segments(self._segments, loading)
+        self._replay.segments(surveys, loading)
         self._take_early()
 
     def readable(self) -> tuple[View, ...]:
@@ -100,9 +101,14 @@ def look(state: State) -> bool:
     state.manifest = load_manifest(state.disk, state.folder) or Manifest()
     _load_head(state, _map_files(state), None)
     replay = Replay(state)
-    replay.segments(state.wal.segments(), None)
+    replay.segments(_survey(state), None)
     replay.end()
     return (load_manifest(state.disk, state.folder) or Manifest()) == state.manifest
+
+
+def _survey(state: State) -> list[Survey]:
+    counted = [number for number in state.wal.segments() if number >= state.manifest.first_segment]
+    return [survey_segment(state.disk, state.folder, number) for number in counted]
 
 
 def _map_files(state: State) -> list[ChunksFile]:
@@ -158,6 +164,8 @@ def _load_series(state: State, loading: Loading | None) -> None:
     manifest = state.manifest
     if not manifest.series:
         return
+    state.head.table.make_room(manifest.places)
+    state.head.newest.make_room(manifest.places)
     try:
         for refs, keys, ends in read_series(state.disk, state.folder.series(manifest.series), manifest.series_bytes):
             state.head.load_series(refs, keys, ends)

@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.disk import DiskError
+from nunchi.tsdb import sealing
 from nunchi.tsdb.commits import Commit, decode_commit, decode_plain
 from nunchi.tsdb.damage import keep_aside, name_loss
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.loading import Loading
-from nunchi.tsdb.open_cells import Cells, grown, join_cells
+from nunchi.tsdb.open_cells import SLAB_ROWS, Cells, grown, join_cells
 from nunchi.tsdb.sealing import is_seal_due, seal_generation
 from nunchi.tsdb.state import State
-from nunchi.tsdb.wal import Salvage, read_segment
+from nunchi.tsdb.wal import Salvage, Survey, read_surveyed
 
 REPLAY_CELLS_MAX = 1 << 18
-ADVANCE_BYTES = 1 << 20
+CHECK_RECORDS = 1000
+CELL_BYTES = 12
 
 
 class Replay:
@@ -38,32 +40,41 @@ class Replay:
         self._known = 0
         self._number_of: NDArray[np.int32] | None = None
 
-    def segments(self, numbers: Sequence[int], loading: Loading | None) -> None:
-        """All segments with these numbers that no run has; what is open beyond its bound is sealed at their ends."""
+    def segments(self, surveys: Sequence[Survey], loading: Loading | None) -> None:
+        """All these segments that no run has; what is open beyond its bound is sealed at their ends."""
         state = self._state
-        own = [number for number in numbers if number >= state.manifest.first_segment]
-        for position, number in enumerate(own):
-            self._segment(number, loading)
+        own = [survey for survey in surveys if survey.number >= state.manifest.first_segment]
+        self._make_room(own)
+        for position, survey in enumerate(own):
+            self._segment(survey, loading)
             self.apply()
-            state.head.open.first_segment = min(state.head.open.first_segment, number)
+            state.head.open.first_segment = min(state.head.open.first_segment, survey.number)
             if position + 1 < len(own) and not state.only_looks and is_seal_due(state):
-                self._seal(own[position + 1])
+                self._seal(own[position + 1].number)
+                self._make_room(own[position + 1 :])
 
-    def _segment(self, number: int, loading: Loading | None) -> None:
-        state, places, read_bytes = self._state, self._salvage.damaged_places, 0
-        for body in read_segment(state.disk, state.folder, number, self._salvage):
+    def _make_room(self, surveys: Sequence[Survey]) -> None:
+        """For about as many cells as the next segments have: memory that is not used in the end is never touched."""
+        table = self._state.head.table
+        cells = sum(survey.body_bytes for survey in surveys) // CELL_BYTES
+        bound = max(sealing.OPEN_SAMPLES_MIN, sealing.OPEN_SAMPLES_PER_SERIES * table.series)
+        slabs = min(cells, bound) // SLAB_ROWS + min(cells, table.series) + REPLAY_CELLS_MAX
+        self._state.head.open.make_room(len(table), slabs)
+
+    def _segment(self, survey: Survey, loading: Loading | None) -> None:
+        state = self._state
+        self._salvage.add(survey.salvage)
+        for count, body in enumerate(read_surveyed(state.disk, state.folder, survey)):
             try:
                 self._take_body(body)
             except CorruptionError as error:
-                name_loss(state, "wal", f"a record in segment {number} is lost", error)
-            read_bytes += len(body)
-            if loading is not None and read_bytes >= ADVANCE_BYTES:
+                name_loss(state, "wal", f"a record in segment {survey.number} is lost", error)
+            if loading is not None and count % CHECK_RECORDS == 0:
                 loading.check()
-                read_bytes = 0
         if loading is not None:
-            loading.advance(state.disk.size(state.folder.segment(number)) or 0)
-        if self._salvage.damaged_places > places:
-            keep_aside(state, state.folder.segment(number))
+            loading.advance(state.disk.size(state.folder.segment(survey.number)) or 0)
+        if survey.salvage.damaged_places:
+            keep_aside(state, state.folder.segment(survey.number))
 
     def _seal(self, first_segment: int) -> None:
         """What was replayed goes to a run; where the disk refuses, it stays in memory."""

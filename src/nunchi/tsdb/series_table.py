@@ -93,6 +93,10 @@ class SeriesTable:
         )  # fmt: skip
         return refs, self._created[before : self.counts[CREATED]]
 
+    def make_room(self, series: int) -> None:
+        """For so many series more, whose label keys will ask for theirs."""
+        self._make_room(series, 0, 0, 0)
+
     def release(self, refs: NDArray[np.int32]) -> None:
         """Places that new series may fill; for a table that was just made from another."""
         assert self.counts[FREE] == 0

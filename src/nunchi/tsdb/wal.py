@@ -8,6 +8,7 @@ Invariant: the bytes of an acknowledged record stand whole in some segment until
 
 import struct
 import zlib
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import cramjam
 
 from nunchi.kit.disk import AppendFile, Disk, DiskError, DiskFull
+from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import SEGMENT_SUFFIX, WAL_VERSION, Folder, check_version, number_of
 
 SEGMENT_BYTES_MAX = 64 << 20
@@ -49,12 +51,6 @@ class Span(NamedTuple):
     newest_ms: int = NO_TIME_MAX
     places: int = 0
 
-    def joined(self, other: "Span") -> "Span":
-        """What is known of both."""
-        return Span(
-            min(self.oldest_ms, other.oldest_ms), max(self.newest_ms, other.newest_ms), max(self.places, other.places)
-        )
-
 
 def encode_record(body: bytes, span: Span, *, compressed: bool) -> bytes:
     """The bytes of a record."""
@@ -76,65 +72,82 @@ class Salvage:
     damaged_places: int = 0
     damaged_spans: list[tuple[int, int]] = field(default_factory=list)
 
+    def add(self, other: "Salvage") -> None:
+        """What was wrong with others as well."""
+        self.torn_bytes += other.torn_bytes
+        self.damaged_bytes += other.damaged_bytes
+        self.damaged_places += other.damaged_places
+        self.damaged_spans += other.damaged_spans[: DAMAGED_SPANS_MAX - len(self.damaged_spans)]
 
-def read_records(data: memoryview, salvage: Salvage) -> Iterator[bytes]:
-    """The bodies of a segment's whole records; what is not one is skipped and accounted for in `salvage`."""
-    at = SEGMENT_HEADER.size
-    while at < len(data):
-        found = _record_at(data, at)
-        if found is not None:
-            body, at = found
-            yield body
+
+@dataclass(slots=True, eq=False)
+class Survey:
+    """Where a segment's whole records begin, what is known of them unread, and what is wrong with the rest.
+
+    body_bytes  of all records, once decompressed
+    """
+
+    number: int
+    span: Span
+    begins: "array[int]"
+    body_bytes: int
+    salvage: Salvage
+
+
+def _survey(data: memoryview, number: int) -> Survey:
+    begins, salvage = array("q"), Salvage()
+    oldest_ms, newest_ms, places, body_bytes = *Span(), 0
+    at, end, header_size, unpack = SEGMENT_HEADER.size, len(data), RECORD_HEADER.size, RECORD_HEADER.unpack_from
+    while at < end:
+        if not _is_whole(data, at):
+            following = _next_record(data, at + 1)
+            if following < 0:
+                salvage.torn_bytes += end - at
+                break
+            salvage.damaged_bytes += following - at
+            salvage.damaged_places += 1
+            if len(salvage.damaged_spans) < DAMAGED_SPANS_MAX:
+                salvage.damaged_spans.append((at, following))
+            at = following
             continue
-        following = _next_record(data, at + 1)
-        if following < 0:
-            salvage.torn_bytes += len(data) - at
-            return
-        salvage.damaged_bytes += following - at
-        salvage.damaged_places += 1
-        if len(salvage.damaged_spans) < DAMAGED_SPANS_MAX:
-            salvage.damaged_spans.append((at, following))
-        at = following
+        _, _, size, _, length, oldest, newest, own_places = unpack(data, at)
+        begins.append(at)
+        body_bytes += length
+        oldest_ms, newest_ms, places = min(oldest_ms, oldest), max(newest_ms, newest), max(places, own_places)
+        at += header_size + size
+    return Survey(number, Span(oldest_ms, newest_ms, places), begins, body_bytes, salvage)
 
 
-def _checked_at(data: memoryview, at: int) -> tuple[Span, int] | None:
-    """The span of the record at a place, and where it ends; None where no whole record is."""
+def _is_whole(data: memoryview, at: int) -> bool:
     if at + RECORD_HEADER.size > len(data):
-        return None
-    magic, checksum, size, _, length, oldest_ms, newest_ms, places = RECORD_HEADER.unpack_from(data, at)
+        return False
+    magic, checksum, size, codec, length, _, _, _ = RECORD_HEADER.unpack_from(data, at)
     end = at + RECORD_HEADER.size + size
-    if (
-        magic != RECORD_MAGIC
-        or end > len(data)
-        or length > RECORD_BYTES_MAX
-        or zlib.crc32(data[at + 8 : end]) != checksum
-    ):
-        return None
-    return Span(oldest_ms, newest_ms, places), end
+    is_possible = magic == RECORD_MAGIC and end <= len(data) and length <= RECORD_BYTES_MAX
+    return bool(is_possible and (codec == SNAPPY or length == size) and zlib.crc32(data[at + 8 : end]) == checksum)
 
 
-def _record_at(data: memoryview, at: int) -> tuple[bytes, int] | None:
-    found = _checked_at(data, at)
-    if found is None:
-        return None
-    _, end = found
-    *_, size, codec, length, _, _, _ = RECORD_HEADER.unpack_from(data, at)
-    payload = data[end - size : end]
+def _body_of(data: memoryview, at: int) -> bytes:
+    _, _, size, codec, length, _, _, _ = RECORD_HEADER.unpack_from(data, at)
+    begin = at + RECORD_HEADER.size
+    payload = data[begin : begin + size]
     if codec == RAW:
-        return bytes(payload), end
+        return bytes(payload)
     body = bytearray(length)
     try:
         written = cramjam.snappy.decompress_raw_into(payload, body)
-    except cramjam.DecompressionError:
-        return None
-    return (bytes(body), end) if written == length else None
+    except cramjam.DecompressionError as error:
+        raise CorruptionError(f"the record at byte {at} cannot be decompressed: {error}") from None
+    if written != length:
+        raise CorruptionError(f"the record at byte {at} is {written} bytes long and says {length}")
+    return bytes(body)
 
 
 def _next_record(data: memoryview, at: int) -> int:
     whole = bytes(data[at:])
     place = whole.find(RECORD_MAGIC)
     while place >= 0:
-        if _record_at(data, at + place) is not None:
+        if _is_whole(data, at + place):
             return at + place
         place = whole.find(RECORD_MAGIC, place + 1)
     return -1
@@ -310,8 +323,8 @@ class Wal:
         self._rewrite = False
 
 
-def read_segment(disk: Disk, folder: Folder, number: int, salvage: Salvage) -> Iterator[bytes]:
-    """The bodies of a segment's records; raises `NewerVersionError`."""
+def survey_segment(disk: Disk, folder: Folder, number: int) -> Survey:
+    """What is in a segment, every checksum compared; raises `NewerVersionError`."""
     path = folder.segment(number)
     mapped = disk.map(path)
     try:
@@ -320,26 +333,26 @@ def read_segment(disk: Disk, folder: Folder, number: int, salvage: Salvage) -> I
             _, version, checksum = SEGMENT_HEADER.unpack_from(data)
             if checksum == zlib.crc32(data[: SEGMENT_HEADER.size - 4]):
                 check_version(path, version, WAL_VERSION)
-        yield from read_records(data, salvage)
+        return _survey(data, number)
     finally:
         data = memoryview(b"")
         mapped.close()
 
 
-def survey_segment(disk: Disk, folder: Folder, number: int) -> Span:
-    """What is known of a segment without decompressing it; of damaged places nothing is known, as nothing will be read."""
-    mapped = disk.map(folder.segment(number))
-    span = Span()
+def read_surveyed(disk: Disk, folder: Folder, survey: Survey) -> Iterator[bytes]:
+    """The bodies of a segment's whole records; raises `CorruptionError`."""
+    mapped = disk.map(folder.segment(survey.number))
     try:
         data = mapped.view
-        at = SEGMENT_HEADER.size
-        while 0 <= at < len(data):
-            found = _checked_at(data, at)
-            if found is None:
-                at = _next_record(data, at + 1)
-            else:
-                span, at = span.joined(found[0]), found[1]
+        for at in survey.begins:
+            yield _body_of(data, at)
     finally:
         data = memoryview(b"")
         mapped.close()
-    return span
+
+
+def read_segment(disk: Disk, folder: Folder, number: int, salvage: Salvage) -> Iterator[bytes]:
+    """The bodies of a segment's whole records; what is not one is accounted for in `salvage`."""
+    survey = survey_segment(disk, folder, number)
+    salvage.add(survey.salvage)
+    yield from read_surveyed(disk, folder, survey)
