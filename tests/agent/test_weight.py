@@ -27,3 +27,12 @@ def test_agent_imports_nothing_heavy_even_indirectly() -> None:
 def test_agent_imports_no_other_part_of_nunchi() -> None:
     packages = {name.split(".")[1] for name in imported_modules() if name.startswith("nunchi.")}
     assert packages <= {"agent", "kit", "model", "wire"}
+
+
+def test_what_settings_do_not_ask_for_is_not_imported() -> None:
+    optional = (
+        "nunchi.agent.statsd.statsd", "nunchi.agent.statsd.kernels", "nunchi.agent.cloud.", "nunchi.agent.clippers",
+        "nunchi.agent.relay.", "nunchi.agent.udp_sender.", "nunchi.agent.udp_wire", "psycopg", "pymysql", "boto3",
+        "cryptography", "tomllib", "sqlite3",
+    )  # fmt: skip
+    assert [name for name in imported_modules() if f"{name}.".startswith(optional)] == []

@@ -290,6 +290,7 @@ async def test_an_info_of_nobody_takes_no_room_and_one_of_an_enrolled_agent_need
 async def test_what_an_agent_tells_is_shown_as_far_as_it_has_the_right_types(house: House) -> None:
     await house.push()
     checks = [{"name": "cpu"}, {"name": "disk", "error": "gone", "next_run_ms": 7}, {"name": "nfs", "is_stuck": True}]
+    checks.append({"name": "thermal", "error": "Unavailable: no sensors", "is_absent": True})
     told = {
         "id": ID,
         "checks": checks,
@@ -300,11 +301,11 @@ async def test_what_an_agent_tells_is_shown_as_far_as_it_has_the_right_types(hou
     assert (await house.ask("POST", f"{ROOT}/info", json=told))[0] == 200
     _, shown = await house.ask("GET", ROOT)
     [agent] = shown["agents"]
-    assert (agent["checks"], agent["tags"]) == ({"total": 3, "failed": 2}, [])
+    assert (agent["checks"], agent["tags"]) == ({"total": 4, "failed": 2}, [])
     assert (agent["outage_seconds_left"], agent["dropped"], agent["queued"]) == (60.0, 2, 0)
     _, shown = await house.ask("GET", f"{ROOT}/{ID}")
     assert [(one["name"], one["error"], one["next_run_ms"]) for one in shown["info"]["checks"]] == [
-        ("cpu", "", 0), ("disk", "gone", 7), ("nfs", "", 0),
+        ("cpu", "", 0), ("disk", "gone", 7), ("nfs", "", 0), ("thermal", "Unavailable: no sensors", 0),
     ]  # fmt: skip
 
 

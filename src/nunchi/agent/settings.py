@@ -11,6 +11,7 @@ from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
 from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.listener_settings import ListenerSettings
+from nunchi.agent.log_settings import LogSettings
 from nunchi.agent.relay_settings import RelaySettings
 from nunchi.agent.statsd.settings import StatsdSettings
 from nunchi.agent.udp_sender_settings import UdpSettings
@@ -100,6 +101,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     exporter: ExporterSettings | None = None
     api: ApiSettings = ApiSettings()
     spool: SpoolSettings = SpoolSettings()
+    log: LogSettings = LogSettings()
     udp: UdpSettings | None = None
     statsd: StatsdSettings | None = None
     relay: RelaySettings | None = None

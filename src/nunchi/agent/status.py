@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nunchi.agent.accounting import Accounting
+from nunchi.agent.errors import Unavailable
 from nunchi.agent.identity import Identity
 from nunchi.agent.schedule import CheckInstance
 from nunchi.agent.settings import AgentSettings
@@ -42,7 +43,7 @@ def part_status(status: PartStatus) -> dict[str, Any]:
 
 
 def check_status(instance: CheckInstance, clock: Clock) -> dict[str, Any]:
-    """One check instance; `next_run_ms` by the wall clock as it is now."""
+    """One check instance; `next_run_ms` by the wall clock as it is now. `is_absent`: this host has not what it would show."""
     outstanding = instance.outstanding
     seconds_left = instance.due_at - clock.monotonic()
     return {
@@ -55,13 +56,23 @@ def check_status(instance: CheckInstance, clock: Clock) -> dict[str, Any]:
         "duration_seconds": None if math.isnan(instance.last_duration_seconds) else instance.last_duration_seconds,
         "samples": instance.last_samples,
         "is_stuck": outstanding is not None and outstanding.is_expired,
+        "is_absent": instance.last_error.startswith(f"{Unavailable.__name__}:"),
         "last_error": instance.last_error,
     }
 
 
 def checks_summary(instances: Sequence[CheckInstance], clock: Clock) -> list[dict[str, Any]]:
     """Each in short, for the server."""
-    names = ("name", "is_stuck", "interval_seconds", "duration_seconds", "last_run_ms", "next_run_ms", "samples")
+    names = (
+        "name",
+        "is_stuck",
+        "is_absent",
+        "interval_seconds",
+        "duration_seconds",
+        "last_run_ms",
+        "next_run_ms",
+        "samples",
+    )
     shown = []
     for instance in instances[:CHECKS_MAX]:
         whole = check_status(instance, clock)

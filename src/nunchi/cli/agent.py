@@ -16,7 +16,8 @@ from nunchi.agent.configuration import SETTINGS_FILE, AgentConfiguration, Config
 from nunchi.agent.identity import load_id
 from nunchi.agent.instances import Instances
 from nunchi.agent.keys import join as join_server
-from nunchi.agent.process import ProcessError, find_process, lock_process, start_process, stop_process
+from nunchi.agent.log_file import LogFile, write_into
+from nunchi.agent.process import LOG_FILE, ProcessError, find_process, lock_process, start_process, stop_process
 from nunchi.agent.program import AgentProgram
 from nunchi.agent.root import Root
 from nunchi.agent.server_link import HttpLink
@@ -96,14 +97,27 @@ def command() -> None:
 @command.command()
 @with_home
 @click.option("--plugin-filter", default="", help="Run these checks only, named with commas or colons between them.")
+@click.option(
+    "--log.file",
+    "log_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the log into this file, bounded by log in the settings.  [default: standard error]",
+)
 @with_log_flags
-def run(home: Path | None, plugin_filter: str, log_level: str, log_format: logs.LogFormat) -> None:
+def run(
+    home: Path | None, plugin_filter: str, log_file: Path | None, log_level: str, log_format: logs.LogFormat
+) -> None:
     """Run in the foreground. Without settings: the host checks every 10 s, delivered to 127.0.0.1:9190."""
+    if log_file is not None:
+        try:
+            write_into(log_file)
+        except OSError as error:
+            raise InputError(f"--log.file: {error}") from error
     logs.configure(log_level, log_format)
-    run_to_exit(_run(home, plugin_filter))
+    run_to_exit(_run(home, plugin_filter, log_file))
 
 
-async def _run(home: Path | None, plugin_filter: str) -> None:
+async def _run(home: Path | None, plugin_filter: str, log_file: Path | None) -> None:
     log, disk = logs.logger("agent"), SystemDisk()
     clock, random = SystemClock(), SystemRandom()
     place = place_of(home)
@@ -116,8 +130,9 @@ async def _run(home: Path | None, plugin_filter: str) -> None:
         )  # fmt: skip
         settings = configuration.settings
         target = settings.server.url if settings.server.enabled else "nobody"
+        others = [] if log_file is None else [LogFile(log_file, lambda: agent.configuration.settings.log, clock, log)]
         await run_until_signal(
-            AgentProgram(agent, clock, random, log),
+            AgentProgram(agent, clock, random, log, others),
             log,
             announce=lambda: log.info("running", name=agent.identity.name, id=agent.identity.id, delivers_to=target),
             reload=agent.reload,
@@ -147,11 +162,12 @@ def filtered(configuration: AgentConfiguration, plugin_filter: str) -> AgentConf
 def start(home: Path | None, log_level: str, log_format: str) -> None:
     """Run in the background; its log is agent.log in the state folder."""
     place = place_of(home)
-    words = ["agent", "run", f"--log.level={log_level}", f"--log.format={log_format}"]
+    log_file = place.state_folder.resolve() / LOG_FILE
+    words = ["agent", "run", f"--log.level={log_level}", f"--log.format={log_format}", f"--log.file={log_file}"]
     if home is not None:
         words.append(f"--home={home.resolve()}")
     process = asyncio.run(start_process(words, place.state_folder, SystemDisk(), SystemClock()))
-    click.echo(f"the agent runs as process {process}; its log: {place.state_folder / 'agent.log'}")
+    click.echo(f"the agent runs as process {process}; its log: {log_file}")
 
 
 @command.command()
@@ -293,6 +309,14 @@ def status_text(answer: dict[str, Any], process: int) -> str:
         "",
     ]
     for check in answer["checks"]:
-        state = "stuck" if check["is_stuck"] else "failed" if check["last_error"] else "well"
+        state = (
+            "stuck"
+            if check["is_stuck"]
+            else "absent"
+            if check["is_absent"]
+            else "failed"
+            if check["last_error"]
+            else "well"
+        )
         lines.append(f"{check['name']:24} {state:10} {check['samples']:6} samples  {check['last_error']}".rstrip())
     return "\n".join(lines)

@@ -9,11 +9,12 @@ import msgspec
 
 
 class ToldCheck(msgspec.Struct, frozen=True):
-    """One check instance. Times by the agent's clock."""
+    """One check instance. Times by the agent's clock. `is_absent`: its host has not what it would show, which is no failure."""
 
     name: str = ""
     error: str = ""
     is_stuck: bool = False
+    is_absent: bool = False
     interval_seconds: float = 0.0
     duration_seconds: float | None = None
     last_run_ms: int = 0
@@ -47,7 +48,7 @@ class AgentInfo(msgspec.Struct, frozen=True):
     @property
     def checks_failed(self) -> int:
         """Checks whose latest run failed, or has not ended in time."""
-        return sum(bool(one.error) or one.is_stuck for one in self.checks)
+        return sum((bool(one.error) and not one.is_absent) or one.is_stuck for one in self.checks)
 
 
 _FIELDS = {field.name: field.type for field in msgspec.structs.fields(AgentInfo)}

@@ -79,10 +79,10 @@ function Facts({ agent }) {
 }
 
 function CheckRow({ check }) {
-  const state = check.is_stuck ? "down" : check.error ? "err" : check.last_run_ms ? "ok" : "unknown";
-  const text = { down: "stuck", err: "failed", ok: "well", unknown: "not run yet" }[state];
+  const state = check.is_stuck ? "down" : check.is_absent ? "absent" : check.error ? "err" : check.last_run_ms ? "ok" : "unknown";
+  const text = { down: "stuck", absent: "not here", err: "failed", ok: "well", unknown: "not run yet" }[state];
   return html`<tr>
-    <td data-title="Check"><bdi>${check.name}</bdi>${check.error && html`<div class="reason">${check.error}</div>`}</td>
+    <td data-title="Check"><bdi>${check.name}</bdi>${check.error && html`<div class=${check.is_absent ? "muted card-note" : "reason"}>${check.error.replace(/^Unavailable: /, "")}</div>`}</td>
     <td data-title="State"><${Pill} state=${state} text=${text} /></td>
     <td data-title="Samples" class="number">${format(check.samples, "count")}</td>
     <td data-title="Took" class="number">${check.duration_seconds === null ? "–" : duration(check.duration_seconds)}</td>
@@ -92,7 +92,7 @@ function CheckRow({ check }) {
 }
 
 function Checks({ checks }) {
-  const rank = (check) => (check.is_stuck ? 0 : check.error ? 1 : 2);
+  const rank = (check) => (check.is_stuck ? 0 : check.is_absent ? 3 : check.error ? 1 : 2);
   const sorted = [...checks].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
   return html`<section class="card wide"><header class="card-head"><h2>Checks</h2><span class="muted card-note">as of its latest heartbeat</span></header>
     <div class="table-frame"><table class="table stacks fixed">
