@@ -70,8 +70,6 @@ class ReopeningDatabase(OpenDatabase):
 
 class DatabaseSuite(StoreSuite):
     kind: type[OpenDatabase]
-    supports_histograms = False
-    supports_start_timestamps = False
 
     @pytest.fixture(autouse=True)
     def opened(self) -> Iterator[None]:

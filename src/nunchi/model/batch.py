@@ -5,7 +5,7 @@ names its column. The samples of one series stand in the order in which they are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -31,7 +31,6 @@ class Reason(Enum):
     TOO_OLD = "too_old"
     TOO_FAR_IN_FUTURE = "too_far_in_future"
     INVALID_LABELS = "invalid_labels"
-    HISTOGRAM = "histogram_not_supported"
     INVALID_HISTOGRAM = "invalid_histogram"
     SERIES_LIMIT = "series_limit"
 
@@ -48,8 +47,6 @@ class Batch:
     late_max_seconds  how late a sample may come behind its series' newest one; None: the store's own window
     histogram_of int32[cells], numbers of `histograms`, `FLOAT` where the cell is a number; None: all are numbers
     starts       int64[cells], since when each sample counts, milliseconds, 0 where unknown; None: all unknown
-
-    A store that takes no histograms rejects those cells (`Reason.HISTOGRAM`); see `floats`. One may forget `starts`.
     """
 
     layout: Layout
@@ -129,10 +126,3 @@ class Batch:
             None if self.histogram_of is None else self.histogram_of[cells], self.histograms,
             None if self.starts is None else self.starts[cells],
         )  # fmt: skip
-
-    def floats(self) -> tuple["Batch", NDArray[np.int64]]:
-        """The batch without histograms, for stores that take none, and int64: which cells these were."""
-        if self.histogram_of is None:
-            return self, np.empty(0, np.int64)
-        is_float = self.histogram_of < 0
-        return replace(self.keep(is_float), histogram_of=None, histograms=None), np.flatnonzero(~is_float)

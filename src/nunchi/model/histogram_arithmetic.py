@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
-from nunchi.model.staleness import bits_of
+from nunchi.model.staleness import bits_of, is_stale
 
 FLOAT_MAX: Final = 1.7976931348623157e308
 
@@ -280,12 +280,18 @@ def _fell(current: Mapping[int, float], previous: Mapping[int, float]) -> bool:
 
 
 def hint_after(previous: Histogram | None, current: Histogram) -> ResetHint:
-    """The reset hint that a store tells of a sample: unknown at a beginning and at a reset, else none; gauges stay gauges."""
+    """The reset hint that a store tells of a sample: unknown at a beginning, at a reset and at a staleness marker, else none.
+
+    Gauges stay gauges. That there was a reset is believed of whoever wrote it; that there was none is looked up.
+    """
     if current.reset_hint is ResetHint.GAUGE:
         return ResetHint.GAUGE
-    if previous is None or previous.reset_hint is ResetHint.GAUGE:
+    if previous is None or ResetHint.GAUGE is previous.reset_hint or ResetHint.RESET is current.reset_hint:
         return ResetHint.UNKNOWN
-    return ResetHint.UNKNOWN if is_reset(current, previous) else ResetHint.NOT_RESET
+    if is_stale(previous.sum) or is_stale(current.sum):
+        return ResetHint.UNKNOWN
+    unsaid = replace(current, reset_hint=ResetHint.UNKNOWN)
+    return ResetHint.UNKNOWN if is_reset(unsaid, previous) else ResetHint.NOT_RESET
 
 
 def has_same_bits(left: Histogram, right: Histogram) -> bool:

@@ -153,8 +153,11 @@ class MemoryAppender:
                     key = keys[column] = layout.key(column)
                 reason = self._judge(key, timestamp_ms, sample, now_ms, late_max_ms, batch.on_conflict)
                 if reason is None:
-                    self._pending.setdefault(key, {})[timestamp_ms] = (sample, batch.on_conflict)
                     result.accepted += 1
+                    says_more = batch.on_conflict is Conflict.REPLACE and sample.start_ms != 0
+                    found = self._find(key, timestamp_ms)
+                    if found is None or says_more or not found.has_same_bits(sample):
+                        self._pending.setdefault(key, {})[timestamp_ms] = (sample, batch.on_conflict)
                 else:
                     result.reject(Rejection(reason, layout.labels(column), timestamp_ms))
         self._metadata.update(batch.metadata)
@@ -169,16 +172,21 @@ class MemoryAppender:
             return Reason.TOO_OLD
         series, pending = self._store.by_key.get(key), self._pending.get(key, {})
         newest = max(series.timestamps[-1] if series and series.timestamps else timestamp_ms, *pending, timestamp_ms)
-        if timestamp_ms in pending:
-            found: Sample | None = pending[timestamp_ms][0]
-        else:
-            found = series.find(timestamp_ms) if series else None
+        found = self._find(key, timestamp_ms)
         if found is not None:
             settled = found.has_same_bits(sample) or conflict is Conflict.REPLACE
             return None if settled else Reason.DUPLICATE_TIMESTAMP
         if newest - timestamp_ms > late_max_ms:
             return Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
         return None
+
+    def _find(self, key: bytes, timestamp_ms: int) -> Sample | None:
+        """What stands at a time, what is pending included."""
+        pending = self._pending.get(key, {}).get(timestamp_ms)
+        if pending is not None:
+            return pending[0]
+        series = self._store.by_key.get(key)
+        return series.find(timestamp_ms) if series else None
 
     def mark(self, key: str, value: bytes) -> None:
         """See `Appender.mark`."""
@@ -303,8 +311,7 @@ class MemoryQuerier:
             for series, begin, end in sorted(matching, key=lambda match: match[0].labels.pairs):
                 found.append(series.labels)
                 times = _copy(series.timestamps, begin, end, np.int64)
-                stamps = times.tolist() if series.rich else ()
-                rich = {at: series.rich[stamp] for at, stamp in enumerate(stamps) if stamp in series.rich}
+                rich = series.rich_within(begin, end)
                 samples.append(Held(times, _copy(series.values, begin, end, float), rich))
         vectors = [self._vector_id(held.timestamps) for held in samples]
         return MemorySelection(LabelTable.of(self.symbols, found), samples, vectors)

@@ -1,16 +1,15 @@
 """One series of the memory store: samples in a sorted list, and what is more than a number beside it.
 
-Invariant: timestamps are strictly ascending; the reset hint of a histogram tells of the sample before it.
+Invariant: timestamps are strictly ascending. Reset hints are kept as they were written and decided when they are read.
 """
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 from nunchi.model.batch import Conflict
-from nunchi.model.histogram import Histogram, ResetHint
+from nunchi.model.histogram import Histogram
 from nunchi.model.histogram_arithmetic import has_same_bits, hint_after
 from nunchi.model.labels import Labels
 from nunchi.model.staleness import bits_of
@@ -63,26 +62,19 @@ class Series:
             self.values.insert(at, sample.value)
         if sample.histogram is not None or sample.start_ms:
             self.rich[timestamp_ms] = sample
-        if self.rich:
-            self._settle_hint(at)
-            if at + 1 < len(self.timestamps):
-                self._forget_hint(at + 1)
-                self._settle_hint(at + 1)
 
-    def _settle_hint(self, at: int) -> None:
-        """Let a sample's reset hint tell of the sample before it; a reset that its writer knew of counts."""
-        before = self.rich.get(self.timestamps[at - 1]) if at else None
-        self._set_hint(at, lambda histogram: hint_after(before.histogram if before else None, histogram))
-
-    def _forget_hint(self, at: int) -> None:
-        """What was known of a reset is about another sample before."""
-        self._set_hint(at, lambda it: it.reset_hint if it.reset_hint is ResetHint.GAUGE else ResetHint.UNKNOWN)
-
-    def _set_hint(self, at: int, choose: Callable[[Histogram], ResetHint]) -> None:
-        sample = self.rich.get(self.timestamps[at])
-        if sample is not None and sample.histogram is not None:
-            settled = replace(sample.histogram, reset_hint=choose(sample.histogram))
-            self.rich[self.timestamps[at]] = sample._replace(histogram=settled)
+    def rich_within(self, begin: int, end: int) -> dict[int, Sample]:
+        """What is more than a number among the samples `begin` to `end`, by place from `begin`, hints as they are true now."""
+        if not self.rich:
+            return {}
+        found = {}
+        before = self.rich.get(self.timestamps[begin - 1]) if 0 < begin < end else None
+        for at in range(begin, end):
+            sample = self.rich.get(self.timestamps[at])
+            if sample is not None:
+                found[at - begin] = _settled(sample, before)
+            before = sample
+        return found
 
     def drop_before(self, timestamp_ms: int) -> None:
         """Forget older samples."""
@@ -91,3 +83,11 @@ class Series:
             self.rich.pop(old_ms, None)
         del self.timestamps[:at]
         del self.values[:at]
+
+
+def _settled(sample: Sample, before: Sample | None) -> Sample:
+    """A sample whose reset hint tells of the sample before it."""
+    if sample.histogram is None:
+        return sample
+    hint = hint_after(before.histogram if before else None, sample.histogram)
+    return sample._replace(histogram=replace(sample.histogram, reset_hint=hint))

@@ -4,16 +4,21 @@ Cells newer than their series' newest take the short way: one kernel call a batc
 Invariant: `commit` publishes everything or, where it raises, nothing.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
-from nunchi.model.staleness import bits_of
 from nunchi.storage.contracts import FUTURE_MS_MAX, MARK_BYTES_MAX, AppendResult, Rejection
 from nunchi.storage.errors import NotLoadedError
+from nunchi.tsdb.cells import Cells, join_cells
 from nunchi.tsdb.kernels import cells as kernel
-from nunchi.tsdb.open_cells import Cells, join_cells
+from nunchi.tsdb.references import are_references, content_of, numbers_of, references, without_references
+from nunchi.tsdb.shapes import is_storable
+from nunchi.tsdb.starts import START_MS_MAX
 from nunchi.tsdb.state import State
 
 NEW, SAME, PAST, FUTURE, TOO_OLD = range(5)
@@ -39,8 +44,8 @@ class DatabaseAppender:
             batch, result.kept = state.loading.admit(batch)
             if not len(batch):
                 return result
-        if batch.histogram_of is not None:
-            batch = _without_histograms(batch, result)
+        if batch.histograms is not None:
+            batch = _storable(batch, result)
         with state.lock:
             self._head = state.head
             known = state.resolve(batch.layout)
@@ -53,49 +58,49 @@ class DatabaseAppender:
                 np.empty(len(refs), np.int64),
                 np.empty(len(refs), np.uint8),
             )
-            fresh, same = self._judge(batch, refs, times, lasts, fates)
-            result.accepted = fresh + same
+            values = batch.values if batch.histogram_of is None else _referring(batch)
+            fresh, same, referring = self._judge(batch, refs, values, times, lasts, fates)
+            if referring and batch.histogram_of is None:
+                values = without_references(values)
+            cells = Cells(refs, times, values, _starts_of(batch), batch.histograms)
+            result.accepted += fresh + same
             if fresh == len(refs):
-                self._cells.append((refs, times, batch.values))
+                self._cells.append(cells)
                 return result
             new = fates == NEW
             if fresh:
-                self._cells.append((refs[new], times[new], batch.values[new]))
+                self._cells.append(cells.take(new))
             if fresh + same < len(refs):
-                self._judge_others(batch, refs, times, lasts, fates, result)
+                self._judge_others(batch, cells, lasts, fates, result)
         return result
 
     def _judge(
         self,
         batch: Batch,
         refs: NDArray[np.int32],
+        values: NDArray[np.float64],
         times: NDArray[np.int64],
         lasts: NDArray[np.int64],
         fates: NDArray[np.uint8],
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, int]:
         state = self._state
         newest, now_ms = state.head.newest, state.clock.now_ms()
         if newest.owner != self._owner:
             newest.owner = self._owner
             for cells in self._cells:
-                kernel.remember(*cells, newest.pending, newest.pending_times, newest.pending_bits, self._owner)
+                kernel.remember(*cells[:3], newest.pending, newest.pending_times, newest.pending_bits, self._owner)
         return kernel.judge(
-            refs, batch.timestamps, batch.row_offsets, batch.values, newest.times, newest.bits, newest.pending,
+            refs, batch.timestamps, batch.row_offsets, values, newest.times, newest.bits, newest.pending,
             newest.pending_times, newest.pending_bits, self._owner, now_ms - state.settings.retention_ms,
             now_ms + FUTURE_MS_MAX, batch.on_conflict is Conflict.REPLACE, times, lasts, fates,
         )  # fmt: skip
 
     def _judge_others(
-        self,
-        batch: Batch,
-        refs: NDArray[np.int32],
-        times: NDArray[np.int64],
-        lasts: NDArray[np.int64],
-        fates: NDArray[np.uint8],
-        result: AppendResult,
+        self, batch: Batch, cells: Cells, lasts: NDArray[np.int64], fates: NDArray[np.uint8], result: AppendResult
     ) -> None:
         past = np.flatnonzero(fates == PAST)
-        stored = self._stored(refs[past], times[past]) if len(past) else {}
+        stored = self._stored(cells.refs[past], cells.times[past]) if len(past) else {}
+        contents = dict(zip(past.tolist(), contents_of(cells.take(past)), strict=True))
         late: list[int] = []
         late_max_ms = self._state.settings.late_max_ms
         if batch.late_max_seconds is not None:
@@ -103,42 +108,27 @@ class DatabaseAppender:
         for cell in np.flatnonzero(fates >= PAST).tolist():
             reason: Reason | None
             if fates[cell] == PAST:
-                is_late = int(lasts[cell]) - int(times[cell]) > late_max_ms
-                reason = self._judge_past(
-                    int(refs[cell]), int(times[cell]), float(batch.values[cell]), stored, batch.on_conflict,
-                    (Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER) if is_late else None,
-                )  # fmt: skip
+                is_late = int(lasts[cell]) - int(cells.times[cell]) > late_max_ms
+                lateness = (Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER) if is_late else None
+                key = (int(cells.refs[cell]), int(cells.times[cell]))
+                says_more = (
+                    batch.on_conflict is Conflict.REPLACE and cells.starts is not None and cells.starts[cell] != 0
+                )
+                if stored.get(key) == contents[cell] and not says_more:
+                    result.accepted += 1  # it is there already
+                    continue
+                reason = _judge_past(key, contents[cell], stored, batch.on_conflict, lateness)
                 if reason is None:
                     late.append(cell)
+                    self._note_newest(*key, int(cells.values.view(np.uint64)[cell]))
             else:
                 reason = Reason.TOO_FAR_IN_FUTURE if fates[cell] == FUTURE else Reason.TOO_OLD
             if reason is None:
                 result.accepted += 1
             else:
-                result.reject(Rejection(reason, batch.layout.labels(int(batch.columns[cell])), int(times[cell])))
+                result.reject(Rejection(reason, batch.layout.labels(int(batch.columns[cell])), int(cells.times[cell])))
         if late:
-            self._late.append((refs[late], times[late], batch.values[late]))
-
-    def _judge_past(
-        self,
-        ref: int,
-        time: int,
-        value: float,
-        stored: dict[tuple[int, int], int],
-        conflict: Conflict,
-        lateness: Reason | None,
-    ) -> Reason | None:
-        """A cell that is not its series' newest; what is accepted becomes part of `stored`."""
-        bits = bits_of(value)
-        found = stored.get((ref, time))
-        if found is not None:
-            if found != bits and conflict is not Conflict.REPLACE:
-                return Reason.DUPLICATE_TIMESTAMP
-        elif lateness is not None:
-            return lateness
-        stored[ref, time] = bits
-        self._note_newest(ref, time, bits)
-        return None
+            self._late.append(cells.take(np.array(late)))
 
     def _note_newest(self, ref: int, time: int, bits: int) -> None:
         """A replaced newest sample is what the next cell is compared with."""
@@ -147,15 +137,14 @@ class DatabaseAppender:
         if time >= last:
             newest.pending[ref], newest.pending_times[ref], newest.pending_bits[ref] = self._owner, time, bits
 
-    def _stored(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> dict[tuple[int, int], int]:
-        """Bits of the samples of some series between the oldest and the newest of some times, pending ones included."""
+    def _stored(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> dict[tuple[int, int], int | bytes]:
+        """Contents of some series between the oldest and the newest of some times, pending ones included."""
         wanted = np.unique(refs)
-        stored = self._state.read_bits(wanted, int(times.min()), int(times.max()))
+        stored = self._state.read_contents(wanted, int(times.min()), int(times.max()))
         for cells in (*self._cells, *self._late):
-            own_refs, own_times, own_values = cells
-            some = np.isin(own_refs, wanted)
-            keys = zip(own_refs[some].tolist(), own_times[some].tolist(), strict=True)
-            stored.update(zip(keys, own_values[some].view(np.uint64).tolist(), strict=True))
+            own = cells.take(np.isin(cells.refs, wanted))
+            keys = zip(own.refs.tolist(), own.times.tolist(), strict=True)
+            stored.update(zip(keys, contents_of(own), strict=True))
         return stored
 
     def mark(self, key: str, value: bytes) -> None:
@@ -178,10 +167,59 @@ class DatabaseAppender:
         self._cells, self._late, self._metadata, self._marks = [], [], {}, {}
 
 
-def _without_histograms(batch: Batch, result: AppendResult) -> Batch:
-    """The batch's numbers; its histograms are rejected."""
-    floats, cells = batch.floats()
-    times = batch.cell_timestamps()[cells].tolist()
-    for column, time in zip(batch.columns[cells].tolist(), times, strict=True):
-        result.reject(Rejection(Reason.HISTOGRAM, batch.layout.labels(column), time))
-    return floats
+def _judge_past(
+    key: tuple[int, int],
+    content: int | bytes,
+    stored: dict[tuple[int, int], int | bytes],
+    conflict: Conflict,
+    lateness: Reason | None,
+) -> Reason | None:
+    """A cell that is neither its series' newest nor known; what is accepted becomes part of `stored`."""
+    if key in stored:
+        if conflict is not Conflict.REPLACE:
+            return Reason.DUPLICATE_TIMESTAMP
+    elif lateness is not None:
+        return lateness
+    stored[key] = content
+    return None
+
+
+def contents_of(cells: Cells) -> list[int | bytes]:
+    """What each cell says, to be compared: bits, or of a histogram bytes."""
+    contents: list[int | bytes] = cells.values.view(np.uint64).tolist()
+    if cells.histograms is not None:
+        found = np.flatnonzero(are_references(cells.values))
+        for cell, number in zip(found.tolist(), numbers_of(cells.values[found]).tolist(), strict=True):
+            contents[cell] = content_of(cells.histograms, number)
+    return contents
+
+
+def _referring(batch: Batch) -> NDArray[np.float64]:
+    """The batch's values, histograms as references to its own."""
+    assert batch.histogram_of is not None
+    values = without_references(batch.values).copy()
+    found = batch.histogram_of != FLOAT
+    values[found] = references(batch.histogram_of[found])
+    return values
+
+
+def _starts_of(batch: Batch) -> NDArray[np.int64] | None:
+    """Since when the batch's cells count, what cannot be kept exactly being unknown; None: all unknown."""
+    if batch.starts is None:
+        return None
+    starts = np.where((batch.starts > 0) & (batch.starts < START_MS_MAX), batch.starts, 0)
+    return starts if starts.any() else None
+
+
+def _storable(batch: Batch, result: AppendResult) -> Batch:
+    """The batch without histograms that are out of bounds; these are rejected."""
+    if batch.histograms is None or batch.histogram_of is None:
+        return replace(batch, histogram_of=None, histograms=None)
+    refused = np.array([not is_storable(shape) for shape in batch.histograms.shapes], np.bool_)
+    if not refused.any():
+        return batch
+    bad = np.append(refused[batch.histograms.shape_of], False)[batch.histogram_of]
+    times = batch.cell_timestamps()[bad].tolist()
+    for column, time in zip(batch.columns[bad].tolist(), times, strict=True):
+        result.reject(Rejection(Reason.INVALID_HISTOGRAM, batch.layout.labels(column), time))
+    return batch.keep(~bad)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from nunchi.kit.disk import Disk
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable
-from nunchi.tsdb.chunks import ChunksFile, PageCache
+from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, check_version
 from nunchi.tsdb.index import Index, Postings
 from nunchi.tsdb.kernels import labels as kernel
+from nunchi.tsdb.pages import PageCache
 from nunchi.tsdb.sections import Sections, SectionsWriter
 
 MAPPED_SERIES_MIN = 50_000

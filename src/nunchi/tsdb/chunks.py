@@ -4,174 +4,20 @@ A column is one series' samples over one timestamp vector; columns of one metric
 pages of their own, written once however many series share them. Invariant: a column's timestamps are strictly ascending.
 """
 
-from collections import OrderedDict
 from copy import copy
-from hashlib import blake2b
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.kit.cores import Cores
 from nunchi.kit.disk import Disk
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.kernels import pages as kernel
-from nunchi.tsdb.page import encode_page, page_body
+from nunchi.tsdb.histogram_chunks import Histograms
+from nunchi.tsdb.pages import PageCache, Pages, PageSource
 from nunchi.tsdb.reading import Longs, Parts, expand, offsets_of
-from nunchi.tsdb.sections import Sections, SectionsWriter
-
-PAGE_VALUES = 32_768
-PAGE_VALUES_MIN = 4_096
-CACHE_BYTES_MAX = 48 << 20
-VALUES_PER_THREAD_MIN = 65_536
-
-
-class PageCache:
-    """Decompressed pages of all files, the least recently used go first; and the spare `cores` that decode them."""
-
-    def __init__(self, bytes_max: int = CACHE_BYTES_MAX, cores: Cores | None = None) -> None:
-        self.cores = cores or Cores()
-        self._bytes_max = bytes_max
-        self._bodies: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
-        self._size = 0
-        self._lock = Lock()
-
-    def find(self, key: tuple[int, int]) -> NDArray[np.uint8] | None:
-        """The body of a page, if it is here."""
-        with self._lock:
-            body = self._bodies.get(key)
-            if body is not None:
-                self._bodies.move_to_end(key)
-            return body
-
-    def put(self, key: tuple[int, int], body: NDArray[np.uint8]) -> None:
-        """Keep a body for a while."""
-        with self._lock:
-            if key not in self._bodies:
-                self._bodies[key] = body
-                self._size += len(body)
-            while self._size > self._bytes_max:
-                self._size -= len(self._bodies.popitem(last=False)[1])
-
-
-class ChunksWriter:
-    """Writes columns in the order in which they come; pages end at metrics' borders where they are not too small for that."""
-
-    def __init__(self, disk: Disk, path: Path, *, mapped: bool) -> None:
-        self._file = SectionsWriter(disk, path)
-        self._mapped = mapped
-        self._vectors: dict[bytes, int] = {}
-        self._vector_counts: list[int] = []
-        self._vector_begins: list[int] = []
-        self._vector_ends: list[int] = []
-        self._vector_pages: list[int] = []
-        self._vector_firsts: list[int] = [0]
-        self._vectors_waiting: list[Longs] = []
-        self._vectors_waiting_values = 0
-        self._series: list[NDArray[np.int32]] = []
-        self._vector_of: list[NDArray[np.int32]] = []
-        self._page_offsets: list[int] = []
-        self._page_firsts: list[int] = [0]
-        self._waiting: list[tuple[NDArray[np.float64], Longs]] = []
-        self._waiting_values = 0
-        self.samples = 0
-        self.columns = 0
-
-    def vector(self, times: Longs) -> int:
-        """The number of a timestamp vector, new where it was not seen before."""
-        digest = blake2b(times.tobytes(), digest_size=16).digest()
-        number = self._vectors.get(digest)
-        if number is None:
-            number = self._vectors[digest] = len(self._vector_counts)
-            self._vector_counts.append(len(times))
-            self._vector_begins.append(int(times[0]))
-            self._vector_ends.append(int(times[-1]))
-            self._vectors_waiting.append(times.copy())
-            self._vectors_waiting_values += len(times)
-            if self._vectors_waiting_values >= PAGE_VALUES:
-                self._flush_vectors()
-        return number
-
-    def add(
-        self,
-        series: NDArray[np.int32],
-        vectors: NDArray[np.int32],
-        values: NDArray[np.float64],
-        offsets: Longs,
-        metrics: Longs,
-    ) -> None:
-        """Columns `values[offsets[i]:offsets[i + 1]]` of `series[i]` over `vectors[i]`, of the metric `metrics[i]`."""
-        if len(series) == 0:
-            return
-        self._series.append(series)
-        self._vector_of.append(vectors)
-        self.samples += len(values)
-        borders = np.append(np.flatnonzero(np.diff(metrics)) + 1, len(metrics))
-        begin = 0
-        while begin < len(series):
-            room = max(1, PAGE_VALUES - self._waiting_values)
-            end = int(np.searchsorted(offsets, offsets[begin] + room, side="right")) - 1
-            end = min(max(end, begin + 1), len(series))
-            border = int(borders[np.searchsorted(borders, begin, side="right")])
-            while border < end:
-                if self._waiting_values + int(offsets[border] - offsets[begin]) >= PAGE_VALUES_MIN:
-                    end = border
-                    break
-                border = int(borders[np.searchsorted(borders, border, side="right")])
-            self._waiting.append((values[offsets[begin] : offsets[end]], np.diff(offsets[begin : end + 1])))
-            self._waiting_values += int(offsets[end] - offsets[begin])
-            self.columns += end - begin
-            following = int(offsets[end + 1] - offsets[end]) if end < len(series) else 0
-            is_full = self._waiting_values + following > PAGE_VALUES or self._waiting_values == PAGE_VALUES
-            if is_full or (following and end == border and self._waiting_values >= PAGE_VALUES_MIN):
-                self._flush()
-            begin = end
-
-    def _flush(self) -> None:
-        if not self._waiting:
-            return
-        values = np.concatenate([values for values, _ in self._waiting])
-        counts = np.concatenate([counts for _, counts in self._waiting])
-        self._page_offsets.append(self._file.append(encode_page(values, offsets_of(counts))))
-        self._page_firsts.append(self.columns)
-        self._waiting, self._waiting_values = [], 0
-
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Write what is left and the directory; durable on return."""
-        self._flush()
-        series = np.concatenate(self._series) if self._series else np.zeros(0, np.int32)
-        vector_of = np.concatenate(self._vector_of) if self._vector_of else np.zeros(0, np.int32)
-        self._flush_vectors()
-        order = np.argsort(series, kind="stable").astype(np.int32)
-        ids, firsts = np.unique(series[order], return_index=True)
-        arrays: dict[str, NDArray[Any]] = {
-            "series": series, "vectors": vector_of,
-            "pages": np.array(self._page_offsets, np.int64), "page_firsts": np.array(self._page_firsts, np.int64),
-            "vector_pages": np.array(self._vector_pages, np.int64),
-            "vector_firsts": np.array(self._vector_firsts, np.int64),
-            "vector_counts": np.array(self._vector_counts, np.int32),
-            "vector_begins": np.array(self._vector_begins, np.int64),
-            "vector_ends": np.array(self._vector_ends, np.int64),
-            "ids": ids.astype(np.int32), "firsts": np.append(firsts, len(series)).astype(np.int32), "order": order,
-        }  # fmt: skip
-        for name, array in arrays.items():
-            self._file.put(name, array, packed=not self._mapped)
-        self._file.finish({**facts, "samples": self.samples, "series": len(ids)})
-
-    def abandon(self) -> None:
-        """Give up; the file is of no use."""
-        self._file.abandon()
-
-    def _flush_vectors(self) -> None:
-        if not self._vectors_waiting:
-            return
-        counts = np.array([len(times) for times in self._vectors_waiting], np.int64)
-        values = np.concatenate(self._vectors_waiting).astype(np.float64)
-        self._vector_pages.append(self._file.append(encode_page(values, offsets_of(counts))))
-        self._vector_firsts.append(len(self._vector_counts))
-        self._vectors_waiting, self._vectors_waiting_values = [], 0
+from nunchi.tsdb.sections import Sections
+from nunchi.tsdb.starts import Starts
 
 
 class ChunksFile:
@@ -181,19 +27,22 @@ class ChunksFile:
         self.number = number
         self.path = path
         self.bytes = disk.size(path) or 0
-        self._sections = Sections(disk, path)
-        self._cache = cache
+        sections = Sections(disk, path)
+        source = PageSource(path, number, sections.view, cache)
         self.valid_from = -(2**63)
-        facts = self._sections.facts
+        facts = sections.facts
         self.facts = facts
         self.samples = int(facts["samples"])
-        array = self._sections.array
+        array, names = sections.array, sections.names()
         self._series, self._vector_of = array("series"), array("vectors")
-        self._pages, self._page_firsts = array("pages"), array("page_firsts")
-        self._vector_pages, self._vector_firsts = array("vector_pages"), array("vector_firsts")
+        self._pages = Pages(source, array("pages"), array("page_firsts"))
+        self._vector_pages = Pages(source, array("vector_pages"), array("vector_firsts"))
         self._vector_counts = array("vector_counts")
         self._vector_begins, self._vector_ends = array("vector_begins"), array("vector_ends")
+        self._histograms = Histograms(sections, source) if "histogram_columns" in names else None
+        self._starts = Starts(sections, source) if "start_columns" in names else None
         self.ids, self._firsts, self._order = array("ids"), array("firsts"), array("order")
+        self._unreadable: NDArray[np.bool_] | None = None
         self.min_time = int(self._vector_begins.min(initial=2**62))
         self.max_time = int(self._vector_ends.max(initial=-(2**62)))
 
@@ -211,6 +60,8 @@ class ChunksFile:
         series = np.repeat(series, counts)
         vectors = self._vector_of[columns].astype(np.int64)
         touched = (self._vector_ends[vectors] >= start_ms) & (self._vector_begins[vectors] <= end_ms)
+        if self._unreadable is not None:
+            touched &= ~self._unreadable[columns]
         if not touched.all():
             series, columns, vectors = series[touched], columns[touched], vectors[touched]
         is_used = np.zeros(len(self._vector_counts), np.bool_)
@@ -244,19 +95,51 @@ class ChunksFile:
         self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: NDArray[np.float64]
     ) -> None:
         """See `Layer.decode_values`."""
-        self._decode(self._pages, self._page_firsts, columns, begins, ends, targets, values)
+        if self._histograms is not None:
+            found, firsts = self._histograms.find(columns)
+            if len(found):
+                self._histograms.refer(firsts, begins[found], ends[found], targets[found], values)
+                left = np.ones(len(columns), np.bool_)
+                left[found] = False
+                columns, begins, ends, targets = columns[left], begins[left], ends[left], targets[left]
+        self._pages.decode(columns, begins, ends, targets, values)
 
     def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
         """See `Layer.decode_times`."""
         counts = ends - begins
         offsets = offsets_of(counts)
         found = np.empty(int(offsets[-1]))
-        self._decode(self._vector_pages, self._vector_firsts, vectors, begins, ends, offsets[:-1], found)
+        self._vector_pages.decode(vectors, begins, ends, offsets[:-1], found)
         if len(targets) and np.array_equal(targets, offsets[:-1] + targets[0]):
             times[targets[0] : targets[0] + len(found)] = found
             return
         for target, begin, end in zip(targets.tolist(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
             times[target : target + end - begin] = found[begin:end]
+
+    def decode_starts(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, starts: Longs) -> None:
+        """See `Layer.decode_starts`."""
+        if self._starts is not None:
+            self._starts.decode(columns, begins, ends, targets, starts)
+
+    def has_starts(self, columns: Longs) -> bool:
+        """See `Layer.has_starts`."""
+        return self._starts is not None and len(self._starts.find(columns)[0]) > 0
+
+    def histogram_bytes(self, columns: Longs) -> Longs | None:
+        """See `Layer.histogram_bytes`."""
+        if self._histograms is None:
+            return None
+        found, _ = self._histograms.find(columns)
+        if len(found) == 0:
+            return None
+        sizes = np.zeros(len(columns), np.int64)
+        sizes[found] = self._histograms.row_bytes
+        return sizes
+
+    def histograms(self, numbers: Longs) -> HistogramColumns:
+        """See `Layer.histograms`."""
+        assert self._histograms is not None, "a reference to a histogram in a file without any"
+        return self._histograms.take(numbers)
 
     def narrowed(self, valid_from: int) -> "ChunksFile":
         """The same file, its samples before a time left out."""
@@ -271,43 +154,44 @@ class ChunksFile:
             return np.zeros(0, np.int64)
         return np.maximum.reduceat(ends, self._firsts[:-1])
 
+    @property
+    def columns(self) -> int:
+        """How many columns there are."""
+        return len(self._series)
+
     def verify(self) -> None:
         """Read every page; raises `CorruptionError`."""
-        for at in (*self._pages.tolist(), *self._vector_pages.tolist()):
-            try:
-                page_body(self._sections.view, at)
-            except CorruptionError as error:
-                raise CorruptionError(f"{self.path}: {error}") from None
+        for _, error in self._damaged():
+            raise error
 
-    def _decode(
-        self, pages: Longs, page_firsts: Longs, columns: Longs, begins: Longs, ends: Longs, targets: Longs,
-        values: NDArray[np.float64],
-    ) -> None:  # fmt: skip
-        page_of = np.searchsorted(page_firsts, columns, side="right") - 1
-        if len(page_of) and (np.diff(page_of) < 0).any():
-            order = np.argsort(page_of, kind="stable")
-            page_of, columns, begins, ends, targets = (a[order] for a in (page_of, columns, begins, ends, targets))
-        borders = np.flatnonzero(np.diff(page_of, prepend=-1))
-        used = page_of[borders]
-        if len(used) and used[-1] >= len(pages):
-            raise CorruptionError(f"{self.path}: there is no page {used[-1]}")
-        bodies = [self._body(at) for at in pages[used].tolist()]
-        firsts = np.append(borders, len(page_of))
-        wanted = columns - page_firsts[page_of], begins, ends, np.ascontiguousarray(targets), values
-        if len(values) < VALUES_PER_THREAD_MIN:
-            damaged, fault = kernel.decode_some(bodies, firsts, *wanted)
-        else:
-            with self._cache.cores.borrowed() as threads:
-                damaged, fault = kernel.decode_some(bodies, firsts, *wanted, threads)
-        if fault:
-            raise CorruptionError(f"{self.path}, page at byte {pages[used[damaged]]}: {fault}")
+    def leave_out_damage(self) -> list[tuple[CorruptionError, int]]:
+        """Read every page; columns of which a page cannot be read are no longer found. What is wrong, and samples lost.
 
-    def _body(self, at: int) -> NDArray[np.uint8]:
-        body = self._cache.find((self.number, at))
-        if body is None:
-            try:
-                body = page_body(self._sections.view, at)
-            except CorruptionError as error:
-                raise CorruptionError(f"{self.path}: {error}") from None
-            self._cache.put((self.number, at), body)
-        return body
+        Only what was not left out before is told.
+        """
+        told = []
+        unreadable = np.zeros(len(self._series), np.bool_) if self._unreadable is None else self._unreadable.copy()
+        for columns, error in self._damaged():
+            fresh = columns[~unreadable[columns]]
+            if len(fresh):
+                unreadable[fresh] = True
+                told.append((error, int(self._vector_counts[self._vector_of[fresh]].sum())))
+        if told:
+            self._unreadable = unreadable
+        return told
+
+    def _damaged(self) -> list[tuple[Longs, CorruptionError]]:
+        """Columns that need a page which cannot be read, and why not."""
+        found: list[tuple[Longs, CorruptionError]] = []
+        for first, after, error in self._pages.damaged():
+            columns = np.arange(first, after, dtype=np.int64)
+            if self._histograms is not None:
+                columns = np.delete(columns, self._histograms.find(columns)[0])
+            found.append((columns, error))
+        for first, after, error in self._vector_pages.damaged():
+            touched = (self._vector_of >= first) & (self._vector_of < after)
+            found.append((np.flatnonzero(touched).astype(np.int64), error))
+        for part in (self._histograms, self._starts):
+            if part is not None:
+                found.extend((part.columns_of(first, after), error) for first, after, error in part.pages.damaged())
+        return found

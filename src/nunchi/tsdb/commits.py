@@ -10,13 +10,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.metadata import Metadata
+from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.errors import CorruptionError
+from nunchi.tsdb.histogram_records import decode_histograms, decode_numbers, encode_histograms, encode_numbers
 from nunchi.tsdb.kernels.records import decode_cells, encode_cells
+from nunchi.tsdb.references import are_references, numbers_of, without_references
 from nunchi.tsdb.wal import Span
 
 # series made, bytes of their keys, rows, cells in order, other cells, bytes of metadata, bytes of marks
 HEADER = struct.Struct("<IIIIIII")
+# kind, bytes
+SECTION = struct.Struct("<BI")
+HISTOGRAMS, LATE_HISTOGRAMS, STARTS, LATE_STARTS = range(1, 5)
+"""What may follow the marks, a section each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,8 +32,8 @@ class Commit:
     """What becomes visible together.
 
     series, keys, ends  refs of new series, their label keys one after the other, int64[n + 1] where each begins, and the end
-    refs, times, values  cells in the order of their series
-    late_*              cells that are late or replace others
+    refs, times, values, starts, histograms  `Cells` in the order of their series
+    late_*              `Cells` that are late or replace others
     marks               by key, what writers want to know again; an empty one is forgotten
     """
 
@@ -35,11 +43,25 @@ class Commit:
     refs: NDArray[np.int32]
     times: NDArray[np.int64]
     values: NDArray[np.float64]
+    starts: NDArray[np.int64] | None
+    histograms: HistogramColumns | None
     late_refs: NDArray[np.int32]
     late_times: NDArray[np.int64]
     late_values: NDArray[np.float64]
+    late_starts: NDArray[np.int64] | None
+    late_histograms: HistogramColumns | None
     metadata: dict[str, Metadata]
     marks: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def cells(self) -> Cells:
+        """The cells in order."""
+        return Cells(self.refs, self.times, self.values, self.starts, self.histograms)
+
+    @property
+    def late(self) -> Cells:
+        """The other cells."""
+        return Cells(self.late_refs, self.late_times, self.late_values, self.late_starts, self.late_histograms)
 
 
 def span_of(commit: Commit, places: int) -> Span:
@@ -52,17 +74,46 @@ def span_of(commit: Commit, places: int) -> Span:
 
 def encode_commit(commit: Commit) -> bytes:
     """The body of a record."""
-    rows, cells = encode_cells(commit.refs, commit.times, np.ascontiguousarray(commit.values))
+    taken, late = commit.cells, commit.late
+    rows, cells = encode_cells(taken.refs, taken.times, np.ascontiguousarray(taken.values))
     metadata = msgspec.json.encode(commit.metadata) if commit.metadata else b""
     marks = msgspec.msgpack.encode(commit.marks) if commit.marks else b""
+    sections = _encode_sections(commit)
     head = HEADER.pack(
-        len(commit.series), len(commit.keys), rows, len(commit.refs), len(commit.late_refs), len(metadata), len(marks)
+        len(commit.series), len(commit.keys), rows, len(taken.refs), len(late.refs), len(metadata), len(marks)
     )
-    if len(commit.series) == len(commit.late_refs) == 0:
-        return head + cells + metadata + marks
+    if len(commit.series) == len(late.refs) == 0:
+        return head + cells + metadata + marks + sections
     sizes = np.diff(commit.ends).astype(np.uint32)
-    late = commit.late_refs.tobytes() + commit.late_times.tobytes() + commit.late_values.tobytes()
-    return b"".join((head, commit.series.tobytes(), sizes.tobytes(), commit.keys, cells, late, metadata, marks))
+    late_bytes = late.refs.tobytes() + late.times.tobytes() + late.values.tobytes()
+    made = (commit.series.tobytes(), sizes.tobytes(), commit.keys)
+    return b"".join((head, *made, cells, late_bytes, metadata, marks, sections))
+
+
+def _encode_sections(commit: Commit) -> bytes:
+    parts = []
+    for cells, histograms, starts in ((commit.cells, HISTOGRAMS, STARTS), (commit.late, LATE_HISTOGRAMS, LATE_STARTS)):
+        if cells.histograms is not None:
+            content = encode_histograms(cells.histograms)
+            parts += [SECTION.pack(histograms, len(content)), content]
+        if cells.starts is not None:
+            content = encode_numbers(cells.starts.astype(np.float64))
+            parts += [SECTION.pack(starts, len(content)), content]
+    return b"".join(parts)
+
+
+def _with_sections(cells: Cells, sections: dict[int, bytes], histograms: int, starts: int) -> Cells:
+    """Cells with what stands in the sections of these kinds."""
+    if starts in sections:
+        since, _ = decode_numbers(sections[starts], 0, len(cells.refs))
+        cells = cells._replace(starts=since.astype(np.int64))
+    if histograms not in sections:
+        return cells._replace(values=without_references(cells.values))
+    found = decode_histograms(sections[histograms])
+    numbers = numbers_of(cells.values[are_references(cells.values)])
+    if len(numbers) and numbers.max() >= len(found):
+        raise CorruptionError("a record of the WAL lacks a histogram")
+    return cells._replace(histograms=found)
 
 
 def decode_plain(
@@ -75,7 +126,8 @@ def decode_plain(
     if len(body) < HEADER.size:
         raise CorruptionError("a record of the WAL has no header")
     made, _, rows, cells, late, metadata, marks = HEADER.unpack_from(body)
-    if made or late or metadata or marks or at + cells > len(refs):
+    is_longer = len(body) > HEADER.size + 12 * (rows + cells)
+    if made or late or metadata or marks or is_longer or at + cells > len(refs):
         return None
     if not decode_cells(body, HEADER.size, rows, cells, refs, times, values, at):
         raise CorruptionError("a record of the WAL does not add up")
@@ -94,6 +146,17 @@ class _Cursor:
         taken = np.frombuffer(self._body, dtype, count, self._at)
         self._at = end
         return taken
+
+    def sections(self) -> dict[int, bytes]:
+        """What is left, by kind; kinds that are not known are passed over."""
+        found = {}
+        while self._at < len(self._body):
+            if self._at + SECTION.size > len(self._body):
+                raise CorruptionError("a record of the WAL is longer than it says")
+            kind, size = SECTION.unpack_from(self._body, self._at)
+            self._at += SECTION.size
+            found[kind] = self.take("u1", size).tobytes()
+        return found
 
     def planes(self, dtype: str, count: int) -> NDArray[np.generic]:
         size = np.dtype(dtype).itemsize
@@ -114,14 +177,18 @@ def decode_commit(body: bytes) -> Commit:
     late_refs, late_times, late_values = cursor.take("<i4", late), cursor.take("<i8", late), cursor.take("<f8", late)
     metadata = cursor.take("u1", metadata_bytes).tobytes()
     marks = cursor.take("u1", mark_bytes).tobytes()
+    sections = cursor.sections()
     ends = np.zeros(made + 1, np.int64)
     np.cumsum(sizes, out=ends[1:])
     times = np.repeat(row_times, row_counts.astype(np.int64))
     if len(times) != cells or ends[-1] != key_bytes:
         raise CorruptionError("a record of the WAL does not add up")
+    taken = Cells(np.cumsum(refs, dtype=np.int32), times.astype(np.int64), values.astype(np.float64))
+    behind = Cells(late_refs.astype(np.int32), late_times.astype(np.int64), late_values.astype(np.float64))
     return Commit(
-        series.astype(np.int32), keys.tobytes(), ends, np.cumsum(refs, dtype=np.int32), times.astype(np.int64),
-        values.astype(np.float64), late_refs.astype(np.int32), late_times.astype(np.int64),
-        late_values.astype(np.float64), msgspec.json.decode(metadata, type=dict[str, Metadata]) if metadata else {},
+        series.astype(np.int32), keys.tobytes(), ends,
+        *_with_sections(taken, sections, HISTOGRAMS, STARTS),
+        *_with_sections(behind, sections, LATE_HISTOGRAMS, LATE_STARTS),
+        msgspec.json.decode(metadata, type=dict[str, Metadata]) if metadata else {},
         msgspec.msgpack.decode(marks, type=dict[str, bytes]) if marks else {},
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 DatabaseError (WorldError)
 ├── CorruptionError       bytes are not what was written: says file, place, and what is lost
-└── NewerVersionError     a file was written by a newer nunchi: refused, left alone
+├── NewerVersionError     a file was written by a newer nunchi: refused, left alone
+└── OlderVersionError     a file was written by a nunchi too old: refused, left alone
 """
 
 from nunchi.kit.errors import WorldError
@@ -18,3 +19,7 @@ class CorruptionError(DatabaseError):
 
 class NewerVersionError(DatabaseError):
     """A file's format is newer than this program."""
+
+
+class OlderVersionError(DatabaseError):
+    """A file's format is older than what this program reads."""

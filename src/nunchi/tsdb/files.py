@@ -14,12 +14,12 @@ Numbers only grow. What is not named like this is not ours and is left alone.
 import re
 from pathlib import Path
 
-from nunchi.tsdb.errors import NewerVersionError
+from nunchi.tsdb.errors import NewerVersionError, OlderVersionError
 
 MANIFEST_VERSION = 1
-SECTIONS_VERSION = 1
+SECTIONS_VERSION = 2
 SERIES_VERSION = 1
-WAL_VERSION = 1
+WAL_VERSION = 2
 META_VERSION = 1
 
 LOCK = "lock"
@@ -82,7 +82,12 @@ def number_of(name: str, suffix: str = "") -> int | None:
     return int(found[1]) if found and (found[2] or "") == suffix else None
 
 
-def check_version(path: Path, found: int, known: int) -> None:
-    """Refuse what a newer program wrote."""
+def check_version(path: Path, found: int, known: int, oldest: int = 1) -> None:
+    """Refuse what a newer program wrote, and what is too old."""
     if found > known:
         raise NewerVersionError(f"{path} has format version {found}, this nunchi knows {known}: use a newer one")
+    if found < oldest:
+        raise OlderVersionError(
+            f"{path} has format version {found}, this nunchi reads {oldest} to {known}: start and stop the nunchi that wrote "
+            "it once more, so that its log is sealed"
+        )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
+from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.commits import Commit
 from nunchi.tsdb.open_cells import Generation, Newest
 from nunchi.tsdb.series_table import SeriesTable
@@ -78,10 +79,11 @@ class Head:
         """Series of which samples are known that are not open."""
         np.maximum.at(self.newest.times, refs, times)
 
-    def note_late(self, refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+    def note_late(self, cells: Cells) -> None:
         """Cells outside the order: some may be their series' newest, or have replaced it."""
         newest = self.newest
-        for ref, time, bits in zip(refs.tolist(), times.tolist(), values.view(np.uint64).tolist(), strict=True):
+        all_bits = cells.values.view(np.uint64).tolist()
+        for ref, time, bits in zip(cells.refs.tolist(), cells.times.tolist(), all_bits, strict=True):
             if time >= newest.times[ref]:
                 newest.times[ref], newest.bits[ref] = time, bits
 

@@ -11,22 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import HistogramColumns
+from nunchi.tsdb.cells import Cells, join_cells
 from nunchi.tsdb.kernels import cells as kernel
+from nunchi.tsdb.late_cells import LateLayer
 from nunchi.tsdb.reading import Longs, Parts
+from nunchi.tsdb.references import Arena, are_references, renumbered
 
 SLAB_ROWS = 16
-Cells = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]
-"""Refs, timestamps and values, one entry a cell."""
 CAPACITY_MIN = 1024
-
-
-def join_cells(several: list[Cells]) -> Cells:
-    """All cells of several, in order."""
-    if len(several) == 1:
-        return several[0]
-    if not several:
-        return np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64)
-    return tuple(np.concatenate(column) for column in zip(*several, strict=True))  # type: ignore[return-value]  # three columns
+NO_STARTS = np.zeros(0, np.int64)
+HISTOGRAM_SAMPLES = 2
+BUCKETS_PER_SAMPLE = 2
+"""What a histogram and its buckets weigh beside numbers, for whoever bounds what is open."""
 
 
 def grown(array: NDArray[Any], needed: int, fill: int | None = None) -> NDArray[Any]:
@@ -62,52 +59,6 @@ class Newest:
         self.pending_bits = grown(self.pending_bits, series)
 
 
-class LateLayer:
-    """Cells outside the order of their series, as a layer; sorted once."""
-
-    def __init__(self, refs: NDArray[np.int32], times: Longs, values: NDArray[np.float64]) -> None:
-        order = np.lexsort((times, refs))
-        refs, times, values = refs[order], times[order], values[order]
-        last = np.append((refs[1:] != refs[:-1]) | (times[1:] != times[:-1]), True)[: len(refs)]
-        self._refs, self._times, self._values = refs[last], times[last], values[last]
-        self.refs, firsts = np.unique(self._refs, return_index=True)
-        self.offsets = np.append(firsts, len(self._refs)).astype(np.int64)
-
-    def find(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> Parts:
-        """See `Layer.find`."""
-        if len(self.refs) == 0:
-            return Parts.join([])
-        places = np.searchsorted(self.refs, refs)
-        places[places == len(self.refs)] = 0
-        series = np.flatnonzero(self.refs[places] == refs)
-        columns = places[series].astype(np.int64)
-        rows = [
-            (int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, side="right")))
-            for times in (self._times[self.offsets[c] : self.offsets[c + 1]] for c in columns.tolist())
-        ]
-        bounds = np.array(rows, np.int64).reshape(-1, 2)
-        some = bounds[:, 0] < bounds[:, 1]
-        series, columns, bounds = series[some], columns[some], bounds[some]
-        begins, ends, base = bounds[:, 0].copy(), bounds[:, 1].copy(), self.offsets[columns]
-        return Parts(series, columns, columns, begins, ends, self._times[base + begins], self._times[base + ends - 1])
-
-    def decode_values(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: Any) -> None:
-        """See `Layer.decode_values`."""
-        _copy_rows(self._values, self.offsets[columns], begins, ends, targets, values)
-
-    def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
-        """See `Layer.decode_times`."""
-        _copy_rows(self._times, self.offsets[vectors], begins, ends, targets, times)
-
-
-def _copy_rows(
-    source: NDArray[Any], base: Longs, begins: Longs, ends: Longs, targets: Longs, out: NDArray[Any]
-) -> None:
-    counts = ends - begins
-    steps = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    out[np.repeat(targets, counts) + steps] = source[np.repeat(base + begins, counts) + steps]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
     """What of a generation a reader sees: all commits up to a number."""
@@ -127,8 +78,11 @@ class Generation:
         self.hashes = np.zeros(len(self.counts), np.uint64)
         self.slab_times = np.empty(CAPACITY_MIN * SLAB_ROWS, np.int64)
         self.slab_values = np.empty(CAPACITY_MIN * SLAB_ROWS, np.float64)
+        self.slab_starts = NO_STARTS
         self.slab_next = np.empty(CAPACITY_MIN, np.int32)
         self.slabs = 0
+        self.arena = Arena()
+        self.has_histograms = np.zeros(0, np.bool_)
         self.samples = 0
         self.late_count = 0
         self.commit = 0
@@ -136,7 +90,7 @@ class Generation:
         self.first_segment = first_segment
         self.min_time = Newest.NEVER
         self.max_time = Newest.NEVER
-        self._late: list[tuple[NDArray[np.int32], Longs, NDArray[np.float64]]] = []
+        self._late: list[Cells] = []
         self._late_layer: tuple[int, LateLayer] | None = None
         self._journal: list[tuple[int, NDArray[np.int32]]] = []
 
@@ -145,13 +99,32 @@ class Generation:
         """Whether nothing was put here."""
         return self.samples == 0 and self.late_count == 0
 
-    def put(self, refs: NDArray[np.int32], times: Longs, values: NDArray[np.float64], newest: Newest) -> Longs:
-        """Append in-order cells; returns the positions of those that are not. `newest` has room for all refs."""
+    @property
+    def weight(self) -> int:
+        """How many numbers would take as much memory as what is here."""
+        histograms = len(self.arena) * HISTOGRAM_SAMPLES + self.arena.buckets // BUCKETS_PER_SAMPLE
+        return self.samples + self.late_count + histograms
+
+    def adopt(self, cells: Cells) -> Cells:
+        """The same cells, their histograms kept here and numbered as they are here."""
+        if cells.histograms is None:
+            return cells
+        base = self.arena.add(cells.histograms)
+        self.has_histograms = grown(self.has_histograms, int(cells.refs.max(initial=0)) + 1, 0)
+        self.has_histograms[cells.refs[are_references(cells.values)]] = True
+        return cells._replace(values=renumbered(cells.values, base), histograms=None)
+
+    def put(self, cells: Cells, newest: Newest) -> Longs:
+        """Append adopted in-order cells; returns the positions of those that are not. `newest` has room for all refs."""
+        refs, times, values, starts, _ = cells
         self.make_room(len(newest.times), len(refs))
+        if starts is not None:
+            self._make_room_for_starts()
         refused = np.empty(len(refs), np.int64)
         self.slabs, left = kernel.put(
-            refs, times, values, newest.times, newest.bits, self.counts, self.first_slabs, self.last_slabs, self.hashes,
-            self.slab_times, self.slab_values, self.slab_next, self.slabs, refused,
+            refs, times, values, NO_STARTS if starts is None else starts, newest.times, newest.bits, self.counts,
+            self.first_slabs, self.last_slabs, self.hashes, self.slab_times, self.slab_values, self.slab_starts,
+            self.slab_next, self.slabs, refused,
         )  # fmt: skip
         self.samples += len(refs) - left
         self.commit += 1
@@ -161,12 +134,12 @@ class Generation:
         self._widen(times)
         return refused[:left]
 
-    def put_late(self, refs: NDArray[np.int32], times: Longs, values: NDArray[np.float64]) -> None:
-        """Add cells that stand outside the order, or replace others; of equal ones the last counts."""
-        if len(refs):
-            self._late.append((refs, times, values))
-            self.late_count += len(refs)
-            self._widen(times)
+    def put_late(self, cells: Cells) -> None:
+        """Add adopted cells that stand outside the order, or replace others; of equal ones the last counts."""
+        if len(cells.refs):
+            self._late.append(cells)
+            self.late_count += len(cells.refs)
+            self._widen(cells.times)
 
     def moment(self) -> Moment:
         """What is here now, for a reader that will `release` it."""
@@ -206,13 +179,13 @@ class Generation:
     def late_layer(self, count: int) -> LateLayer:
         """The first `count` late cells as a layer."""
         if self._late_layer is None or self._late_layer[0] != count:
-            refs, times, values = (np.concatenate(column)[:count] for column in zip(*self._late, strict=True))
-            self._late_layer = (count, LateLayer(refs, times, values))
+            late = join_cells(self._late).take(slice(count))
+            self._late_layer = (count, LateLayer(late, self.arena))
         return self._late_layer[1]
 
     def live_refs(self) -> NDArray[np.int32]:
         """Series that have cells here."""
-        late = [refs for refs, _, _ in self._late]
+        late = [cells.refs for cells in self._late]
         return np.unique(np.concatenate([np.flatnonzero(self.counts).astype(np.int32), *late]))
 
     def _widen(self, times: Longs) -> None:
@@ -232,6 +205,15 @@ class Generation:
             self.slab_next = grown(self.slab_next, self.slabs + slabs)
             self.slab_times = grown(self.slab_times, len(self.slab_next) * SLAB_ROWS)
             self.slab_values = grown(self.slab_values, len(self.slab_next) * SLAB_ROWS)
+            if len(self.slab_starts):
+                self._make_room_for_starts()
+
+    def _make_room_for_starts(self) -> None:
+        """As much as there is for values; zero where nothing was put."""
+        if len(self.slab_starts) < len(self.slab_values):
+            longer = np.zeros(len(self.slab_values), np.int64)
+            longer[: len(self.slab_starts)] = self.slab_starts
+            self.slab_starts = longer
 
 
 class OpenLayer:
@@ -248,6 +230,7 @@ class OpenLayer:
             counts, hashes = generation.counts_at(refs, self._moment.commit)
             self._first_slabs, self._slab_next = generation.first_slabs, generation.slab_next
             self._slab_times, self._slab_values = generation.slab_times, generation.slab_values
+            self._slab_starts, self._has_histograms = generation.slab_starts, generation.has_histograms
         series = np.flatnonzero(counts)
         if len(series) == 0:
             return Parts.join([])
@@ -282,3 +265,26 @@ class OpenLayer:
         kernel.copy_times(
             vectors.astype(np.int32), begins, ends, targets, self._first_slabs, self._slab_times, self._slab_next, times
         )
+
+    def decode_starts(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, starts: Longs) -> None:
+        """See `Layer.decode_starts`."""
+        kernel.copy_times(
+            columns.astype(np.int32), begins, ends, targets, self._first_slabs, self._slab_starts, self._slab_next,
+            starts,
+        )  # fmt: skip
+
+    def has_starts(self, columns: Longs) -> bool:
+        """See `Layer.has_starts`."""
+        return len(self._slab_starts) > 0
+
+    def histogram_bytes(self, columns: Longs) -> Longs | None:
+        """See `Layer.histogram_bytes`."""
+        noted = self._has_histograms
+        if len(noted) == 0:
+            return None
+        some = noted[np.minimum(columns, len(noted) - 1)] & (columns < len(noted))
+        return some * np.int64(self._moment.generation.arena.row_bytes) if some.any() else None
+
+    def histograms(self, numbers: Longs) -> HistogramColumns:
+        """See `Layer.histograms`."""
+        return self._moment.generation.arena.take(numbers)

@@ -18,6 +18,7 @@ from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.index import Index
 from nunchi.tsdb.open_cells import Moment, OpenLayer
 from nunchi.tsdb.reading import Layer, Located, Reading
+from nunchi.tsdb.reset_hints import with_reset_hints
 from nunchi.tsdb.selected import SelectionMemory, unite
 from nunchi.tsdb.tombstones import Deletion, MaskedLayer
 
@@ -64,7 +65,7 @@ class DatabaseSelection:
     def read(self, begin: int, end: int, tile_bytes: int = TILE_BYTES) -> Iterator[Tile]:
         """See `Selection.read`."""
         assert self._reading is not None, "the selection is closed"
-        return self._reading.tiles(self._reading.storage_order(begin, end), tile_bytes)
+        return map(with_reset_hints, self._reading.tiles(self._reading.storage_order(begin, end), tile_bytes))
 
     def close(self) -> None:
         """See `Selection.close`."""

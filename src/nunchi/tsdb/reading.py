@@ -12,8 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
+from nunchi.model.staleness import ABSENT
 from nunchi.storage.contracts import TILE_BYTES, Tile
 from nunchi.tsdb.kernels import cells as kernel
+from nunchi.tsdb.references import are_references, numbers_of, references
 
 Longs = NDArray[np.int64]
 VECTOR_BITS = 40
@@ -59,11 +62,27 @@ class Layer(Protocol):
     def decode_values(
         self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: NDArray[np.float64]
     ) -> None:
-        """Rows of columns, to `values[targets[i]:]`."""
+        """Rows of columns, to `values[targets[i]:]`; histograms as references to what `histograms` gives."""
         ...
 
     def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
         """Rows of vectors, to `times[targets[i]:]`."""
+        ...
+
+    def decode_starts(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, starts: Longs) -> None:
+        """Since when rows of columns count, to `starts[targets[i]:]`, which is zero before."""
+        ...
+
+    def has_starts(self, columns: Longs) -> bool:
+        """Whether some of the columns have known starts."""
+        ...
+
+    def histogram_bytes(self, columns: Longs) -> Longs | None:
+        """About how many bytes a row's histogram takes, decoded, of each column, 0 for numbers; None: all are numbers."""
+        ...
+
+    def histograms(self, numbers: Longs) -> HistogramColumns:
+        """The histograms that references stand for."""
         ...
 
 
@@ -138,10 +157,11 @@ class Reading:
         return begin + np.lexsort((self.parts.columns[firsts], self.layer_of[firsts]))
 
     def tiles(self, order: Longs, tile_bytes: int = TILE_BYTES) -> Iterator[Tile]:
-        """Series in this order, plain ones and overlapping ones in tiles of their own."""
+        """Series in this order, plain ones and overlapping ones in tiles of their own. Reset hints are those written."""
+        costs = self._costs()
         for is_overlapping in (False, True):
             chosen = order[self.overlapping[order] == is_overlapping]
-            ends = np.cumsum(self.sizes[chosen] * 8)
+            ends = np.cumsum(costs[chosen])
             first = 0
             while first < len(chosen):
                 spent = int(ends[first - 1]) if first else 0
@@ -149,13 +169,26 @@ class Reading:
                 yield self._merged(chosen[first:after]) if is_overlapping else self._plain(chosen[first:after])
                 first = after
 
+    def _costs(self) -> Longs:
+        """int64[series]: bytes of the samples of each, decoded."""
+        costs = self.sizes * 8
+        parts = self.parts
+        for number, which in _by_layer(self.layer_of):
+            row_bytes = self.layers[number].histogram_bytes(parts.columns[which])
+            if row_bytes is not None:
+                more = row_bytes * (parts.ends - parts.begins)[which]
+                costs += np.bincount(parts.series[which], more, len(costs)).astype(np.int64)
+        return costs
+
     def _plain(self, series: Longs) -> Tile:
+        places = expand(self.offsets, series)
         values = np.empty(int(self.sizes[series].sum()))
-        self._decode_values(expand(self.offsets, series), values)
+        histograms = self._decode_values(places, values)
         vector_of = np.empty(len(series), np.int32)
         examples = series[kernel.number_vectors(self.signatures, series, self._seen, vector_of)]
         times, offsets = self._vectors_of(examples)
-        return Tile(series, vector_of, times, offsets, values, offsets_of(self.sizes[series]))
+        starts = self._decode_starts(places, len(values))
+        return _tile(series, vector_of, times, offsets, values, offsets_of(self.sizes[series]), histograms, starts)
 
     def _vectors_of(self, examples: Longs) -> tuple[Longs, Longs]:
         """The timestamps of some series and their offsets; often those of the tile before."""
@@ -172,21 +205,52 @@ class Reading:
         places = places[np.lexsort((self.layer_of[places], part_of))]
         total = int(sizes.sum())
         values, times = np.empty(total), np.empty(total, np.int64)
-        self._decode_values(places, values)
+        histograms = self._decode_values(places, values)
         self._decode_times(places, times)
-        offsets = np.zeros(len(series) + 1, np.int64)
-        merged_times, merged_values = np.empty_like(times), np.empty_like(values)
-        count = kernel.merge_overlapping(offsets_of(sizes), times, values, offsets, merged_times, merged_values)
+        starts = self._decode_starts(places, total)
+        offsets, chosen = np.zeros(len(series) + 1, np.int64), np.empty(total, np.int64)
+        chosen = chosen[: kernel.merge_overlapping(offsets_of(sizes), times, offsets, chosen)]
         vector_of = np.arange(len(series), dtype=np.int32)
-        return Tile(series, vector_of, merged_times[:count], offsets, merged_values[:count], offsets)
+        return _tile(
+            series, vector_of, times[chosen], offsets, values[chosen], offsets, histograms,
+            None if starts is None else starts[chosen],
+        )  # fmt: skip
 
-    def _decode_values(self, places: Longs, values: NDArray[np.float64]) -> None:
+    def _decode_values(self, places: Longs, values: NDArray[np.float64]) -> HistogramColumns | None:
+        """Values of parts, one after the other; histograms as references to those returned."""
         parts = self.parts
         begins, ends = parts.begins[places], parts.ends[places]
         targets = offsets_of(ends - begins)[:-1]
+        found: list[HistogramColumns] = []
+        count = 0
         for number, which in _by_layer(self.layer_of[places]):
-            columns = parts.columns[places[which]]
-            self.layers[number].decode_values(columns, begins[which], ends[which], targets[which], values)
+            layer, columns = self.layers[number], parts.columns[places[which]]
+            layer.decode_values(columns, begins[which], ends[which], targets[which], values)
+            row_bytes = layer.histogram_bytes(columns)
+            if row_bytes is None:
+                continue
+            rich = which[row_bytes > 0]
+            cells = _rows(targets[rich], ends[rich] - begins[rich])
+            cells = cells[are_references(values[cells])]
+            if len(cells):
+                found.append(layer.histograms(numbers_of(values[cells])))
+                values[cells] = references(np.arange(count, count + len(cells)))
+                count += len(cells)
+        return HistogramColumns.concatenate(found) if found else None
+
+    def _decode_starts(self, places: Longs, count: int) -> Longs | None:
+        parts = self.parts
+        starts: Longs | None = None
+        targets: Longs | None = None
+        for number, which in _by_layer(self.layer_of[places]):
+            layer, columns = self.layers[number], parts.columns[places[which]]
+            if layer.has_starts(columns):
+                if starts is None or targets is None:
+                    starts = np.zeros(count, np.int64)
+                    targets = offsets_of(parts.ends[places] - parts.begins[places])[:-1]
+                begins, ends = parts.begins[places[which]], parts.ends[places[which]]
+                layer.decode_starts(columns, begins, ends, targets[which], starts)
+        return starts
 
     def _decode_times(self, places: Longs, times: Longs) -> None:
         parts = self.parts
@@ -200,6 +264,29 @@ class Reading:
 def _is_astray(parts: Parts) -> bool:
     """Whether parts of one series do not stand in the order of their times."""
     return bool(((parts.series[1:] == parts.series[:-1]) & (parts.first_times[1:] < parts.first_times[:-1])).any())
+
+
+def _tile(
+    series: Longs, vector_of: NDArray[np.int32], vectors: Longs, vector_offsets: Longs, values: NDArray[np.float64],
+    offsets: Longs, histograms: HistogramColumns | None, starts: Longs | None,
+) -> Tile:  # fmt: skip
+    """A tile; references in its values become numbers of its histograms."""
+    if histograms is None:
+        return Tile(series, vector_of, vectors, vector_offsets, values, offsets, starts=starts)
+    cells = np.flatnonzero(are_references(values))
+    numbers = numbers_of(values[cells])
+    if len(numbers) < len(histograms) or (np.diff(numbers, prepend=-1) != 1).any():
+        histograms = histograms.take(numbers)
+    histogram_of = np.full(len(values), FLOAT, np.int32)
+    histogram_of[cells] = np.arange(len(cells))
+    values[cells] = ABSENT
+    return Tile(series, vector_of, vectors, vector_offsets, values, offsets, histogram_of, histograms, starts)
+
+
+def _rows(targets: Longs, counts: Longs) -> Longs:
+    """`targets[i]` and the `counts[i] - 1` places behind it, one after the other."""
+    steps = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(targets, counts) + steps
 
 
 def _by_layer(layers: Longs) -> Iterator[tuple[int, Longs]]:

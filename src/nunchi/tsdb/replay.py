@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from nunchi.kit.disk import DiskError
 from nunchi.tsdb import sealing
+from nunchi.tsdb.cells import NO_CELLS, Cells
 from nunchi.tsdb.commits import Commit, decode_commit, decode_plain
 from nunchi.tsdb.damage import keep_aside, name_loss
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.loading import Loading
-from nunchi.tsdb.open_cells import SLAB_ROWS, Cells, grown, join_cells
+from nunchi.tsdb.open_cells import SLAB_ROWS, grown
 from nunchi.tsdb.sealing import is_seal_due, seal_generation
 from nunchi.tsdb.state import State
 from nunchi.tsdb.wal import Salvage, Survey, read_surveyed
@@ -107,8 +108,7 @@ class Replay:
                 head.unsealed.append(made)
                 self._state.ask_blocks(head, made)
         head.take_notes(commit)
-        cells = self._named((commit.refs, commit.times, commit.values))
-        late = self._named((commit.late_refs, commit.late_times, commit.late_values))
+        cells, late = self._named(commit.cells), self._named(commit.late)
         self._state.apply(cells, late)
         self._state.telemetry.replayed.add(len(cells[0]) + len(late[0]))
 
@@ -116,8 +116,8 @@ class Replay:
         """Put what is waiting into the head."""
         waiting, self._waiting = self._waiting, 0
         if waiting:
-            cells = self._named((self._refs[:waiting], self._times[:waiting], self._values[:waiting]))
-            self._state.apply(cells, join_cells([]))
+            cells = self._named(Cells(self._refs[:waiting], self._times[:waiting], self._values[:waiting]))
+            self._state.apply(cells, NO_CELLS)
             self._state.telemetry.replayed.add(len(cells[0]))
 
     def end(self) -> None:
@@ -153,7 +153,7 @@ class Replay:
 
     def _named(self, cells: Cells) -> Cells:
         """Cells of series whose labels are known, by their present numbers; the others are counted."""
-        refs, times, values = cells
+        refs = cells.refs
         if len(refs) == 0:
             return cells
         if self._number_of is not None:
@@ -163,9 +163,9 @@ class Replay:
         known = (refs >= 0) & (refs < len(self._is_known))
         known &= self._is_known[np.where(known, refs, 0)]
         if known.all():
-            return refs, times, values
+            return cells._replace(refs=refs)
         self._unnamed += int((~known).sum())
-        return refs[known], times[known], values[known]
+        return cells._replace(refs=refs).take(known)
 
     def _look_known(self) -> None:
         head = self._state.head

@@ -23,7 +23,7 @@ OPEN_AGE_MS_MAX = 2 * 3600 * 1000
 def is_seal_due(state: State) -> bool:
     """Whether so much is open that memory and replay ask for a run."""
     generation = state.head.open
-    waiting = generation.samples + generation.late_count
+    waiting = generation.weight
     if waiting >= max(OPEN_SAMPLES_MIN, OPEN_SAMPLES_PER_SERIES * state.head.table.series):
         return True
     return waiting > 0 and generation.max_time - generation.min_time > OPEN_AGE_MS_MAX

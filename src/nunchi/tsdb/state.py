@@ -15,20 +15,24 @@ from numpy.typing import NDArray
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk
 from nunchi.kit.logs import Logger
+from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
 from nunchi.storage.changes import ChangeLog
 from nunchi.storage.errors import NotLoadedError
 from nunchi.tsdb.block import Block
-from nunchi.tsdb.chunks import ChunksFile, PageCache
+from nunchi.tsdb.cells import Cells
+from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.commits import Commit, encode_commit, span_of
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.index import Index
 from nunchi.tsdb.loading import Loading
 from nunchi.tsdb.manifest import Manifest, save_manifest
-from nunchi.tsdb.open_cells import Cells, Moment
+from nunchi.tsdb.open_cells import Moment
+from nunchi.tsdb.pages import PageCache
 from nunchi.tsdb.querier import Found, View, locate
+from nunchi.tsdb.references import content_of
 from nunchi.tsdb.selected import SelectionMemory
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 from nunchi.tsdb.wal import NO_TIME_MAX, Wal
@@ -128,10 +132,11 @@ class State:
             head = self.head
             news = {name: known for name, known in metadata.items() if head.metadata.get(name) != known}
             self.forget_pending(owner)
-            if len(cells[0]) == 0 and len(late[0]) == 0 and not news and not marks:
+            if len(cells.refs) == 0 and len(late.refs) == 0 and not news and not marks:
                 return
             made = head.take_unlogged()
             keys, ends = head.table.keys_of(made) if len(made) else (b"", [])
+            cells, late = cells.compacted(), late.compacted()
             commit = Commit(made, keys, np.array([0, *ends], np.int64), *cells, *late, metadata=news, marks=dict(marks))
             places = len(head.table)
             if self.loading is not None:
@@ -154,20 +159,21 @@ class State:
     def apply(self, cells: Cells, late: Cells) -> None:
         """Make logged cells visible. In-order ones that another writer overtook stay only if nothing is there yet."""
         head = self.head
-        if len(cells[0]):
-            overtaken = head.open.put(*cells, head.newest)
+        if len(cells.refs):
+            cells = head.open.adopt(cells)
+            overtaken = head.open.put(cells, head.newest)
             if len(overtaken):
-                self._put_overtaken(cells[0][overtaken], cells[1][overtaken], cells[2][overtaken])
-        head.open.put_late(*late)
-        if len(late[0]):
-            head.note_late(*late)
+                self._put_overtaken(cells.take(overtaken))
+        if len(late.refs):
+            late = head.open.adopt(late)
+            head.open.put_late(late)
+            head.note_late(late)
             head.open.commit += 1
 
-    def _put_overtaken(self, refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64]) -> None:
-        stored = self.read_bits(np.unique(refs), int(times.min()), int(times.max()))
-        keys = zip(refs.tolist(), times.tolist(), strict=True)
-        fresh = np.array([key not in stored for key in keys], np.bool_)
-        self.head.open.put_late(refs[fresh], times[fresh], values[fresh])
+    def _put_overtaken(self, cells: Cells) -> None:
+        stored = self.read_contents(np.unique(cells.refs), int(cells.times.min()), int(cells.times.max()))
+        keys = zip(cells.refs.tolist(), cells.times.tolist(), strict=True)
+        self.head.open.put_late(cells.take(np.array([key not in stored for key in keys], np.bool_)))
         self.head.open.commit += 1
 
     def forget_pending(self, owner: int) -> None:
@@ -180,21 +186,25 @@ class State:
         """Whether some appender judged cells that it has not committed."""
         return self.head.newest.owner != 0
 
-    def read_bits(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> dict[tuple[int, int], int]:
-        """(series_ref, timestamp) → bits of the value, of what is stored of some series of the head in a time range."""
+    def read_contents(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> dict[tuple[int, int], int | bytes]:
+        """(series_ref, timestamp) → what series of the head say in a time range: bits, or of a histogram bytes."""
         with self.lock:
             views, release = self.pinned_views()
             try:
                 found, refs = self._locate(views, refs, start_ms, end_ms)
-                bits: dict[tuple[int, int], int] = {}
+                contents: dict[tuple[int, int], int | bytes] = {}
                 for tile in found.reading.tiles(np.arange(len(refs), dtype=np.int64)):
                     for i, series in enumerate(tile.series.tolist()):
-                        vector = tile.vector_of[i]
+                        vector, ref = tile.vector_of[i], int(refs[series])
                         times = tile.vectors[tile.vector_offsets[vector] : tile.vector_offsets[vector + 1]].tolist()
-                        values = tile.values[tile.offsets[i] : tile.offsets[i + 1]].view(np.uint64).tolist()
-                        ref = int(refs[series])
-                        bits.update(zip(((ref, time) for time in times), values, strict=True))
-                return bits
+                        own = slice(int(tile.offsets[i]), int(tile.offsets[i + 1]))
+                        keys = [(ref, time) for time in times]
+                        contents.update(zip(keys, tile.values[own].view(np.uint64).tolist(), strict=True))
+                        if tile.histogram_of is not None and tile.histograms is not None:
+                            for key, number in zip(keys, tile.histogram_of[own].tolist(), strict=True):
+                                if number != FLOAT:
+                                    contents[key] = content_of(tile.histograms, number)
+                return contents
             finally:
                 release()
 

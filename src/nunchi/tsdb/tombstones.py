@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.matchers import Matcher, MatchOperator
 from nunchi.tsdb.reading import Layer, Longs, Parts
 
@@ -72,3 +73,19 @@ class MaskedLayer:
     def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
         """See `Layer.decode_times`."""
         self._layer.decode_times(vectors, begins, ends, targets, times)
+
+    def decode_starts(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, starts: Longs) -> None:
+        """See `Layer.decode_starts`."""
+        self._layer.decode_starts(columns, begins, ends, targets, starts)
+
+    def has_starts(self, columns: Longs) -> bool:
+        """See `Layer.has_starts`."""
+        return self._layer.has_starts(columns)
+
+    def histogram_bytes(self, columns: Longs) -> Longs | None:
+        """See `Layer.histogram_bytes`."""
+        return self._layer.histogram_bytes(columns)
+
+    def histograms(self, numbers: Longs) -> HistogramColumns:
+        """See `Layer.histograms`."""
+        return self._layer.histograms(numbers)

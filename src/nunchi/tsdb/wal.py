@@ -324,7 +324,7 @@ class Wal:
 
 
 def survey_segment(disk: Disk, folder: Folder, number: int) -> Survey:
-    """What is in a segment, every checksum compared; raises `NewerVersionError`."""
+    """What is in a segment, every checksum compared; raises `NewerVersionError`, `OlderVersionError`."""
     path = folder.segment(number)
     mapped = disk.map(path)
     try:
@@ -332,7 +332,7 @@ def survey_segment(disk: Disk, folder: Folder, number: int) -> Survey:
         if len(data) >= SEGMENT_HEADER.size:
             _, version, checksum = SEGMENT_HEADER.unpack_from(data)
             if checksum == zlib.crc32(data[: SEGMENT_HEADER.size - 4]):
-                check_version(path, version, WAL_VERSION)
+                check_version(path, version, WAL_VERSION, oldest=WAL_VERSION)
         return _survey(data, number)
     finally:
         data = memoryview(b"")

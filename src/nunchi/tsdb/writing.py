@@ -4,7 +4,6 @@ Columns are written metric by metric, series that share their timestamps side by
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from nunchi.kit.disk import Disk
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, write_index
-from nunchi.tsdb.chunks import ChunksWriter, PageCache
+from nunchi.tsdb.chunks_writer import ChunksWriter
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
+from nunchi.tsdb.pages import PageCache
 from nunchi.tsdb.querier import Found, View, label_table, locate
 from nunchi.tsdb.reading import Located, Reading
 from nunchi.tsdb.selected import sort_labels
@@ -34,9 +34,7 @@ def write_reading(writer: ChunksWriter, reading: Reading, series: NDArray[np.int
     chosen = np.flatnonzero(reading.sizes)
     order = chosen[np.lexsort((chosen, reading.signatures[chosen], metrics[chosen]))]
     for tile in reading.tiles(order, TILE_BYTES):
-        bounds = tile.vector_offsets.tolist()
-        numbers = np.array([writer.vector(tile.vectors[begin:end]) for begin, end in pairwise(bounds)], np.int32)
-        writer.add(series[tile.series], numbers[tile.vector_of], tile.values, tile.offsets, metrics[tile.series])
+        writer.add_tile(tile, series[tile.series], metrics[tile.series])
 
 
 def write_run(disk: Disk, path: Path, view: View, refs: NDArray[np.int32], lock: Any, facts: dict[str, Any]) -> int:

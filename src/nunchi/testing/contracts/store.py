@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from nunchi.kit.clock import Clock
 from nunchi.model.batch import Batch, Conflict, Reason
@@ -144,14 +143,7 @@ def is_equal(name: str, value: str) -> Matcher:
 
 
 class StoreSuite:
-    """What every store does. `make_store` gives an empty one; its lateness window is zero, its retention 15 days.
-
-    supports_histograms        the store takes native histograms; one that does not must say so of every such sample
-    supports_start_timestamps  the store remembers since when a sample counts
-    """
-
-    supports_histograms = True
-    supports_start_timestamps = True
+    """What every store does. `make_store` gives an empty one; its lateness window is zero, its retention 15 days."""
 
     def make_store(self, clock: Clock) -> Store:
         """An empty store on this clock."""
@@ -335,16 +327,7 @@ class StoreSuite:
         appender.commit()
         return result
 
-    def test_a_store_without_histograms_says_so_of_each(self) -> None:
-        if self.supports_histograms:
-            pytest.skip("the store takes histograms")
-        result = self.append_batch(histogram_batch(UP, [(self.now, 1.0), (self.now + 1, LATENCY)]))
-        assert (result.accepted, result.rejected) == (1, {Reason.HISTOGRAM: 1})
-        assert (result.examples[0].labels, result.examples[0].timestamp_ms) == (UP, self.now + 1)
-        assert mixed_samples_of(self.store) == {UP: [(self.now, 1.0)]}
-
     def test_histograms_come_back_as_they_were_appended(self) -> None:
-        self.skip_without_histograms()
         grown = replace(LATENCY, count=9.0, positive_buckets=(3.0, 0.0, 3.0))
         written = [(self.now, LATENCY), (self.now + 1, grown), (self.now + 2, CUSTOM)]
         assert self.append_batch(histogram_batch(UP, written)).accepted == 3
@@ -354,7 +337,6 @@ class StoreSuite:
         }
 
     def test_a_series_may_mix_numbers_and_histograms(self) -> None:
-        self.skip_without_histograms()
         written: list[tuple[int, float | Histogram]] = [
             *((self.now, 1.0), (self.now + 1, LATENCY)),
             *((self.now + 2, 2.0), (self.now + 3, LATENCY)),
@@ -364,7 +346,6 @@ class StoreSuite:
         assert select(self.store) == {UP: [(self.now, 1.0), (self.now + 2, 2.0)]}
 
     def test_a_histogram_that_fell_has_no_hint_and_a_gauge_keeps_its_own(self) -> None:
-        self.skip_without_histograms()
         gauge = replace(LATENCY, reset_hint=ResetHint.GAUGE)
         fallen = replace(LATENCY, count=5.0, positive_buckets=(1.0, 0.0, 1.0))
         written = [(self.now, LATENCY), (self.now + 1, fallen), (self.now + 2, gauge), (self.now + 3, LATENCY)]
@@ -372,7 +353,6 @@ class StoreSuite:
         assert mixed_samples_of(self.store)[UP] == written
 
     def test_the_same_histogram_again_is_accepted_and_another_rejected(self) -> None:
-        self.skip_without_histograms()
         self.append_batch(histogram_batch(UP, [(self.now, LATENCY), (self.now + 1, LATENCY)]))
         again = self.append_batch(histogram_batch(UP, [(self.now, LATENCY), (self.now + 1, LATENCY)]))
         assert (again.accepted, again.rejected) == (2, {})
@@ -380,7 +360,6 @@ class StoreSuite:
         assert other.rejected == {Reason.DUPLICATE_TIMESTAMP: 2}
 
     def test_a_histogram_series_ends_with_a_marker_in_its_sum(self) -> None:
-        self.skip_without_histograms()
         self.append_batch(histogram_batch(UP, [(self.now, LATENCY), (self.now + 1, Histogram(sum=STALE))]))
         (_, first), (_, last) = mixed_samples_of(self.store)[UP]
         assert isinstance(first, Histogram)
@@ -388,19 +367,12 @@ class StoreSuite:
         assert is_stale(last.sum)
 
     def test_start_timestamps_are_remembered(self) -> None:
-        if not self.supports_start_timestamps:
-            pytest.skip("the store forgets start timestamps")
         self.append_batch(histogram_batch(UP, [(self.now, 1.0), (self.now + 5, 2.0)], starts=[0, self.now + 1]))
         querier = self.store.querier()
         (tile,) = querier.select((NAME_SET,), 0, 2**62).read(0, 1)
         assert tile.starts is not None
         assert tile.starts.tolist() == [0, self.now + 1]
         querier.close()
-
-    def skip_without_histograms(self) -> None:
-        """Leave a case that only stores of histograms can pass."""
-        if not self.supports_histograms:
-            pytest.skip("the store takes no histograms")
 
     def test_statistics_count_what_is_stored(self) -> None:
         append(self.store, {UP: [(self.now, 1.0), (self.now + 9, 1.0)], LOAD_A: [(self.now, 1.0)]})

@@ -26,7 +26,7 @@ def judge(
     times: Longs,
     lasts: Longs,
     fates: Bytes,
-) -> tuple[int, int]: ...
+) -> tuple[int, int, int]: ...
 def remember(
     refs: Ints, times: Longs, values: Floats, pending: Ints, pending_times: Longs, pending_bits: Words, owner: int
 ) -> None: ...
@@ -34,6 +34,7 @@ def put(
     refs: Ints,
     times: Longs,
     values: Floats,
+    starts: Longs,
     last_times: Longs,
     last_bits: Words,
     counts: Ints,
@@ -42,6 +43,7 @@ def put(
     hashes: Words,
     slab_times: Longs,
     slab_values: Floats,
+    slab_starts: Longs,
     slab_next: Ints,
     slabs: int,
     refused: Longs,
@@ -86,6 +88,4 @@ def sign_vectors(offsets: Longs, vectors: Longs, begins: Longs, ends: Longs, sig
 def number_vectors(
     signatures: NDArray[np.int64], series: NDArray[np.int64], seen: NDArray[np.int32], numbers: NDArray[np.int32]
 ) -> NDArray[np.int64]: ...
-def merge_overlapping(
-    offsets: Longs, times: Longs, values: Floats, out_offsets: Longs, out_times: Longs, out_values: Floats
-) -> int: ...
+def merge_overlapping(offsets: Longs, times: Longs, out_offsets: Longs, chosen: Longs) -> int: ...

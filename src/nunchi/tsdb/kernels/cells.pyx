@@ -30,6 +30,10 @@ cdef enum:
     FATE_TOO_OLD = 4
 
 
+# The high 16 bits of a NaN that stands for a histogram: see tsdb/references.py.
+cdef uint64_t REFERENCE_TAG = 0xFFFC
+
+
 cdef inline uint64_t bits_of(double value) noexcept nogil:
     cdef uint64_t bits
     memcpy(&bits, &value, 8)
@@ -49,10 +53,11 @@ def judge(const int32_t[::1] refs, const int64_t[::1] row_timestamps, const int6
           bint replaces, int64_t[::1] times, int64_t[::1] lasts, uint8_t[::1] fates):
     """The fate of each cell, and its timestamp; of cells in the past also the newest timestamp at their turn. `pending[ref] == owner` says that pending_* hold the series' newest cell.
 
-    Where the batch replaces, a newest cell that comes again counts as past: one between may have replaced it. Returns how
-    many are new, and how many are the newest again: where that is all, nothing else needs a look.
+    Where the batch replaces, a newest cell that comes again counts as past: one between may have replaced it. So does a
+    reference, whose bits say nothing of the histogram. Returns how many are new, and how many are the newest again: where
+    that is all, nothing else needs a look; and how many have the bits of a reference.
     """
-    cdef int64_t row, i, time, last, fresh = 0, same = 0
+    cdef int64_t row, i, time, last, fresh = 0, same = 0, references = 0
     cdef uint64_t bits, newest
     cdef int32_t ref
     with nogil:
@@ -62,6 +67,7 @@ def judge(const int32_t[::1] refs, const int64_t[::1] row_timestamps, const int6
                 ref = refs[i]
                 times[i] = time
                 bits = bits_of(values[i])
+                references += bits >> 48 == REFERENCE_TAG
                 if pending[ref] == owner:
                     last, newest = pending_times[ref], pending_bits[ref]
                 else:
@@ -76,13 +82,13 @@ def judge(const int32_t[::1] refs, const int64_t[::1] row_timestamps, const int6
                     pending[ref] = owner
                     pending_times[ref] = time
                     pending_bits[ref] = bits
-                elif time == last and bits == newest and not replaces:
+                elif time == last and bits == newest and not replaces and bits >> 48 != REFERENCE_TAG:
                     fates[i] = FATE_SAME
                     same += 1
                 else:
                     fates[i] = FATE_PAST
                     lasts[i] = last
-    return fresh, same
+    return fresh, same, references
 
 
 def remember(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] values, int32_t[::1] pending,
@@ -99,15 +105,17 @@ def remember(const int32_t[::1] refs, const int64_t[::1] times, const double[::1
                 pending_bits[ref] = bits_of(values[i])
 
 
-def put(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] values, int64_t[::1] last_times,
-        uint64_t[::1] last_bits, int32_t[::1] counts, int32_t[::1] first_slabs, int32_t[::1] last_slabs,
-        uint64_t[::1] hashes, int64_t[::1] slab_times, double[::1] slab_values, int32_t[::1] slab_next, int64_t slabs,
-        int64_t[::1] refused):
+def put(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] values, const int64_t[::1] starts,
+        int64_t[::1] last_times, uint64_t[::1] last_bits, int32_t[::1] counts, int32_t[::1] first_slabs,
+        int32_t[::1] last_slabs, uint64_t[::1] hashes, int64_t[::1] slab_times, double[::1] slab_values,
+        int64_t[::1] slab_starts, int32_t[::1] slab_next, int64_t slabs, int64_t[::1] refused):
     """Append cells that are newer than their series' newest; positions of the others go to `refused`.
 
-    There must be room for a slab more a cell. Returns the slabs in use and how many were refused.
+    There must be room for a slab more a cell; of `slab_starts` only where there are `starts`, else both may be empty.
+    Returns the slabs in use and how many were refused.
     """
     cdef int64_t i, at, left = 0
+    cdef bint has_starts = starts.shape[0] > 0
     cdef int32_t ref, row
     with nogil:
         for i in range(refs.shape[0]):
@@ -127,6 +135,8 @@ def put(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] val
             at = <int64_t>last_slabs[ref] * SLAB_ROWS + row
             slab_times[at] = times[i]
             slab_values[at] = values[i]
+            if has_starts:
+                slab_starts[at] = starts[i]
             counts[ref] += 1
             hashes[ref] = mix(hashes[ref], <uint64_t>times[i])
             last_times[ref] = times[i]
@@ -297,9 +307,12 @@ def number_vectors(const int64_t[::1] signatures, const int64_t[::1] series, int
     return found
 
 
-def merge_overlapping(const int64_t[::1] offsets, const int64_t[::1] times, const double[::1] values,
-                      int64_t[::1] out_offsets, int64_t[::1] out_times, double[::1] out_values):
-    """Cells of each series in the order of their precedence become ascending in time; of equal times the last one stays."""
+def merge_overlapping(const int64_t[::1] offsets, const int64_t[::1] times, int64_t[::1] out_offsets,
+                      int64_t[::1] chosen):
+    """Which cells of each series stay, ascending in time, where they stand in the order of their precedence.
+
+    Of equal times the last one stays. Returns how many stay of all series.
+    """
     cdef int64_t i, j, at = 0, n = offsets.shape[0] - 1
     cdef vector[int64_t] order
     cdef TimeOrder earlier
@@ -318,8 +331,7 @@ def merge_overlapping(const int64_t[::1] offsets, const int64_t[::1] times, cons
             for j in range(<int64_t>order.size()):
                 if j + 1 < <int64_t>order.size() and times[order[j]] == times[order[j + 1]]:
                     continue
-                out_times[at] = times[order[j]]
-                out_values[at] = values[order[j]]
+                chosen[at] = order[j]
                 at += 1
             out_offsets[i + 1] = at
     return at
