@@ -77,7 +77,7 @@ def test_mistakes_are_told_and_warnings_warn(tmp_path: Path, world: World, datab
         opened.query_range("up", 0, 1, "soon")
     with pytest.warns(QueryWarning, match="quantile"):
         opened.query("quantile(7, up)")
-    with pytest.raises(WorldError, match=r"no data folder.*--storage\.tsdb\.path"):
+    with pytest.raises(WorldError, match=r"elsewhere does not exist.*--storage\.tsdb\.path"):
         nunchi.open(tmp_path / "elsewhere")
 
 

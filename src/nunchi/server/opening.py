@@ -5,26 +5,20 @@ Invariant: nothing in the folder is changed, and what was read once stays as it 
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from nunchi.kit.clock import Clock
 from nunchi.kit.durations import parse_duration
 from nunchi.kit.errors import InputError
-from nunchi.kit.logs import logger
 from nunchi.query.engine import Engine, EngineSettings
 from nunchi.query.frames.answer import Answer
 from nunchi.query.functions import PythonFunction
 from nunchi.query.values import QueryResult
+from nunchi.server.data_folder.folder import look
 from nunchi.server.language import DELAYED_NAMES, parser_settings, split_features
 from nunchi.server.world import World
 from nunchi.storage.contracts import Store
-from nunchi.tsdb.block import Block
-from nunchi.tsdb.chunks import ChunksFile
-from nunchi.tsdb.database import Database
-from nunchi.tsdb.errors import CorruptionError, DatabaseError
-from nunchi.tsdb.files import Folder
 
 # Unix seconds, or a datetime that knows its zone.
 Moment = float | datetime
@@ -73,45 +67,7 @@ def open(  # noqa: A001 (called as nunchi.open)
     settings = EngineSettings(
         parser=parser_settings(named), delays_names=DELAYED_NAMES in named, functions=tuple(functions)
     )
-    return OpenedFolder(_look(Path(path).absolute(), world), Engine(settings), world.clock)
-
-
-@dataclass(frozen=True, slots=True)
-class FileView:
-    """A block or a run of a data folder; `damage` is empty where every checksum holds, or none was checked."""
-
-    name: str
-    min_time_ms: int
-    max_time_ms: int
-    samples: int
-    bytes: int
-    damage: str = ""
-
-
-def list_files(path: Path, world: World, *, is_verified: bool) -> list[FileView]:
-    """The files of a data folder that hold sealed samples, what cannot be opened included. Raises `WorldError`."""
-    database = _look(path.absolute(), world)
-    views = [_view(file, is_verified=is_verified) for file in database.sealed_files()]
-    return [*views, *(FileView(name, 0, 0, 0, 0, "cannot be opened") for name in database.missing_files())]
-
-
-def _view(file: Block | ChunksFile, *, is_verified: bool) -> FileView:
-    chunks = file.chunks if isinstance(file, Block) else file
-    kind = "block" if isinstance(file, Block) else "run"
-    damage = ""
-    if is_verified:
-        try:
-            file.verify()
-        except CorruptionError as error:
-            damage = str(error)
-    name = f"{kind} {chunks.number}"
-    return FileView(name, chunks.min_time, chunks.max_time, chunks.samples, file.bytes, damage)
-
-
-def _look(root: Path, world: World) -> Database:
-    if not Folder(root).wal.is_dir():
-        raise DatabaseError(f"{root} is no data folder of nunchi: name the one of --storage.tsdb.path")
-    return Database.look(root, world.disk, world.clock, logger("tsdb"))
+    return OpenedFolder(look(Path(path), world), Engine(settings), world.clock)
 
 
 def _milliseconds(moment: Moment) -> int:

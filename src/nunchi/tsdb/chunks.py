@@ -147,6 +147,17 @@ class ChunksFile:
         other.valid_from = max(self.valid_from, valid_from)
         return other
 
+    def without(self, lost: Longs) -> "ChunksFile":
+        """The same file, some of its columns left out."""
+        other = copy(self)
+        is_left = np.ones(len(self._series), np.bool_)
+        is_left[lost] = False
+        order = self._order[is_left[self._order]]
+        ids, firsts = np.unique(self._series[order], return_index=True)
+        other.ids = ids.astype(np.int32)
+        other._order, other._firsts = order, np.append(firsts, len(order)).astype(np.int32)  # noqa: SLF001 (a copy of this)
+        return other
+
     def newest_times(self) -> Longs:
         """int64[len(ids)]: the newest timestamp of each series."""
         ends = self._vector_ends[self._vector_of[self._order]]

@@ -26,14 +26,17 @@ from nunchi.tsdb.compaction import compact
 from nunchi.tsdb.deletion import clean_tombstones, delete_series
 from nunchi.tsdb.errors import DatabaseError
 from nunchi.tsdb.files import Folder
+from nunchi.tsdb.index import Index
 from nunchi.tsdb.loading import EarlyQuerier
 from nunchi.tsdb.querier import DatabaseQuerier
 from nunchi.tsdb.recovery import Arrival, look
+from nunchi.tsdb.repair import repair
 from nunchi.tsdb.retention import drop_expired
 from nunchi.tsdb.sealing import is_seal_due, seal
 from nunchi.tsdb.snapshot import make_snapshot
 from nunchi.tsdb.state import DatabaseSettings, State
 from nunchi.tsdb.telemetry import DatabaseTelemetry
+from nunchi.tsdb.verification import Damage
 
 LOOKS_MAX = 5
 
@@ -186,6 +189,16 @@ class Database:
         """Blocks and runs as they are now, blocks first."""
         with self._state.lock:
             return (*self._state.sealed.blocks, *self._state.sealed.runs)
+
+    def head_index(self) -> Index:
+        """The series of the head, by which its runs name theirs."""
+        with self._state.lock:
+            return self._state.head_index()
+
+    def repair(self, damages: Sequence[Damage]) -> list[str]:
+        """Do what can be done about damages; see `repair`. Says what was done."""
+        with self._state.maintaining:
+            return repair(self._state, damages)
 
     def missing_files(self) -> list[str]:
         """What the manifest lists and could not be opened; the log said why."""

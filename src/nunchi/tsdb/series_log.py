@@ -61,3 +61,16 @@ def read_series(disk: Disk, path: Path, size: int) -> Iterator[tuple[NDArray[np.
         np.cumsum(np.frombuffer(body, "<u4", count, 4 * count), out=ends[1:])
         yield refs.astype(np.int32), body[8 * count :], ends
         at = end
+
+
+def whole_bytes(disk: Disk, path: Path) -> int:
+    """How much of a file is whole records from its beginning, for whoever does not know how much of it counts."""
+    data = disk.read(path)
+    at = FILE_HEADER.size
+    while at + RECORD_HEADER.size <= len(data):
+        checksum, packed, _, _ = RECORD_HEADER.unpack_from(data, at)
+        end = at + RECORD_HEADER.size + packed
+        if end > len(data) or zlib.crc32(data[at + 4 : end]) != checksum:
+            break
+        at = end
+    return at

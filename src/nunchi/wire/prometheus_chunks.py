@@ -83,7 +83,7 @@ def scan_head_chunks(data: Bytes) -> HeadChunks:
     """The whole chunks of a file of `chunks_head`; raises `WireError` where it is none."""
     check_header(data, HEAD_MAGIC)
     rows: list[tuple[int, int, int, int, int]] = []
-    at, damage, view = HEADER_BYTES, "", memoryview(data)
+    at, damage, view = HEADER_BYTES, "", data.data
     while at + HEAD_CHUNK.size < len(data):
         ref, begin_time, end_time, _ = HEAD_CHUNK.unpack_from(view, at)
         if ref == 0:
