@@ -21,6 +21,7 @@ from nunchi.agent.exporter import Exporter
 from nunchi.agent.forwarder.delivery import Delivery
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
+from nunchi.agent.forwarder.set_aside import FOLDER, SetAside
 from nunchi.agent.forwarder.spool import RoundSpool
 from nunchi.agent.identity import Identity, load_identity
 from nunchi.agent.instances import Instances
@@ -150,7 +151,7 @@ def build_rounds(
     """What waits for the server, on disk; not open yet."""
     limits = spool_limits(settings.spool)
     spool = Spool(state_folder / SPOOL_FOLDER, limits, disk, clock, log, on_drop=accounting.drop)
-    return RoundSpool(spool, encoder, accounting, clock)
+    return RoundSpool(spool, encoder, accounting, clock, SetAside(state_folder / FOLDER, disk, clock, log))
 
 
 def build_exporter(

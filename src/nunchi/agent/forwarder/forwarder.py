@@ -130,7 +130,7 @@ class Forwarder:
             self._log.error(
                 "samples refused by the server are dropped", samples=shipment.samples, reason=verdict.reason
             )
-            self._spool.reject(shipment, "refused")
+            self._spool.reject(shipment, "refused", verdict.reason)
 
     def _keep(self, shipment: Shipment, verdict: Verdict) -> None:
         self._spool.keep(shipment)

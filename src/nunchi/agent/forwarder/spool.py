@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.forwarder.encoding import PushEncoder
+from nunchi.agent.forwarder.set_aside import SetAside
 from nunchi.agent.rounds import Round
 from nunchi.kit.clock import Clock
 from nunchi.kit.spool import DAMAGED, Record, Spool
@@ -51,8 +52,17 @@ class Shipment:
 class RoundSpool:
     """Rounds in, shipments out. One shipment is outstanding at a time."""
 
-    def __init__(self, spool: Spool, encoder: PushEncoder, accounting: Accounting, clock: Clock) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        encoder: PushEncoder,
+        accounting: Accounting,
+        clock: Clock,
+        set_aside: SetAside | None = None,
+    ) -> None:
+        """`set_aside` keeps what is rejected; without it that is gone."""
         self.spool = spool
+        self._set_aside = set_aside
         self._encoder = encoder
         self._accounting = accounting
         self._clock = clock
@@ -112,8 +122,10 @@ class RoundSpool:
         self._accounting.queued -= shipment.samples
         self._accounting.acknowledged.add(shipment.samples)
 
-    def reject(self, shipment: Shipment, reason: str) -> None:
-        """It is given up."""
+    def reject(self, shipment: Shipment, reason: str, words: str = "") -> None:
+        """It is given up; `words` say more than the reason."""
+        if self._set_aside is not None:
+            self._set_aside.put(shipment.body, words or reason)
         self._settle(shipment)
         self._accounting.drop(reason, shipment.samples)
 
