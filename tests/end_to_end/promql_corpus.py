@@ -96,10 +96,9 @@ class Expressions:
     MATH = (
         "abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "asin", "acos", "atan", "sinh", "cosh", "tanh",
         "asinh", "acosh", "atanh", "deg", "rad", "timestamp", "sort", "sort_desc", "absent", "-", "+",
+        "minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year",
     )  # fmt: skip
-    FINITE_MATH = (
-        "sin", "cos", "tan", "minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year",
-    )  # fmt: skip
+    FINITE_MATH = ("sin", "cos", "tan")
     WINDOWS = (
         "rate", "increase", "delta", "irate", "idelta", "changes", "resets", "deriv", "sum_over_time", "avg_over_time",
         "min_over_time", "max_over_time", "count_over_time", "last_over_time", "stddev_over_time", "stdvar_over_time",

@@ -37,7 +37,6 @@ DIFFERENCES = {
     "parameters by step": "2.53 takes the parameters of aggregations (k, φ) from the first step, 3 from every step",
     "deviation of no number": "stddev and stdvar of one infinite or NaN value are 0 in 2.53, NaN in 3",
     "overflow of deviations": "2.53's compensated sums turn an overflow into NaN, those of 3 into infinity",
-    "dates of NaN": "Go leaves the conversion of NaN to an integer to the processor; we answer NaN",
     "last digits": "transcendental functions and averages round the last digit otherwise; count_values, %, sin show it",
     "logarithms of subnormals": "Go's assembly on this processor is wrong for them",
     "ranking NaN": "topk and bottomk replace NaN by the next NaN in 2.53, keep the first in 3",

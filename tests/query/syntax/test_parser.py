@@ -131,7 +131,6 @@ REFUSED = {
     'x{a="["': (8, "unexpected end of input inside braces"),
     'x{a=~"["}': (6, 'regular expression "["'),
     'x{a="\\q"}': (5, "unknown escape sequence \\q"),
-    'x{a="\\xff"}': (5, "the bytes of this string are not UTF-8"),
     '"abc': (1, "unterminated quoted string"),
     "`abc": (1, "unterminated raw string"),
     "x == 08x": (6, 'bad number or duration syntax: "08x"'),

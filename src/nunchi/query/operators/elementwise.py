@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from nunchi.model.symbols import LabelTable
 from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.operators import tables
+from nunchi.query.operators.dates import DATES, date_part
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator
 from nunchi.query.operators.value_pairs import ValuePairs, scaled
 from nunchi.query.plan.arithmetic import ARITHMETIC, COMPARISONS, greater_of, lesser_of
 from nunchi.query.syntax.operators import TRIMS
 
 Floats: TypeAlias = NDArray[np.float64]
-
-# Years 1 to 9999: what a date function can tell.
-SECONDS_MIN, SECONDS_MAX = -62_135_596_800.0, 253_402_300_799.0
 
 SIMPLE: Final[dict[str, Callable[[Floats], Floats]]] = {
     "identity": lambda x: x,
@@ -62,53 +60,12 @@ WITH_PARAMETERS: Final[dict[str, Callable[..., Floats]]] = {
 }
 
 
-def _days(values: Floats) -> NDArray[np.int64]:
-    return np.floor_divide(np.trunc(values).astype(np.int64), 86400)
-
-
-def _months(values: Floats) -> NDArray[np.int64]:
-    """Months since January 1970."""
-    return _days(values).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-
-
-def _day_of_year(values: Floats) -> NDArray[np.int64]:
-    days = _days(values)
-    years = days.astype("datetime64[D]").astype("datetime64[Y]")
-    return days - years.astype("datetime64[D]").astype(np.int64) + 1
-
-
-def _first_day(months: NDArray[np.int64]) -> NDArray[np.int64]:
-    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-
-
-def _seconds_of_day(values: Floats) -> NDArray[np.int64]:
-    return np.mod(np.trunc(values).astype(np.int64), 86400)
-
-
-DATES: Final[dict[str, Callable[[Floats], NDArray[np.int64]]]] = {
-    "minute": lambda x: _seconds_of_day(x) // 60 % 60,
-    "hour": lambda x: _seconds_of_day(x) // 3600,
-    "day_of_week": lambda x: np.mod(_days(x) + 4, 7),
-    "day_of_month": lambda x: _days(x) - _first_day(_months(x)) + 1,
-    "day_of_year": _day_of_year,
-    "days_in_month": lambda x: _first_day(_months(x) + 1) - _first_day(_months(x)),
-    "month": lambda x: np.mod(_months(x), 12) + 1,
-    "year": lambda x: np.floor_divide(_months(x), 12) + 1970,
-}
-
-
-def _date(name: str, values: Floats) -> Floats:
-    known = (values >= SECONDS_MIN) & (values <= SECONDS_MAX)
-    result = DATES[name](np.where(known, values, 0.0)).astype(np.float64)
-    return np.where(known, result, np.nan)
-
-
 def transformation(name: str, parameters: list[Floats], times: NDArray[np.int64]) -> Callable[[Floats], Floats]:
     """The function of that name over [series, steps]; `parameters` are float64[steps] each."""
     if name in SIMPLE:
         return SIMPLE[name]
     if name in DATES:
-        return lambda values: _date(name, values)
+        return lambda values: date_part(name, values)
     if name == "timestamp":
         seconds = times / 1000
         return lambda values: np.broadcast_to(seconds, values.shape)

@@ -9,6 +9,7 @@ _OCTAL = re.compile(r"0[0-7_]+")
 _ESCAPE = re.compile(
     rb"\\(?:([abfnrtv\\'\"])|([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)", re.DOTALL
 )
+_STRAY_BYTE = re.compile("[\udc80-\udcff]")  # as `surrogateescape` decodes it
 _SIMPLE_ESCAPES: Final = {
     bytes((letter,)): bytes((meaning,)) for letter, meaning in zip(b"abfnrtv\\'\"", b"\a\b\f\n\r\t\v\\'\"", strict=True)
 }
@@ -28,7 +29,10 @@ def parse_number(text: str) -> float:
 
 
 def unquote(token: str) -> str:
-    """The text that a string token means; raises ValueError for escapes that do not exist and bytes that are no text."""
+    """The text that a string token means; raises ValueError for escapes that do not exist.
+
+    Bytes that are no UTF-8 become U+FFFD, one each: so Prometheus shows them.
+    """
     quote, inner = token[0], token[1:-1]
     if quote == "`" or "\\" not in inner:
         return inner
@@ -51,10 +55,8 @@ def unquote(token: str) -> str:
             raise ValueError(f"unknown escape sequence \\{follows.decode(errors='replace')}")
         return chr(code).encode()
 
-    try:
-        return _ESCAPE.sub(replace, inner.encode()).decode()
-    except UnicodeDecodeError:
-        raise ValueError("the bytes of this string are not UTF-8") from None
+    text = _ESCAPE.sub(replace, inner.encode()).decode(errors="surrogateescape")
+    return _STRAY_BYTE.sub("\ufffd", text)
 
 
 def quote_text(text: str) -> str:

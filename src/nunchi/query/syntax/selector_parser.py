@@ -1,5 +1,6 @@
 """Parsing of selectors, label lists, and of what may stand behind an operand: `[]`, `offset`, `@`, `anchored`, `smoothed`."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 
@@ -10,6 +11,7 @@ from nunchi.query.syntax import checks
 from nunchi.query.syntax.checks import MisfitError
 from nunchi.query.syntax.duration_parser import DurationParser
 from nunchi.query.syntax.lexer import DURATION, IDENTIFIER, KEYWORDS, LABEL_NAME, NUMBER, STRING
+from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import At, Edge, Extension, MatrixSelector, Node, Span, Subquery, VectorSelector
 from nunchi.query.syntax.signatures import Function
 
@@ -241,7 +243,8 @@ class SelectorParser(DurationParser):
             raise self.unexpected("@", "timestamp")
         seconds, _ = self.parse_signed_number()
         if not abs(seconds) < _AT_SECONDS_MAX:
-            raise ParseError(f"timestamp out of bounds for @ modifier: {seconds:f}", start, self.text)
+            shown = f"{seconds:f}" if math.isfinite(seconds) else format_number(seconds)
+            raise ParseError(f"timestamp out of bounds for @ modifier: {shown}", start, self.text)
         return round_half_away(seconds * 1000)
 
     def parse_extension(self, node: Node, kind: str) -> Node:

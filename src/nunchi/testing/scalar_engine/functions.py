@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 from nunchi.model.histogram import Histogram
@@ -145,15 +145,19 @@ def _round(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     return _per_number(evaluation, node, at_ms, rounded)
 
 
+_CYCLE_SECONDS: Final = 146_097 * 86_400
+_ABSOLUTE_SECONDS: Final = 106_751_991_073_094 * 86_400  # from where Go's unsigned calendar begins, to 1970
+
+
 def _date(part: Callable[[datetime], int]) -> Function:
     def evaluate(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
         def compute(value: float) -> float:
-            if not math.isfinite(value):
-                return math.nan
-            try:
-                return float(part(datetime.fromtimestamp(int(value), tz=UTC)))
-            except (OverflowError, ValueError, OSError):
-                return math.nan
+            seconds = int(value) if -(2.0**63) <= value < 2.0**63 else -(2**63)
+            seconds = (seconds + _ABSOLUTE_SECONDS) % 2**64 - _ABSOLUTE_SECONDS
+            # The calendar repeats itself every 400 years, weekdays included: Python's knows the years 1 to 9999 alone.
+            cycles, rest = divmod(seconds, _CYCLE_SECONDS)
+            date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=rest)
+            return float(part(date)) + (400 * cycles if part is _DATES["year"] else 0)
 
         if not node.arguments:
             return [Element(_NO_LABELS, compute(at_ms / 1000))]

@@ -20,6 +20,8 @@ PARAMETERS_MAX = 10_000
 FORM = "application/x-www-form-urlencoded"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FLOAT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)",
@@ -109,12 +111,20 @@ async def read_parameters(request: web.Request) -> Parameters:
     pairs: list[tuple[str, str]] = []
     try:
         if request.method in ("POST", "PUT") and request.content_type == FORM:
-            body = (await request.read()).decode("utf-8", "replace")
-            pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
-        pairs += parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
+            pairs = parse_pairs((await request.read()).decode("utf-8", "replace"))
+        pairs += parse_pairs(request.rel_url.raw_query_string)
     except ValueError as error:
         raise ApiError.bad_data(f"error parsing form values: {error}") from None
     return Parameters(pairs, request.match_info, ", ".join(request.headers.getall("Accept", ())))
+
+
+def parse_pairs(text: str) -> list[tuple[str, str]]:
+    """The pairs of a query or a form, as Go reads them: one with a bad escape or a semicolon is left out. Raises ValueError."""
+    parts = text.split("&")
+    if len(parts) > PARAMETERS_MAX:
+        raise ValueError(f"more than {PARAMETERS_MAX} parameters")
+    good = [part for part in parts if ";" not in part and not _BAD_ESCAPE.search(part)]
+    return parse_qsl("&".join(good), keep_blank_values=True)
 
 
 def _number(text: str) -> float | None:
@@ -150,7 +160,8 @@ def _milliseconds(seconds: float) -> int:
 
 def parse_span(text: str) -> int:
     """Milliseconds of float seconds or a Prometheus duration. Raises ValueError."""
-    if (seconds := _number(text)) is not None:
+    seconds = math.inf if _INFINITE.fullmatch(text) else _number(text)
+    if seconds is not None:
         if abs(seconds) >= 2**63 / 1e9:
             raise ValueError(f'cannot parse "{text}" to a valid duration. It overflows int64')
         return int(seconds * 1000)

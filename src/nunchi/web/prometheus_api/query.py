@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from nunchi.kit.http_route import Route
-from nunchi.query.frames.arrow import arrow_stream
-from nunchi.query.frames.columns import FramesMissing
 from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
+from nunchi.query.frames.arrow import arrow_stream
+from nunchi.query.frames.columns import FramesMissing
 from nunchi.query.histograms.grid import rows_of
 from nunchi.query.limits import Budget
 from nunchi.query.rendering import render_value, result_type
