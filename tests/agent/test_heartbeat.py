@@ -33,6 +33,18 @@ async def test_the_server_is_told_every_ten_seconds_and_of_the_host_every_four_h
     assert [number for number, body in enumerate(bodies) if "inventory" in body] == [0, 4 * 360]
 
 
+async def test_who_is_not_known_yet_tells_again_soon_and_of_its_host_too() -> None:
+    answers = [b'{"is_heard": false}', b'{"is_heard": false}', *[b"{}"] * 9]
+    link, clock = FakeLink(lambda *_: (200, answers.pop(0))), VirtualClock()
+    task = asyncio.create_task(heartbeat(link, Root("/nowhere", "/nowhere", "/nowhere"), clock).run())
+    await clock.advance(3)
+    assert len(link.asked) == 2
+    await clock.advance(12)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert ["inventory" in json.loads(body) for _, _, body in link.asked] == [True, True, True, False]
+
+
 async def test_an_inventory_that_was_not_heard_is_told_again_and_one_asked_for_at_once() -> None:
     answers: list[tuple[int, bytes] | None] = [
         None,

@@ -282,7 +282,7 @@ async def test_metadata_is_put_shown_and_removed_and_outlives_the_server(house: 
 async def test_an_info_of_nobody_takes_no_room_and_one_of_an_enrolled_agent_needs_its_key(house: House) -> None:
     joined(house)
     assert (await house.ask("POST", f"{ROOT}/info", json={"id": ID}))[0] == 403
-    assert (await house.ask("POST", f"{ROOT}/info", json={"id": "stranger"}))[0] == 200
+    assert await house.ask("POST", f"{ROOT}/info", json={"id": "stranger"}) == (200, {"is_heard": False})
     assert (await house.ask("POST", f"{ROOT}/info", json={}))[0] == 400
     assert house.book.ids() == [ID]
 

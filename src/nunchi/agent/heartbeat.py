@@ -18,6 +18,7 @@ from nunchi.kit.telemetry import Telemetry
 
 PATH = "/api/nunchi/v1/agents/info"
 INTERVAL_SECONDS = 10.0
+UNKNOWN_INTERVAL_SECONDS = 2.0
 INVENTORY_SECONDS = 4 * 3600.0
 ANSWER_BYTES_MAX = 64 << 10
 
@@ -28,6 +29,7 @@ ChangeKey = Callable[[], Awaitable[None]]
 class InfoAnswer(msgspec.Struct, frozen=True):
     """What the server says to a heartbeat; what is missing is not asked for."""
 
+    is_heard: bool = True  # false: it knows no such agent yet, whose first round is still on its way
     wants_inventory: bool = False
     rotate_key: bool = False
 
@@ -54,6 +56,7 @@ class Heartbeat:
         self._clock = clock
         self._log = log
         self._inventory_due_at = 0.0
+        self._is_known = True
         self._change_key = change_key
         self._beats = telemetry.counter(
             "agent_heartbeats_total", "Times the server was told who this agent is.", "outcome"
@@ -67,7 +70,8 @@ class Heartbeat:
         while True:
             began = self._clock.monotonic()
             await self.beat()
-            await self._clock.sleep(max(1.0, INTERVAL_SECONDS - (self._clock.monotonic() - began)))
+            interval_seconds = INTERVAL_SECONDS if self._is_known else UNKNOWN_INTERVAL_SECONDS
+            await self._clock.sleep(max(1.0, interval_seconds - (self._clock.monotonic() - began)))
 
     async def stop(self) -> None:
         """Nothing to give back."""
@@ -100,7 +104,8 @@ class Heartbeat:
             answer = msgspec.json.decode(response.body or b"{}", type=InfoAnswer)
         except msgspec.MsgspecError:
             return
-        if answer.wants_inventory:
+        self._is_known = answer.is_heard
+        if answer.wants_inventory or not answer.is_heard:
             self._inventory_due_at = 0.0
         if answer.rotate_key and self._change_key is not None:
             await self._change_key()

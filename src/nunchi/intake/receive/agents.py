@@ -96,7 +96,7 @@ class AgentRoutes:
             if self._book.is_enrolled(agent_id):
                 return _json({"error": f"agent {agent_id} speaks with its key only"}, 403)
             if not self._registry.is_known(agent_id):
-                return _json({})  # who has never delivered takes no room
+                return _json({"is_heard": False})  # who has never delivered takes no room
         told = self._book.take_info(agent_id, info)
         return _json({"wants_inventory": not told.inventory, "rotate_key": told.is_rotation_wanted})
 

@@ -14,10 +14,10 @@ const REFRESH_SECONDS = 5;
 const CHART_SECONDS = 10;
 const EVENTS_SHOWN_MAX = 20;
 const PANELS = [
-  { title: "Up", unit: "count", low: 0, high: 1, absent: "The server has not heard of it.", queries: [{ expression: 'up{job="node",instance="$instance"}', legend: "up" }] },
-  { title: "Samples lost", unit: "/s", low: 0, absent: "It has not told of itself.", queries: [{ expression: 'sum by (reason) (rate(agent_samples_dropped_total{instance="$instance"}[2m])) or label_replace(sum(rate(agent_samples_collected_total{instance="$instance"}[2m])) * 0, "reason", "nothing", "", "")', legend: "{{reason}}" }] },
-  { title: "Samples that wait", unit: "count", low: 0, absent: "It has not told of itself.", queries: [{ expression: 'agent_samples_queued{instance="$instance"}', legend: "waiting" }] },
-  { title: "Outage left", unit: "seconds", low: 0, absent: "It has not told of itself.", queries: [{ expression: 'agent_spool_outage_seconds_left{instance="$instance"}', legend: "seconds" }] },
+  { title: "Up", unit: "count", low: 0, high: 1, absent: "Nothing of it is stored here; first samples show within seconds.", queries: [{ expression: 'up{job="node",instance="$instance"}', legend: "up" }] },
+  { title: "Samples lost", unit: "/s", low: 0, absent: "Nothing of it is stored here; first samples show within seconds.", queries: [{ expression: 'sum by (reason) (rate(agent_samples_dropped_total{instance="$instance"}[2m])) or label_replace(sum(rate(agent_samples_collected_total{instance="$instance"}[2m])) * 0, "reason", "nothing", "", "")', legend: "{{reason}}" }] },
+  { title: "Samples that wait", unit: "count", low: 0, absent: "Nothing of it is stored here; first samples show within seconds.", queries: [{ expression: 'agent_samples_queued{instance="$instance"}', legend: "waiting" }] },
+  { title: "Outage left", unit: "seconds", low: 0, absent: "Nothing of it is stored here; first samples show within seconds.", queries: [{ expression: 'agent_spool_outage_seconds_left{instance="$instance"}', legend: "seconds" }] },
 ];
 
 const time = (milliseconds) => (milliseconds ? `${momentText(milliseconds / 1000)} (${moment(milliseconds)})` : "never");
@@ -130,7 +130,7 @@ export function Page() {
   const { parameters } = useAddress();
   const id = parameters.get("id") ?? "";
   const [turn, setTurn] = useState(0);
-  const span = useMemo(() => readSpan(parameters, "1h"), [parameters.get("range"), parameters.get("end")]);
+  const span = useMemo(() => readSpan(parameters, "15m"), [parameters.get("range"), parameters.get("end")]);
   const { data, error } = usePoll((signal) => readPlain(`${ROOT}/${encodeURIComponent(id)}`, {}, signal), REFRESH_SECONDS, [id, turn]);
   const agent = data?.agent_id === id ? data : null;
   return html`<div class="head"><h1><a class="quiet" href=${link("/agents")} data-page>Agents</a> / <bdi>${agent ? agent.instance || agent.agent_id : id}</bdi></h1>
