@@ -335,7 +335,7 @@ class Nunchi:
             step_ms = case.step_seconds * 1000
             start_ms = end_ms - (case.steps - 1) * step_ms
             result = self.engine.range(self.database.querier, case.expression, start_ms, end_ms, step_ms)
-        return render_value(result.value)
+        return render_value(result.value, self.engine.cores)
 
 
 def best_ms(work: Callable[[], object]) -> float:

@@ -16,6 +16,7 @@ from nunchi.kit.telemetry import Telemetry
 from nunchi.query.errors import ExecutionError
 from nunchi.query.functions import PythonFunction, index_functions
 from nunchi.query.histograms.grid import HistogramGrid, histograms_of, rows_of
+from nunchi.query.kernels.reduce import take_present
 from nunchi.query.limits import Budget, Limits
 from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
@@ -91,7 +92,7 @@ class Engine:
     ) -> None:
         settings = settings or EngineSettings()
         self._functions = index_functions(settings.functions)
-        self._cores = Cores()
+        self.cores = Cores()
         signatures = tuple(function.signature for function in settings.functions)
         self.settings = replace(settings, parser=replace(settings.parser, extensions=signatures))
         self._monotonic = monotonic
@@ -221,7 +222,7 @@ class Engine:
                 batch_cells=self.settings.batch_cells,
                 measure=measure,
                 functions=self._functions,
-                cores=self._cores,
+                cores=self.cores,
             )
             times = np.arange(start_ms, end_ms + 1, step_ms or 1, dtype=np.int64)
             scope = Scope(context, times)
@@ -299,5 +300,7 @@ def _matrix(block: Block, times: NDArray[np.int64]) -> Matrix:
     rows = rows[tables.sorted_order(block.labels.take(rows))]
     if len(rows) == len(block.values) and (np.diff(rows) == 1).all():
         return Matrix(block.labels, times, block.values, block.present, block.histograms)
-    histograms = rows_of(block.histograms, rows)
-    return Matrix(block.labels.take(rows), times, block.values[rows], block.present[rows], histograms)
+    values = np.zeros((len(rows), len(times)))
+    present = np.zeros((len(rows), len(times)), np.bool_)
+    take_present(np.ascontiguousarray(block.values), block.present.view(np.uint8), rows, values, present.view(np.uint8))
+    return Matrix(block.labels.take(rows), times, values, present, rows_of(block.histograms, rows))

@@ -6,6 +6,7 @@ from json.encoder import encode_basestring
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.kit.cores import Cores
 from nunchi.model.symbols import LabelTable
 from nunchi.query.histograms.rendering import series_json
 from nunchi.query.kernels import render
@@ -28,8 +29,8 @@ def result_type(value: Value) -> str:
             return "matrix"
 
 
-def render_value(value: Value) -> bytes:
-    """The JSON of a value, UTF-8."""
+def render_value(value: Value, cores: Cores | None = None) -> bytes:
+    """The JSON of a value, UTF-8; a large one is written on borrowed `cores` too."""
     match value:
         case Scalar():
             # Prometheus prints a scalar without an exponent, whatever its size.
@@ -51,10 +52,11 @@ def render_value(value: Value) -> bytes:
             )
         case Matrix():
             names, values, arena, texts = _arena(value.labels)
-            return render.matrix_json(
-                names, values, value.labels.offsets, arena, texts, value.times,
-                np.ascontiguousarray(value.values), np.ascontiguousarray(value.present).view(np.uint8),
-            )  # fmt: skip
+            with (cores or Cores(0)).borrowed() as threads:
+                return render.matrix_json(
+                    names, values, value.labels.offsets, arena, texts, value.times,
+                    np.ascontiguousarray(value.values), np.ascontiguousarray(value.present).view(np.uint8), threads,
+                )  # fmt: skip
         case Samples():
             names, values, arena, texts = _arena(value.labels)
             return render.samples_json(

@@ -74,3 +74,10 @@ def merge(
     result: NDArray[float64],
     seen: NDArray[uint8],
 ) -> int: ...
+def take_present(
+    values: NDArray[float64],
+    present: NDArray[uint8],
+    rows: NDArray[int64],
+    taken: NDArray[float64],
+    seen: NDArray[uint8],
+) -> None: ...

@@ -20,6 +20,7 @@ def matrix_json(
     times: NDArray[int64],
     values: NDArray[float64],
     present: NDArray[uint8],
+    threads: int = 1,
 ) -> bytes: ...
 def samples_json(
     names: NDArray[int32],

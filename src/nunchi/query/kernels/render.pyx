@@ -3,10 +3,17 @@
 Label sets come as ids into an arena of JSON strings, so no label set is made for what is only passed on.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+
+from nunchi.kit.kernels.sharing cimport share_out
+
+cdef enum:
+    CELLS_PER_PIECE = 8192
+    PIECES_MIN = 4  # below, a thread is not worth its start
 
 cdef extern from *:
     """
@@ -89,8 +96,8 @@ def format_number(double value, bint plain=False):
 
 
 cdef void put_labels(
-    string& out, const int32_t[::1] names, const int32_t[::1] values, int64_t begin, int64_t end,
-    const char* arena, const int64_t[::1] texts,
+    string& out, const int32_t* names, const int32_t* values, int64_t begin, int64_t end, const char* arena,
+    const int64_t* texts,
 ) noexcept nogil:
     cdef int64_t i
     out.append(b'{"metric":{')
@@ -117,7 +124,7 @@ def vector_json(
         for row in range(values.shape[0]):
             if row:
                 out.append(b",")
-            put_labels(out, names, label_values, offsets[row], offsets[row + 1], data, texts)
+            put_labels(out, &names[0], &label_values[0], offsets[row], offsets[row + 1], data, &texts[0])
             out.append(b',"value":[')
             out.append(time)
             out.append(b',"')
@@ -127,17 +134,79 @@ def vector_json(
     return PyBytes_FromStringAndSize(out.data(), out.size())
 
 
+cdef struct MatrixTask:
+    const int32_t* names
+    const int32_t* label_values
+    const int64_t* offsets
+    const char* arena
+    const int64_t* texts
+    int64_t rows
+    int64_t rows_per_piece
+    int64_t steps
+    const double* values
+    const uint8_t* present
+    const string* opened      # the time of each step, for the first point
+    const string* following   # and for those behind another
+    string* pieces
+
+
+cdef inline int64_t following_present(const uint8_t* present, int64_t s, int64_t steps) noexcept nogil:
+    """The first present step from `s` on; `steps` where there is none."""
+    cdef uint64_t eight
+    while s < steps and not present[s]:
+        s += 1
+        while s + 8 <= steps:
+            memcpy(&eight, present + s, 8)
+            if eight:
+                break
+            s += 8
+    return s
+
+
+cdef void write_rows(void* given, int64_t piece) noexcept nogil:
+    cdef MatrixTask* task = <MatrixTask*>given
+    cdef string* out = task.pieces + piece
+    cdef int64_t row, s
+    cdef const uint8_t* present
+    cdef const double* values
+    cdef bint first
+    for row in range(piece * task.rows_per_piece, min((piece + 1) * task.rows_per_piece, task.rows)):
+        if row:
+            out.append(b",")
+        put_labels(
+            out[0], task.names, task.label_values, task.offsets[row], task.offsets[row + 1], task.arena, task.texts
+        )
+        out.append(b',"values":[')
+        present, values = task.present + row * task.steps, task.values + row * task.steps
+        first = True
+        s = following_present(present, 0, task.steps)
+        while s < task.steps:
+            out.append(task.opened[s] if first else task.following[s])
+            first = False
+            put_number(out[0], values[s], False)
+            s = following_present(present, s + 1, task.steps)
+        out.append(b"]}" if first else b'"]]}')
+
+
 def matrix_json(
     const int32_t[::1] names, const int32_t[::1] label_values, const int64_t[::1] offsets,
     bytes arena, const int64_t[::1] texts, const int64_t[::1] times, const double[:, ::1] values,
-    const uint8_t[:, ::1] present,
+    const uint8_t[:, ::1] present, int threads=1,
 ):
-    """`[{"metric":{…},"values":[[t,"v"],…]},…]`: the cells that are present."""
-    cdef Py_ssize_t row, s, steps = times.shape[0]
-    cdef string out, time
-    cdef vector[string] opened, following  # the time of each step, for the first point and for those behind another
-    cdef const char* data = arena
-    cdef bint first
+    """`[{"metric":{…},"values":[[t,"v"],…]},…]`: the cells that are present; written in up to `threads` threads."""
+    cdef int64_t s, steps = times.shape[0], rows = values.shape[0], piece, pieces, size = 2
+    cdef string time
+    cdef vector[string] opened, following, written
+    cdef MatrixTask task
+    cdef char* target
+    if rows == 0 or steps == 0:
+        return b"[]"
+    task.rows, task.steps = rows, steps
+    task.rows_per_piece = 1 + CELLS_PER_PIECE // steps
+    pieces = (rows + task.rows_per_piece - 1) // task.rows_per_piece
+    task.names, task.label_values = &names[0] if names.shape[0] else NULL, &label_values[0] if names.shape[0] else NULL
+    task.offsets, task.texts, task.arena = &offsets[0], &texts[0], arena
+    task.values, task.present = &values[0, 0], &present[0, 0]
     with nogil:
         for s in range(steps):
             time.clear()
@@ -146,21 +215,22 @@ def matrix_json(
             time.append(b',"')
             opened.push_back(time)
             following.push_back(string(b'"],').append(time))
-        out.append(b"[")
-        for row in range(values.shape[0]):
-            if row:
-                out.append(b",")
-            put_labels(out, names, label_values, offsets[row], offsets[row + 1], data, texts)
-            out.append(b',"values":[')
-            first = True
-            for s in range(steps):
-                if present[row, s]:
-                    out.append(opened[s] if first else following[s])
-                    first = False
-                    put_number(out, values[row, s], False)
-            out.append(b"]}" if first else b'"]]}')
-        out.append(b"]")
-    return PyBytes_FromStringAndSize(out.data(), out.size())
+        task.opened, task.following = opened.data(), following.data()
+        written.resize(pieces)
+        task.pieces = written.data()
+        share_out(write_rows, &task, pieces, threads if pieces >= PIECES_MIN else 1)
+        for piece in range(pieces):
+            size += written[piece].size()
+    result = PyBytes_FromStringAndSize(NULL, size)
+    target = PyBytes_AS_STRING(result)
+    with nogil:
+        target[0] = b"["
+        size = 1
+        for piece in range(pieces):
+            memcpy(target + size, written[piece].data(), written[piece].size())
+            size += written[piece].size()
+        target[size] = b"]"
+    return result
 
 
 def samples_json(
@@ -178,7 +248,7 @@ def samples_json(
         for row in range(sample_offsets.shape[0] - 1):
             if row:
                 out.append(b",")
-            put_labels(out, names, label_values, offsets[row], offsets[row + 1], data, texts)
+            put_labels(out, &names[0], &label_values[0], offsets[row], offsets[row + 1], data, &texts[0])
             out.append(b',"values":[')
             for i in range(sample_offsets[row], sample_offsets[row + 1]):
                 if i > sample_offsets[row]:

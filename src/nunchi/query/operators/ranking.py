@@ -158,13 +158,16 @@ class CountValues(KeptAggregate):
         place[order] = np.arange(len(order))
         pairs, pair_of = pairs[order], place[pair_of]
         self.scope.context.budget.hold(len(pairs), self.scope.steps)
+        # Most cells stay zero: only those that do not are touched.
         counts = np.zeros((len(pairs), self.scope.steps))
         np.add.at(counts, (pair_of, steps), 1.0)
+        present = np.zeros(counts.shape, np.bool_)
+        present[pair_of, steps] = True
         symbols = self.scope.context.symbols
         named = symbols.intern_all(words)
         groups = pairs // size
         labels = tables.set_label(grouping.labels.take(groups), self.node.label, named[pairs % size])
-        counted = Block(labels, counts, counts > 0, None if drops is None else drops[groups])
+        counted = Block(labels, counts, present, None if drops is None else drops[groups])
         return merge_block(counted)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from nunchi.kit.cores import Cores
 from nunchi.kit.http_route import Route
 from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
@@ -58,7 +59,7 @@ class QueryEndpoints:
 
         def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
             options = QueryOptions(wishes.lookback_ms, budget)
-            return wishes.answer(engine.instant(open_querier, wishes.expression, at_ms, options))
+            return wishes.answer(engine.instant(open_querier, wishes.expression, at_ms, options), engine.cores)
 
         return await self._reading.evaluate(work, wishes.timeout_seconds)
 
@@ -72,8 +73,9 @@ class QueryEndpoints:
             refuse_ranges(parse(wishes.expression, engine.settings.parser))
             options = QueryOptions(wishes.lookback_ms, budget)
             if cache is None:
-                return wishes.answer(engine.range(open_querier, wishes.expression, *span, options))
-            return wishes.answer(cache.range(engine, open_querier, wishes.expression, *span, options))
+                return wishes.answer(engine.range(open_querier, wishes.expression, *span, options), engine.cores)
+            result = cache.range(engine, open_querier, wishes.expression, *span, options)
+            return wishes.answer(result, engine.cores)
 
         return await self._reading.evaluate(work, wishes.timeout_seconds)
 
@@ -145,14 +147,14 @@ class Wishes:
             content_type=choose_content_type(parameters.accept, QUERY_CONTENT_TYPES),
         )
 
-    def answer(self, result: QueryResult) -> Answer:
+    def answer(self, result: QueryResult, cores: Cores) -> Answer:
         """The result, cut to the series asked for. Costs with the size of the result: runs in the query's thread."""
         value, is_cut = _first(result.value, self.series_max)
         warnings = [*result.warnings, TRUNCATED] if is_cut else result.warnings
         if self.content_type == ARROW:
             notices = {"warnings": "\n".join(warnings), "infos": "\n".join(result.infos)}
             return Answer(_arrow(value, notices), content_type=ARROW)
-        data = b'{"resultType":"%s","result":%s' % (result_type(value).encode(), render_value(value))
+        data = b'{"resultType":"%s","result":%s' % (result_type(value).encode(), render_value(value, cores))
         if self.with_statistics:
             data += b',"stats":' + msgspec.json.encode(shown_statistics(result.statistics))
         return Answer(data + b"}", warnings, result.infos)
