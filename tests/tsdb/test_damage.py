@@ -136,24 +136,3 @@ def test_a_newer_file_is_refused_and_an_unknown_one_left_alone(monkeypatch: pyte
     monkeypatch.setattr("nunchi.tsdb.manifest.MANIFEST_VERSION", files.MANIFEST_VERSION - 1)
     with pytest.raises(NewerVersionError):
         machine.open()
-
-
-def test_churn_leaves_memory_and_index_bounded() -> None:
-    """A tenth of the series is replaced every quarter of an hour, for a day."""
-    machine = Machine()
-    names = [f"{n}" for n in range(1200)]
-    stale_at: dict[str, int] = {}
-    for quarter in range(96):
-        now = machine.clock.now_ms()
-        append(machine.database, {Labels.of("m", n=name): [(now, 1.0)] for name in names})
-        ended, names = names[:120], [*names[120:], *(f"{quarter}-{n}" for n in range(120))]
-        append(machine.database, {Labels.of("m", n=name): [(now + 1, float("nan"))] for name in ended})
-        stale_at.update(dict.fromkeys(ended, now + 1))
-        machine.clock.jump(900)
-        if quarter % 4 == 3:
-            machine.database.seal()
-            machine.database.maintain()
-    table = machine.database._state.head.table
-    assert len(table) < 6000
-    assert len(select(machine.database, is_equal("__name__", "m"))) == 1200 + 95 * 120
-    assert len(machine.database._state.sealed.blocks) < 10

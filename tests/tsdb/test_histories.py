@@ -30,9 +30,10 @@ from nunchi.storage.memory import MemoryStore
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import NAME_SET
 from nunchi.testing.disk import UNBOUNDED, Crash, FaultyDisk
-from nunchi.tsdb import compaction
+from nunchi.tsdb import dead_series
 from nunchi.tsdb.compaction import BLOCK_MS, compact_head, merge_blocks
 from nunchi.tsdb.database import Database
+from nunchi.tsdb.dead_series import drop_dead_series
 from nunchi.tsdb.retention import drop_expired
 from nunchi.tsdb.state import DatabaseSettings
 from nunchi.tsdb.telemetry import DatabaseTelemetry
@@ -97,6 +98,7 @@ class DatabaseHistory(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**32))
     def begin(self, seed: int) -> None:
+        dead_series.DEAD_SERIES_MIN = 1
         self.clock = VirtualClock()
         self.disk = FaultyDisk(Random(seed))
         self.oracle = MemoryStore(self.clock)
@@ -194,7 +196,7 @@ class DatabaseHistory(RuleBasedStateMachine):
         state = database._state
         compact_head(state, self.clock.now_ms() // BLOCK_MS * BLOCK_MS)
         merge_blocks(state)
-        compaction.drop_dead_series(state)
+        drop_dead_series(state)
         drop_expired(state)
 
     @rule()

@@ -8,14 +8,12 @@ Invariant: readers see the samples of a range in its old files or in its new one
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.dead_series import drop_dead_series
 from nunchi.tsdb.manifest import RunEntry
 from nunchi.tsdb.sealing import entry_of
-from nunchi.tsdb.series_log import RECORD_SERIES_MAX, encode_series, file_header
-from nunchi.tsdb.series_table import SeriesTable
 from nunchi.tsdb.state import Sealed, State
 from nunchi.tsdb.writing import write_block, write_run
 
@@ -26,7 +24,6 @@ RETENTION_SHARE = 10
 BLOCK_RANGE_MS_MAX = 31 * 24 * 3600 * 1000
 RUNS_MAX = 12
 COMPACTION_INTERVAL_MS = 5 * 60 * 1000
-DEAD_SERIES_MIN = 1024
 
 
 def compact(state: State) -> None:
@@ -189,42 +186,3 @@ def replace_blocks(state: State, former: Sequence[Block], others: Sequence[Block
         state.settle(Sealed(tuple(blocks), state.sealed.runs), blocks=tuple(block.meta.number for block in blocks))
     for block in former:
         state.disk.remove(block.folder)
-
-
-def drop_dead_series(state: State) -> None:
-    """Series without samples in the head leave it, once they are many; their places are free for new ones."""
-    with state.lock:
-        head, table = state.head, state.head.table
-        live_parts: list[NDArray[np.int32]] = [run.ids for run in state.sealed.runs]
-        live_parts += [generation.live_refs() for generation in head.generations]
-        is_live = np.zeros(len(table), np.bool_)
-        for refs in live_parts:
-            is_live[refs] = True
-        created = table.snapshot().created
-        dead = created[~is_live[created]]
-        if len(dead) < max(DEAD_SERIES_MIN, table.series // 4) or state.has_pending():
-            return
-        live = np.sort(created[is_live[created]])
-        fresh = SeriesTable()
-        number, path = state.next_number(), state.folder.series(state.manifest.next_number - 1)
-        file = state.disk.open_append(path)
-        try:
-            file.append(file_header())
-            for begin in range(0, len(live), RECORD_SERIES_MAX):
-                part = np.ascontiguousarray(live[begin : begin + RECORD_SERIES_MAX])
-                keys, key_ends = table.keys_of(part)
-                ends = np.array([0, *key_ends], np.int64)
-                file.append(encode_series(part, keys, ends))
-                fresh.intern(np.frombuffer(keys or b"\0", np.uint8), ends, part)
-            file.sync()
-            size = file.size
-        finally:
-            file.close()
-        former = state.manifest.series
-        state.settle(state.sealed, series=number, series_bytes=size)
-        fresh.release(np.flatnonzero(~is_live[: len(fresh)]).astype(np.int32))
-        head.replace_table(fresh, np.flatnonzero(~is_live).astype(np.int32))
-        head.unlogged.clear()
-        head.unsealed.clear()
-    if former:
-        state.disk.remove(state.folder.series(former))

@@ -4,7 +4,7 @@ Layouts are resolved once: afterwards a batch costs one look-up in an array a ce
 Invariant: every series_ref that a generation or a run has is in the table.
 """
 
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.commits import Commit
 from nunchi.tsdb.open_cells import Generation, Newest
 from nunchi.tsdb.series_table import SeriesTable
+
+NOWHERE = -1
+"""Instead of a series_ref: the series of a column has left the head, until a cell of it comes."""
 
 
 class Head:
@@ -31,6 +34,7 @@ class Head:
         self.unlogged: list[NDArray[np.int32]] = []
         self.unsealed: list[NDArray[np.int32]] = []
         self._refs: WeakKeyDictionary[Layout, NDArray[np.int32]] = WeakKeyDictionary()
+        self._has_gone: WeakSet[Layout] = WeakSet()
 
     @property
     def generations(self) -> tuple[Generation, ...]:
@@ -44,15 +48,34 @@ class Head:
         if known is not None and begin == len(layout):
             return known, known[:0]
         keys, ends = layout.keys_from(begin)
-        refs, made = self.table.intern(np.frombuffer(keys or b"\0", np.uint8), np.frombuffer(ends, np.int64))
-        self.newest.make_room(len(self.table))
+        refs, made = self._intern(keys, np.frombuffer(ends, np.int64))
         resolved = refs if known is None else np.concatenate([known, refs])
         self._refs[layout] = resolved
+        return resolved, made
+
+    def revive(self, layout: Layout, columns: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Make those of some columns again whose series have left the head; which were made."""
+        if layout not in self._has_gone:
+            return columns[:0]
+        known = self._refs[layout]
+        gone = np.unique(columns[known[columns] == NOWHERE])
+        if len(gone) == 0:
+            return gone
+        keys = [layout.key(column) for column in gone.tolist()]
+        refs, made = self._intern(b"".join(keys), np.cumsum([0, *map(len, keys)]))
+        known = known.copy()
+        known[gone] = refs
+        self._refs[layout] = known
+        return made
+
+    def _intern(self, keys: bytes, ends: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        refs, made = self.table.intern(np.frombuffer(keys or b"\0", np.uint8), ends)
+        self.newest.make_room(len(self.table))
         if len(made):
             made = made.copy()
             self.unlogged.append(made)
             self.unsealed.append(made)
-        return resolved, made
+        return refs, made
 
     def load_series(self, refs: NDArray[np.int32], keys: bytes, ends: NDArray[np.int64]) -> NDArray[np.int32]:
         """Series with the places that they had; those known already stay at theirs. Returns where each is."""
@@ -99,11 +122,14 @@ class Head:
         self.frozen = tuple(other for other in self.frozen if other is not generation)
 
     def replace_table(self, table: SeriesTable, dead: NDArray[np.int32]) -> None:
-        """Another table without the dead series; all others keep their places."""
+        """Another table without the dead series; all others keep their places, and layouts forget the dead ones."""
         self.table = table
         self.newest.times[dead] = Newest.NEVER
-        is_dead = np.zeros(len(self.newest.times), np.bool_)
+        is_dead = np.zeros(len(self.newest.times) + 1, np.bool_)
         is_dead[dead] = True
         for layout, refs in list(self._refs.items()):
-            if is_dead[refs].any():
-                del self._refs[layout]
+            gone = is_dead[refs] | (refs == NOWHERE)
+            if gone.any():
+                self._refs[layout] = np.where(gone, NOWHERE, refs).astype(np.int32)
+                self._has_gone.add(layout)
+        self.unlogged = [made[~is_dead[made]] for made in self.unlogged]

@@ -188,6 +188,13 @@ class Generation:
         late = [cells.refs for cells in self._late]
         return np.unique(np.concatenate([np.flatnonzero(self.counts).astype(np.int32), *late]))
 
+    def note_live(self, is_live: NDArray[np.bool_]) -> None:
+        """Set what has cells here."""
+        counts = self.counts[: len(is_live)]
+        is_live[: len(counts)] |= counts > 0
+        for cells in self._late:
+            is_live[cells.refs] = True
+
     def _widen(self, times: Longs) -> None:
         if len(times):
             low, high = int(times.min()), int(times.max())

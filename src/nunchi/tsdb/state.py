@@ -89,6 +89,7 @@ class State:
         self.wal = Wal(disk, folder, sync_always=settings.wal_sync_always, compressed=settings.wal_compressed)
         self.compacted_at_ms = -(2**62)
         self.only_looks = False
+        self.looked_at: Sealed | None = None
         self.loading: Loading | None = None
         self._owners = 0
 
@@ -110,12 +111,14 @@ class State:
         self._owners = self._owners % OWNERS_MAX + 1
         return self._owners
 
-    def resolve(self, layout: Layout) -> NDArray[np.int32]:
-        """The series_ref of each column of a layout. Series that are new here may be old in blocks, which are asked."""
-        refs, made = self.head.resolve(layout)
-        if len(made):
-            self.ask_blocks(self.head, made)
-        return refs
+    def resolve(self, layout: Layout, columns: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The series_ref of some columns of a layout. Series that are new here may be old in blocks, which are asked."""
+        _, made = self.head.resolve(layout)
+        revived = self.head.revive(layout, columns)
+        for refs in (made, revived):
+            if len(refs):
+                self.ask_blocks(self.head, refs)
+        return self.head.resolve(layout)[0][columns]
 
     def ask_blocks(self, head: Head, refs: NDArray[np.int32]) -> None:
         """Learn from the blocks how new the newest sample of some series is."""
