@@ -125,3 +125,15 @@ async def test_a_token_outlives_the_agent(client: Client, tmp_path: Path) -> Non
     from nunchi.agent.api import load_token
 
     assert load_token(tmp_path, SystemDisk(), Random(9)) == client.token
+
+
+async def test_the_api_moves_while_the_agent_runs(client: Client) -> None:
+    settings = client.folder / "nunchi-agent.yaml"
+    settings.write_text(settings.read_text().replace("127.0.0.1:0", "localhost:0"))
+    assert (await client.ask("GET", "/api/v1/status"))[0] == 200
+    before = client.url
+    await client.agent.reload()
+    client.url = (client.folder / "api-url").read_text().strip()
+    assert client.url != before
+    assert (await client.ask("GET", "/api/v1/status"))[0] == 200
+    assert (await client.ask("GET", "/api/v1/status", "wrong"))[0] == 401

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.tidy.agent_instruments import read_instruments
 
 from nunchi.cli.server_flags import FLAGS, LOG_FLAGS
 from nunchi.kit.clock import SystemClock
@@ -15,7 +16,8 @@ from nunchi.server.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
-PAGES = re.compile(r"/(query|graph|targets|alerts|rules|clouds|status|agents?|static/.*|favicon.ico|\{path:.*)?")
+PAGES = re.compile(r"/(query|graph|targets|alerts|rules|clouds|events|status|agents?|static/.*|favicon.ico|\{path:.*)?")
+AGENT_HEADING = "# What an agent says of itself"
 WITHOUT_VALUE = (None, "")
 
 
@@ -26,9 +28,11 @@ async def parts(tmp_path: Path) -> ServerParts:
     return server._parts
 
 
-def rows(guide: str) -> list[list[str]]:
-    """The cells of all table rows of a guide, but for heads."""
-    lines = [line for line in (GUIDES / guide).read_text().splitlines() if line.startswith("| ")]
+def rows(guide: str, begin: str = "", end: str | None = None) -> list[list[str]]:
+    """The cells of all table rows of a guide, but for heads, or of what stands between two headings."""
+    text = (GUIDES / guide).read_text()
+    text = text[text.index(begin) : None if end is None else text.index(end)]
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
@@ -59,7 +63,12 @@ async def test_every_metric_family_is_in_the_telemetry_guide(parts: ServerParts)
         (f"`{one.name}`", one.type, ", ".join(f"`{name}`" for name in one.label_names), one.help_text)
         for one in instruments
     }
-    assert {tuple(cells) for cells in rows("telemetry.md")[1:]} == expected
+    assert {tuple(cells) for cells in rows("telemetry.md", end=AGENT_HEADING)[1:]} == expected
+
+
+def test_every_metric_family_of_an_agent_is_in_the_telemetry_guide() -> None:
+    documented = {tuple(cells) for cells in rows("telemetry.md", begin=AGENT_HEADING)[1:]}
+    assert documented == read_instruments()
 
 
 def test_the_readme_leads_to_every_guide() -> None:
