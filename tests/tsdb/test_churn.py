@@ -1,4 +1,4 @@
-"""A tenth of the series is replaced every quarter of an hour for two days: what ended costs nothing, and what is read stays right."""
+"""A tenth of the series is replaced every quarter of an hour for two days: what ended costs nothing, reading stays right."""
 
 from pathlib import Path
 from random import Random

@@ -10,7 +10,7 @@ from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
 from nunchi.testing.clock import VirtualClock
-from nunchi.testing.contracts.store import LOAD_A, UP, append, is_equal, select
+from nunchi.testing.contracts.store import LOAD_A, UP, append, select
 from nunchi.testing.disk import UNBOUNDED, FaultyDisk
 from nunchi.tsdb import files
 from nunchi.tsdb.compaction import BLOCK_MS, compact_head

@@ -104,13 +104,9 @@ class DatabaseAppender:
         late_max_ms = self._state.settings.late_max_ms
         if batch.late_max_seconds is not None:
             late_max_ms = round(batch.late_max_seconds * 1000)
-        bits = batch.values.view(np.uint64)
         for cell in np.flatnonzero(fates >= PAST).tolist():
             reason: Reason | None
             if fates[cell] == PAST:
-                if stored.get((int(refs[cell]), int(times[cell]))) == int(bits[cell]):
-                    result.accepted += 1  # it is there already
-                    continue
                 is_late = int(lasts[cell]) - int(cells.times[cell]) > late_max_ms
                 lateness = (Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER) if is_late else None
                 key = (int(cells.refs[cell]), int(cells.times[cell]))
