@@ -5,7 +5,7 @@ Invariant: a query reads through one querier, and closes it.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -92,6 +92,7 @@ class Engine:
     ) -> None:
         settings = settings or EngineSettings()
         self._functions = index_functions(settings.functions)
+        self._note_of = _notes_of(self._functions)
         self.cores = Cores()
         signatures = tuple(function.signature for function in settings.functions)
         self.settings = replace(settings, parser=replace(settings.parser, extensions=signatures))
@@ -168,7 +169,8 @@ class Engine:
         querier = open_querier()
         try:
             lookback_ms = options.lookback_ms or self.settings.lookback_ms
-            return report_plan(planned, estimate=Estimates(querier, start_ms, end_ms, lookback_ms).of)
+            estimate = Estimates(querier, start_ms, end_ms, lookback_ms).of
+            return report_plan(planned, estimate=estimate, note_of=self._note_of)
         finally:
             querier.close()
 
@@ -188,7 +190,7 @@ class Engine:
         times = (start_ms, end_ms, step_ms) if step_ms else (end_ms, end_ms, 0)
         options = replace(options, budget=budget)
         result = self._run(open_querier, expression, *times, options, measurements.measure)
-        return result, report_plan(planned, measured=measurements.find)
+        return result, report_plan(planned, measured=measurements.find, note_of=self._note_of)
 
     def _run(
         self,
@@ -246,6 +248,15 @@ class Engine:
                 self._monotonic() - prepared,
             ),
         )
+
+
+def _notes_of(functions: Mapping[str, PythonFunction]) -> Callable[[plan.PlanNode], str]:
+    """Tells of a plan's node what its Python function says of itself."""
+
+    def note_of(node: plan.PlanNode) -> str:
+        return functions[node.name].documentation if isinstance(node, plan.PythonCall) else ""
+
+    return note_of
 
 
 def evaluate(planned: Plan, scope: Scope) -> Value:

@@ -61,6 +61,17 @@ class PythonFunction:
         """As PromQL calls it."""
         return self.signature.name
 
+    @property
+    def usage(self) -> str:
+        """How it is called, as `above_usual(instant vector, factor=3)`."""
+        names = list(inspect.signature(self.callee).parameters)[ARRAYS:]
+        given = len(names) - len(self.defaults)
+        shown = [
+            *names[:given],
+            *(f"{name}={value:g}" for name, value in zip(names[given:], self.defaults, strict=True)),
+        ]
+        return f"{self.name}({', '.join([ValueType.VECTOR.title, *shown])})"
+
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """The Python function itself, for tests and notebooks."""
         return self.callee(*arguments, **options)

@@ -20,6 +20,7 @@ class PlanReport:
     samples       of the store that it read, or would read, itself
     bytes         of memory that its result takes
     milliseconds  it took, what stands below it included; `own_milliseconds` without
+    note          what a Python function says of itself
     """
 
     node: str
@@ -30,6 +31,7 @@ class PlanReport:
     bytes: int | None = None
     milliseconds: float | None = None
     own_milliseconds: float | None = None
+    note: str = ""
     children: list["PlanReport"] = field(default_factory=list)
 
 
@@ -72,12 +74,13 @@ def report_plan(
     planned: plan.PlanNode | StringLiteral,
     measured: Callable[[plan.PlanNode], Measurement | None] = lambda _: None,
     estimate: Callable[[plan.PlanNode], Estimate | None] = lambda _: None,
+    note_of: Callable[[plan.PlanNode], str] = lambda _: "",
 ) -> PlanReport:
     """The report of a plan, with measurements where it has run, with estimates where it has not."""
     if isinstance(planned, StringLiteral):
         return PlanReport("String", quote_text(planned.value), planned.span.start)
-    children = [report_plan(child, measured, estimate) for child in plan.children(planned)]
-    name, text, position = type(planned).__name__, describe(planned), planned.position
+    children = [report_plan(child, measured, estimate, note_of) for child in plan.children(planned)]
+    name, text, position, note = type(planned).__name__, describe(planned), planned.position, note_of(planned)
     found = measured(planned)
     if found is not None:
         below = _below(planned, measured)
@@ -85,12 +88,12 @@ def report_plan(
         own_samples = max(0, found.samples - sum(each.samples for each in below))
         return PlanReport(
             name, text, position, found.series, own_samples, found.bytes,
-            round(found.seconds * 1000, 3), round(own_seconds * 1000, 3), children,
+            round(found.seconds * 1000, 3), round(own_seconds * 1000, 3), note, children,
         )  # fmt: skip
     guess = estimate(planned)
     if guess is not None:
-        return PlanReport(name, text, position, guess.series, guess.samples, children=children)
-    return PlanReport(name, text, position, children=children)
+        return PlanReport(name, text, position, guess.series, guess.samples, note=note, children=children)
+    return PlanReport(name, text, position, note=note, children=children)
 
 
 def _below(node: plan.PlanNode, measured: Callable[[plan.PlanNode], Measurement | None]) -> list[Measurement]:

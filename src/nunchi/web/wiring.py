@@ -18,6 +18,7 @@ from nunchi.web.contracts import (
     TargetSource,
 )
 from nunchi.web.dashboards import load_dashboards
+from nunchi.web.nunchi_api.functions import FunctionEndpoints
 from nunchi.web.nunchi_api.overview import OverviewEndpoints
 from nunchi.web.nunchi_api.query_plan import QueryPlanEndpoints
 from nunchi.web.pages import Pages
@@ -74,6 +75,7 @@ def web_routes(parts: WebParts) -> list[Route]:
         *StatusEndpoints(parts.status, parts.store, reading, parts.clock.now_ms).routes(envelope),
         *overview.routes(envelope),
         *QueryPlanEndpoints(reading, parts.clock.now_ms).routes(envelope),
+        *FunctionEndpoints(parts.queries.engine).routes(envelope),
         *LifecycleEndpoints(parts.status, parts.reload).routes(),
         *Pages(parts.prefix).routes(),
     ]

@@ -1,4 +1,4 @@
-"""What the pages need besides Prometheus's API: a summary of what is well and what is not, dashboards, functions.
+"""What the pages need besides Prometheus's API: a summary of what is well and what is not, dashboards.
 
 Invariant: everything here is a cheap snapshot; samples are asked through PromQL like anybody's.
 """
@@ -7,8 +7,6 @@ from collections import Counter
 
 from nunchi.kit.http_route import Route
 from nunchi.model.alert import AlertState
-from nunchi.query.syntax.operators import AGGREGATIONS
-from nunchi.query.syntax.signatures import FUNCTIONS, Function
 from nunchi.web.contracts import AgentSource, AgentView, RuleSource, TargetSource
 from nunchi.web.dashboards import Dashboard
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
@@ -41,7 +39,6 @@ class OverviewEndpoints:
             *envelope.read("/api/nunchi/v1/summary", self.summary),
             *envelope.read("/api/nunchi/v1/dashboards", self.dashboard_names),
             *envelope.read("/api/nunchi/v1/dashboards/{name}", self.dashboard),
-            *envelope.read("/api/nunchi/v1/functions", self.functions),
         ]
 
     async def summary(self, _: Parameters) -> Answer:
@@ -80,17 +77,6 @@ class OverviewEndpoints:
             raise ApiError("not_found", f'there is no dashboard "{name}": /api/nunchi/v1/dashboards lists them')
         return Answer(found)
 
-    async def functions(self, _: Parameters) -> Answer:
-        """What the query editor may suggest."""
-        functions = [{"name": name, "signature": _signature(function)} for name, function in sorted(FUNCTIONS.items())]
-        return Answer({"functions": functions, "aggregations": sorted(AGGREGATIONS)})
-
 
 def _health(agent: AgentView) -> str:
     return "up" if agent.is_up else "down"
-
-
-def _signature(function: Function) -> str:
-    words = [argument.title for argument in function.arguments]
-    words[function.arguments_min :] = [f"[{word}]" for word in words[function.arguments_min :]]
-    return f"{function.name}({', '.join(words)}) returns {function.returns.title}"

@@ -92,7 +92,12 @@ async function candidatesOf(context) {
   ]);
   return [
     ...metrics.map((text) => ({ text, kind: metadata[text]?.[0]?.type ?? "metric", help: metadata[text]?.[0]?.help })),
-    ...(functions.functions ?? []).map(({ name, signature }) => ({ text: name, kind: "function", help: signature, after: "(" })),
+    ...(functions.functions ?? []).map(({ name, signature, documentation, is_python }) => ({
+      text: name,
+      kind: is_python ? "Python" : "function",
+      help: documentation ? `${signature} — ${documentation.split("\n")[0]}` : signature,
+      after: "(",
+    })),
     ...(functions.aggregations ?? []).map((text) => ({ text, kind: "aggregation", after: "(" })),
     ...KEYWORDS.map((text) => ({ text, kind: "keyword" })),
   ];

@@ -18,7 +18,7 @@ const time = (milliseconds) => (milliseconds === null ? "" : `${milliseconds.toF
 
 function Row({ row, total }) {
   const share = row.own_milliseconds && total ? Math.round((100 * row.own_milliseconds) / total) : 0;
-  return html`<tr><td class="plan-node" style=${{ paddingLeft: `${row.depth * INDENT}px` }}><code>${row.text}</code></td>
+  return html`<tr><td class="plan-node" style=${{ paddingLeft: `${row.depth * INDENT}px` }}><code title=${row.note || undefined}>${row.text}</code></td>
     <td class="number">${count(row.series)}</td><td class="number">${count(row.samples)}</td>
     <td class="number">${row.bytes === null ? "" : format(row.bytes, "bytes")}</td>
     <td class="number">${time(row.milliseconds)}</td>
