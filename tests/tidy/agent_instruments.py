@@ -20,7 +20,7 @@ def instruments_of(source: str) -> set[Row]:
     found, module = set(), ast.parse(source)
     shared = {
         node.targets[0].id: ast.literal_eval(node.value)
-        for node in module.body
+        for node in ast.walk(module)
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Tuple)
         if all(isinstance(one, ast.Constant) for one in node.value.elts)
     }
