@@ -8,6 +8,7 @@ import pytest
 
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.wiring import build_agent
+from nunchi.kit.errors import InputError
 from nunchi.kit.logs import logger
 from nunchi.kit.settings import SettingsError
 from nunchi.kit.system_disk import SystemDisk
@@ -256,3 +257,30 @@ async def test_a_new_instance_runs_at_once_and_others_keep_their_turn(tmp_path: 
     await running.agent.reload()
     due = {one.name: one.due_at - running.clock.monotonic() for one in schedule.instances}
     assert (due["load"], due["load/1"], due["cpu"]) == (500, 0, 500)
+
+
+async def test_statsd_and_packs_come_change_and_go_while_the_agent_runs(tmp_path: Path) -> None:
+    running = Running(write(tmp_path))
+    agent, listen = running.agent, f"udp: [], unix_datagram: ['{tmp_path}/s']"
+    assert "statsd" not in {one.name for one in agent.schedule.instances}
+    write(tmp_path, main=f"statsd: {{{listen}}}\nudp: {{address: '127.0.0.1:9', key: {'k' * 32}}}")
+    await agent.reload()
+    [before] = [one for one in agent.schedule.instances if one.name == "statsd"]
+    assert agent.watch is not None
+    assert agent.watch.status.waiting_for_restart == ()
+    assert running.value("agent_statsd_series") == 0
+    assert running.value("agent_packs_sent_total") == 0
+    write(tmp_path, main=f"statsd: {{{listen}, series_max: 5}}\nudp: {{address: '127.0.0.1:9', key: {'l' * 32}}}")
+    await agent.reload()
+    assert before in agent.schedule.instances
+    write(
+        tmp_path,
+        main=f"statsd: {{{listen}, mapping_file: nowhere}}\nudp: {{address: '127.0.0.1:9', key_file: nowhere}}",
+    )
+    with pytest.raises(InputError):
+        await agent.reload()
+    assert before in agent.schedule.instances
+    write(tmp_path)
+    (tmp_path / "nunchi-agent.yaml").write_text("{}")
+    await agent.reload()
+    assert before not in agent.schedule.instances

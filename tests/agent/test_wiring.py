@@ -121,7 +121,7 @@ async def test_agent_without_a_server_only_exports(tmp_path: Path) -> None:
         samples, _ = parse_text(await asyncio.to_thread(ask))
     assert samples["node_memory_MemTotal_bytes", ()] > 0
     assert samples["agent_check_runs_total", (("check", "cpu"),)] == 1
-    assert [part.name for part in agent.parts] == ["agent.schedule", "agent.exporter", "agent.api"]
+    assert [part.name for part in agent.parts] == ["agent.statsd", "agent.schedule", "agent.exporter", "agent.api"]
 
 
 async def test_agent_survives_a_server_that_is_not_there_and_stops_at_once(tmp_path: Path) -> None:

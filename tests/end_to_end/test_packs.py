@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nunchi.agent.identity import Identity
-from nunchi.agent.udp_sender import UdpSender
+from nunchi.agent.udp_sender import UdpSender, UdpTelemetry
 from nunchi.intake.receive.pack_server import PackKey, PackServer
 from nunchi.intake.receive.pack_telemetry import PackTelemetry
 from nunchi.intake.registry.agent_registry import Acknowledgement
@@ -108,7 +108,7 @@ class House:
         self.next_number, epoch = 0, self.clock.now_ms()
         self.identity = Identity(AGENT, "web-1", (), "0.1", epoch, epoch)
         self.sender = UdpSender(
-            self, lambda: KEY, self.mode, 600, 1.0, self.identity, self.clock, self.random, Telemetry(), logger("test")
+            self, lambda: KEY, self.mode, 600, 1.0, self.identity, self.clock, self.random, UdpTelemetry(Telemetry()), logger("test")
         )  # fmt: skip
 
     async def push(self, series: int, changed: float = 0.5) -> None:
@@ -330,7 +330,7 @@ async def test_who_has_no_key_gets_no_answer_and_leaves_nothing() -> None:
     other.server = house.server
     other.identity = Identity("b" * 32, "evil", (), "0.1", 1, 1)
     other.sender = UdpSender(
-        other, lambda: b"x" * 32, PackMode.HMAC, 600, 1.0, other.identity, other.clock, other.random, Telemetry(), logger("t")
+        other, lambda: b"x" * 32, PackMode.HMAC, 600, 1.0, other.identity, other.clock, other.random, UdpTelemetry(Telemetry()), logger("t")
     )  # fmt: skip
     await other.push(5)
     assert other.by_http == 1

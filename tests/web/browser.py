@@ -28,6 +28,7 @@ PICTURES = frozenset(
         *("query-light", "query-dark", "query-phone", "query-suggestions", "query-error", "query-plan"),
         *("clouds-light", "clouds-dark", "clouds-phone", "clouds-resources", "clouds-resources-phone"),
         *("agents-light", "agents-dark", "agents-phone", "agent-light", "agent-dark", "agent-phone"),
+        *("events-light", "events-dark", "events-phone", "events-checks", "events-checks-phone"),
         *("targets-light", "alerts-light", "alerts-dark", "rules-light", "status-light", "menu-phone"),
     }
 )

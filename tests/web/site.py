@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from tests.web.clouds import Clouds
 from tests.web.fleet import Fleet
+from tests.web.happenings import WebHappenings
 from tests.web.sources import HOSTILE, INSTANCE, Agents, Nothing, Rules, Status, Targets
 from tests.web.synthetic import fill, host, put
 
@@ -41,11 +42,14 @@ class Site:
         self.runner = QueryRunner(Engine(), clock)
         targets, agents, rules = sources(now_ms)
         self.clouds, self.fleet = Clouds(clock), Fleet(clock)
+        self.happenings = WebHappenings(clock)
         if sources is not empty:
+            self.happenings.fill()
             self.clouds.fill()
             self.fleet.fill()
         if sources is hostile:
             self.clouds.put_hostile()
+            self.happenings.put_hostile()
             self.fleet.put_hostile()
         self.parts = WebParts(
             store=self.store,
@@ -70,7 +74,7 @@ class Site:
 
     async def start(self, policy: HttpPolicy | None = None) -> None:
         """Serve, at the same port as before where it was stopped."""
-        routes = [*self.clouds.routes(), *self.fleet.routes(), *web_routes(self.parts)]
+        routes = [*self.clouds.routes(), *self.fleet.routes(), *self.happenings.routes(), *web_routes(self.parts)]
         address = f"127.0.0.1:{self.port}"
         self.server = HttpServer("web", address, routes, policy or HttpPolicy(), self.clock, Telemetry(), logger("web"))
         await self.server.start()

@@ -28,6 +28,7 @@ PAGES = {
     ),
     "targets": ("/targets", "Targets"),
     "alerts": ("/alerts", "Alerts"),
+    "events": ("/events", "Events"),
     "rules": ("/rules", "Rules"),
     "clouds": ("/clouds", "Clouds"),
     "status": ("/status", "Status"),
@@ -43,6 +44,7 @@ CONTENT = {
     "query": ".result td.number",
     "targets": "table .pill",
     "alerts": ".alert",
+    "events": ".event-title",
     "rules": "table .pill",
     "clouds": "table .pill",
     "status": ".facts dd",
@@ -393,7 +395,7 @@ async def test_the_keyboard_reaches_content_and_pages(desk: Tab):
 async def test_texts_stand_out_from_their_ground(browser: Browser, site: Site, scheme: str):
     """WCAG AA: 4.5 to 1, measured for every text that a page shows."""
     async with tab(browser, site.url, color_scheme=scheme) as page:
-        for path in ("/targets", "/agents", "/alerts?state=all", "/clouds", "/", "/query?g0.expr=node_load1"):
+        for path in ("/targets", "/agents", "/alerts?state=all", "/events", "/clouds", "/", "/query?g0.expr=node_load1"):
             await page.open(path)
             await page.page.wait_for_load_state("networkidle")
             assert await page.page.evaluate(FAINT_TEXTS) == [], path
@@ -436,6 +438,8 @@ async def test_hostile_labels_stay_text_and_break_nothing(browser: Browser, look
             "/alerts?state=all": ".alert",
             "/rules": "tbody",
             "/clouds": ".reason",
+            "/events": ".event-text",
+            "/events?view=checks": ".event-text",
             "/clouds?view=resources": "tbody .label",
             "/status": ".facts",
         }.items():
@@ -462,6 +466,8 @@ async def test_an_empty_server_explains_itself_on_every_page(browser: Browser):
             "/alerts": "All is quiet",
             "/rules": "There are no rules",
             "/clouds": "No cloud is watched",
+            "/events": "Nothing has happened yet",
+            "/events?view=checks": "No service tells how it fares",
             "/clouds?view=resources": "No resources are known",
             "/status": "no samples yet",
         }.items():

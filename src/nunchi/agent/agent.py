@@ -27,6 +27,8 @@ from nunchi.agent.schedule import Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
 from nunchi.agent.settings import AgentSettings, ApiSettings, ExporterSettings
 from nunchi.agent.spool_limits import spool_limits
+from nunchi.agent.statsd_part import StatsdPart
+from nunchi.agent.udp_switch import PackSwitch
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
 from nunchi.kit.supervision import Part, PartStatus
@@ -34,9 +36,8 @@ from nunchi.kit.telemetry import Telemetry
 
 if TYPE_CHECKING:  # what only some settings need is imported by wiring, where they say so
     from nunchi.agent.cloud.wiring import Cloud
-    from nunchi.agent.statsd.statsd import Statsd
 
-RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "statsd", "udp")
+RESTART_SETTINGS = ("name", "burst", "paths", "state_folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class AgentParts:
     source: ConfigurationFolder | None
     root: Root
     keys: KeyChange
-    statsd: "Statsd | None" = None
+    statsd: StatsdPart
+    packs: PackSwitch | None = None
     cloud: "Cloud | None" = None
 
 
@@ -161,12 +163,18 @@ class Agent:
     async def apply(self, configuration: AgentConfiguration) -> tuple[str, ...]:
         """Go on by other settings: what is not changed is left alone. Returns the settings that take a restart."""
         own, settings = self._own, configuration.settings
+        change_statsd = own.statsd.plan(settings)
+        change_packs = None if own.packs is None else own.packs.plan(settings.udp)
         planned = own.instances.plan(configuration.instances)
         await own.exporter.apply(settings.exporter)
         if self.api is not None:
             await self.api.apply(settings.api if settings.api.enabled else None)
         if self.relay is not None:
             await self.relay.apply(settings.relay)
+        await change_statsd()
+        if change_packs is not None:
+            change_packs()
+        own.instances.always = own.statsd.instances()
         own.schedule.apply(own.instances.take(planned))
         own.aggregation.apply(settings.labels)
         if own.cloud is not None and settings.cloud is not None:

@@ -11,12 +11,10 @@ from dataclasses import replace
 from random import Random
 from typing import Protocol
 
-from nunchi.agent.accounting import Accounting
-from nunchi.agent.forwarder.delivery import Delivery, Fate, Verdict
+from nunchi.agent.forwarder.delivery import Fate, Push, Verdict
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.spool import Shipment
 from nunchi.agent.identity import Identity
-from nunchi.agent.server_link import ServerLink
 from nunchi.agent.udp_session import UdpSession
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
@@ -50,12 +48,26 @@ class Wire(Protocol):
         ...
 
 
+class UdpTelemetry:
+    """What is counted of packs, over all senders that settings make one after the other."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self.packs = telemetry.counter("agent_packs_sent_total", "Packs sent.")
+        self.bytes = telemetry.counter(
+            "agent_pack_bytes_total", "Bytes of packs sent, without the heads of UDP and IP."
+        )
+        self.rounds = telemetry.counter(
+            "agent_pack_rounds_total", "Rounds, by what became of them as packs.", "outcome"
+        )
+        self.offset = telemetry.gauge("agent_clock_offset_seconds", "How far the server's clock is ahead of ours.")
+
+
 class UdpSender:
     """One agent's packs to one server."""
 
     def __init__(
         self, wire: Wire, key: Callable[[], bytes], mode: PackMode, datagram_bytes: int, timeout_seconds: float,
-        identity: Identity, clock: Clock, random: Random, telemetry: Telemetry, log: Logger,
+        identity: Identity, clock: Clock, random: Random, telemetry: UdpTelemetry, log: Logger,
     ) -> None:  # fmt: skip
         self._wire = wire
         self._key = key
@@ -73,20 +85,13 @@ class UdpSender:
         self._arrived: list[bytes] = []
         self._timeouts = 0
         self._quiet_until = 0.0
-        self._packs = telemetry.counter("agent_packs_sent_total", "Packs sent.")
-        self._bytes = telemetry.counter(
-            "agent_pack_bytes_total", "Bytes of packs sent, without the heads of UDP and IP."
-        )
-        self._rounds = telemetry.counter(
-            "agent_pack_rounds_total", "Rounds, by what became of them as packs.", "outcome"
-        )
-        self._offset = telemetry.gauge("agent_clock_offset_seconds", "How far the server's clock is ahead of ours.")
+        self._telemetry = telemetry
         wire.listen(self._take)
 
     async def push(self, payload: WrittenPayload) -> Verdict | None:
         """Send the one round of a payload; None where it has to go the other way."""
         if not self._can_send(payload) or self._clock.monotonic() < self._quiet_until:
-            self._rounds.add(1, "not_tried")
+            self._telemetry.rounds.add(1, "not_tried")
             return None
         try:
             session = self._session or await self._connect(payload.interval_ms)
@@ -96,7 +101,7 @@ class UdpSender:
         except OSError as error:
             self._give_up(f"{error.strerror or error}")
             return None
-        self._rounds.add(1, "unacknowledged" if verdict is None else "acknowledged")
+        self._telemetry.rounds.add(1, "unacknowledged" if verdict is None else "acknowledged")
         return verdict
 
     def close(self) -> None:
@@ -133,8 +138,8 @@ class UdpSender:
         return None
 
     async def _send(self, datagrams: list[bytes]) -> None:
-        self._packs.add(len(datagrams))
-        self._bytes.add(sum(map(len, datagrams)))
+        self._telemetry.packs.add(len(datagrams))
+        self._telemetry.bytes.add(sum(map(len, datagrams)))
         await self._wire.send(datagrams)
 
     # Answers.
@@ -226,48 +231,43 @@ class UdpSender:
                     continue
                 now_ms = self._clock.now_ms()
                 there_ms, back_ms = welcome.received_ms - welcome.sent_ms, welcome.answered_ms - now_ms
-                self._offset.set((there_ms + back_ms) / 2000)
+                self._telemetry.offset.set((there_ms + back_ms) / 2000)
                 return welcome
         return None
 
     def _give_up(self, reason: str) -> None:
         self._session = None
-        self._rounds.add(1, "no_session")
+        self._telemetry.rounds.add(1, "no_session")
         if self._clock.monotonic() >= self._quiet_until:
             self._log.info("rounds go by HTTP for a while", reason=reason, seconds=QUIET_SECONDS)
         self._quiet_until = self._clock.monotonic() + QUIET_SECONDS
 
 
-class PackDelivery(Delivery):
-    """Packs first, HTTP for what they do not bring: histograms, and what was not acknowledged."""
+class PackWay:
+    """A `FastWay`: packs first, HTTP for what they do not bring: histograms, and what was not acknowledged."""
 
-    def __init__(
-        self, sender: UdpSender, link: ServerLink, accounting: Accounting, clock: Clock, telemetry: Telemetry,
-        encoder: PushEncoder,
-    ) -> None:  # fmt: skip
-        super().__init__(link, accounting, clock, telemetry)
+    def __init__(self, sender: UdpSender, encoder: PushEncoder) -> None:
         self._sender = sender
         self._encoder = encoder
 
-    async def push(self, shipment: Shipment) -> Verdict:
-        """See `Delivery.push`."""
+    async def push(self, shipment: Shipment, push_by_http: Push) -> Verdict:
+        """See `FastWay.push`."""
         try:
             payload = self._encoder.read(shipment.body)
         except WireError:
-            return await super().push(shipment)
+            return await push_by_http(shipment)
         numbers, rest = self._encoder.split_histograms(payload)
         verdict = await self._sender.push(numbers) if numbers.samples else None
         if verdict is None:
-            return await super().push(shipment)
+            return await push_by_http(shipment)
         if rest is None:
             return verdict
         samples = payload.samples - numbers.samples
-        return join_verdicts(verdict, await super().push(replace(shipment, body=rest, samples=samples)))
+        return join_verdicts(verdict, await push_by_http(replace(shipment, body=rest, samples=samples)))
 
-    async def close(self) -> None:
-        """See `Delivery.close`."""
+    def close(self) -> None:
+        """See `FastWay.close`."""
         self._sender.close()
-        await super().close()
 
 
 def join_verdicts(first: Verdict, second: Verdict) -> Verdict:

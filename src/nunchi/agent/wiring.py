@@ -18,7 +18,7 @@ from nunchi.agent.check_telemetry import CheckTelemetry
 from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.exporter import Exporter
-from nunchi.agent.forwarder.delivery import Delivery
+from nunchi.agent.forwarder.delivery import Delivery, FastWay
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
 from nunchi.agent.forwarder.set_aside import FOLDER, SetAside
@@ -30,14 +30,17 @@ from nunchi.agent.listener import Listener
 from nunchi.agent.relay_settings import RelaySettings
 from nunchi.agent.root import Root
 from nunchi.agent.rounds import Aggregation
-from nunchi.agent.schedule import Burst, CheckInstance, Schedule
+from nunchi.agent.schedule import Burst, Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
 from nunchi.agent.settings import AgentSettings, ApiSettings, ExporterSettings
 from nunchi.agent.spool_limits import spool_limits
+from nunchi.agent.statsd_part import StatsdPart
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
 from nunchi.agent.udp_sender_settings import UdpSettings
+from nunchi.agent.udp_switch import PackSwitch
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskError
+from nunchi.kit.errors import InputError
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
 from nunchi.kit.listen_address import ListenAddress
@@ -48,13 +51,15 @@ from nunchi.kit.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from nunchi.agent.cloud.wiring import Cloud
+    from nunchi.agent.forwarder.happenings import HappeningDelivery
     from nunchi.agent.relay.telemetry import RelayTelemetry
     from nunchi.agent.statsd.statsd import Statsd
+    from nunchi.agent.udp_sender import UdpTelemetry
 
 THREADS_MAX = 32
 BURST_INTERVAL_SECONDS = 1.0
 SPOOL_FOLDER = "spool"
-STATSD_SECONDS_MAX = 5.0
+HAPPENINGS_FOLDER = "happenings"
 
 
 def build_agent(
@@ -80,24 +85,24 @@ def build_agent(
     identity = load_identity(settings.name, state_folder, nunchi.__version__, root, disk, clock, random, log)
     accounting = Accounting(telemetry)
     instances = Instances()
-    statsd = build_statsd(settings, clock, random, telemetry, log.part("statsd"), folder)
-    if statsd is not None:
-        instances.always = (
-            CheckInstance(statsd.check.name, statsd.check, settings.interval.seconds, STATSD_SECONDS_MAX),
-        )
-    first = instances.take(instances.plan(configuration.instances))
     encoder = PushEncoder(identity, interval_ms=0)
     aggregation = Aggregation(settings.labels, accounting)
     own_link = HttpLink(settings.server, clock, folder, environment, f"nunchi-agent/{identity.version}")
     own_link.key = load_key(state_folder, disk, log)
+    statsd = build_statsd(
+        settings, identity, link or own_link, folder, state_folder, disk, clock, random, telemetry, log.part("statsd")
+    )
+    instances.always = statsd.instances()
+    first = instances.take(instances.plan(configuration.instances))
     rounds = build_rounds(settings, encoder, accounting, state_folder, disk, clock, log.part("spool"))
-    forwarder = None
+    forwarder = packs = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
-        delivery = build_delivery(
-            settings.udp, link or own_link, own_link, accounting, encoder, identity, clock, random, disk, telemetry,
-            log.part("udp"), folder,
-        )  # fmt: skip
+        delivery = Delivery(link or own_link, accounting, clock, telemetry)
+        packs = build_packs(
+            delivery, own_link, encoder, identity, clock, random, disk, telemetry, log.part("udp"), folder
+        )
+        packs.plan(settings.udp)()
         forwarder = Forwarder(
             aggregation, rounds, delivery, accounting, telemetry, clock, random, log.part("forwarder")
         )
@@ -126,7 +131,7 @@ def build_agent(
     changes = KeyChange(own_link, state_folder, disk, log.part("keys"))
     parts = AgentParts(
         schedule, forwarder, aggregation, encoder, rounds, link or own_link, own_link, exporter, instances, source,
-        root, changes, statsd, cloud,
+        root, changes, statsd, packs, cloud,
     )  # fmt: skip
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
     agent.api = build_api(agent, schedule, cloud, state_folder, disk, random, clock, telemetry, log.part("api"))
@@ -168,21 +173,40 @@ def build_exporter(
 
 
 def build_statsd(
-    settings: AgentSettings, clock: Clock, random: Random, telemetry: Telemetry, log: Logger, folder: Path
-) -> "Statsd | None":
-    """The listeners of StatsD, where they are wanted. Raises InputError where the mapping rules cannot be used."""
-    if settings.statsd is None:
-        return None
-    from nunchi.agent.statsd.statsd import Statsd
-
-    return Statsd(settings.statsd, settings.interval.seconds, clock, random, telemetry, log, folder)
-
-
-def build_delivery(
-    settings: UdpSettings | None,
+    settings: AgentSettings,
+    identity: Identity,
     link: ServerLink,
-    own_link: HttpLink,
-    accounting: Accounting,
+    folder: Path,
+    state_folder: Path,
+    disk: Disk,
+    clock: Clock,
+    random: Random,
+    telemetry: Telemetry,
+    log: Logger,
+) -> StatsdPart:
+    """The listeners of StatsD, which may be wanted later. Raises InputError where the mapping rules cannot be used."""
+
+    def build(wanted: AgentSettings) -> "tuple[Statsd, HappeningDelivery | None]":
+        from nunchi.agent.forwarder.happenings import SPOOL_LIMITS, HappeningDelivery
+        from nunchi.agent.statsd.statsd import Statsd
+
+        assert wanted.statsd is not None
+        statsd = Statsd(wanted.statsd, wanted.interval.seconds, clock, random, telemetry, log, folder)
+        if not wanted.server.enabled:
+            return statsd, None
+        counts = statsd.telemetry
+        spool = Spool(
+            state_folder / HAPPENINGS_FOLDER, SPOOL_LIMITS, disk, clock, log,
+            on_drop=lambda reason, count: counts.dropped.add(count, reason),
+        )  # fmt: skip
+        return statsd, HappeningDelivery(statsd.happenings, spool, link, identity, clock, random, counts, log)
+
+    return StatsdPart(build, settings)
+
+
+def build_packs(
+    delivery: Delivery,
+    link: HttpLink,
     encoder: PushEncoder,
     identity: Identity,
     clock: Clock,
@@ -191,27 +215,46 @@ def build_delivery(
     telemetry: Telemetry,
     log: Logger,
     folder: Path,
-) -> Delivery:
-    """By HTTP, or packs first where there are settings for them. Raises InputError where packs cannot be sealed."""
-    if settings is None:
-        return Delivery(link, accounting, clock, telemetry)
-    from nunchi.agent.udp_sender import PackDelivery, UdpSender
-    from nunchi.agent.udp_wire import UdpWire
-    from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
+) -> PackSwitch:
+    """Rounds over UDP, which may be wanted later."""
+    counts: list[UdpTelemetry] = []  # made with the first sender
 
-    own = Secret(disk.read(folder / settings.key_file).decode().strip()) if settings.key_file else settings.key
-    mode = PackMode(settings.mode)
-    check_mode(mode)
+    def build(settings: UdpSettings) -> FastWay:
+        from nunchi.agent.udp_sender import PackWay, UdpSender, UdpTelemetry
+        from nunchi.agent.udp_wire import UdpWire
+        from nunchi.wire.errors import WireError
+        from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
 
-    def key() -> bytes:
-        text = own.reveal() or own_link.key.reveal()
-        return pack_key(text) if text else b""
+        def key() -> bytes:
+            try:
+                listed = read_key(settings, folder, disk)
+            except InputError as error:
+                raise WireError(str(error)) from error
+            text = listed.reveal() or link.key.reveal()
+            return pack_key(text) if text else b""
 
-    wire = UdpWire(ListenAddress.parse(settings.address))
-    sender = UdpSender(
-        wire, key, mode, settings.datagram_bytes, settings.timeout.seconds, identity, clock, random, telemetry, log
-    )
-    return PackDelivery(sender, link, accounting, clock, telemetry, encoder)
+        mode = PackMode(settings.mode)
+        check_mode(mode)
+        read_key(settings, folder, disk)
+        if not counts:
+            counts.append(UdpTelemetry(telemetry))
+        wire = UdpWire(ListenAddress.parse(settings.address))
+        sender = UdpSender(
+            wire, key, mode, settings.datagram_bytes, settings.timeout.seconds, identity, clock, random, counts[0], log
+        )
+        return PackWay(sender, encoder)
+
+    return PackSwitch(delivery, build)
+
+
+def read_key(settings: UdpSettings, folder: Path, disk: Disk) -> Secret:
+    """The key of packs that the settings name, empty where they name none. Raises InputError."""
+    if not settings.key_file:
+        return settings.key
+    try:
+        return Secret(disk.read(folder / settings.key_file).decode(errors="replace").strip())
+    except DiskError as error:
+        raise InputError(f"udp: the key file cannot be read: {error}") from error
 
 
 def build_clippers(

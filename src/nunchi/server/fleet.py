@@ -9,6 +9,7 @@ from pathlib import Path
 from nunchi.admission.door import Door
 from nunchi.intake.receive.agents import AgentRoutes
 from nunchi.intake.receive.cloud import CloudRoutes
+from nunchi.intake.receive.happenings import HappeningRoutes
 from nunchi.intake.receive.pack import PackReceiver
 from nunchi.intake.receive.pack_keys import BookKeys, load_pack_keys
 from nunchi.intake.receive.pack_scouter import ScouterReceiver
@@ -19,6 +20,7 @@ from nunchi.intake.registry.agent_book import AgentBook, Owner
 from nunchi.intake.registry.agent_registry import AgentRegistry
 from nunchi.intake.registry.cloud_configurations import CloudConfigurations
 from nunchi.intake.registry.cloud_states import CloudStates
+from nunchi.intake.registry.happenings import HappeningBook
 from nunchi.intake.registry.sequence_memory import StoredSequences
 from nunchi.kit.http_route import Route
 from nunchi.kit.listen_address import ListenAddress
@@ -54,6 +56,8 @@ class Fleet:
         self._cloud_configurations = CloudConfigurations(self._records, world.clock, log)
         self._cloud_states = CloudStates(self._records, world.clock)
         self._cloud_routes = CloudRoutes(self._cloud_configurations, self._cloud_states, self._book)
+        self._happenings = HappeningBook(self._records, world.clock)
+        self._happening_routes = HappeningRoutes(self._happenings, self._book, self.registry, telemetry)
 
         self.datagrams = [] if flags is None else self._datagram_receivers(flags, world, door, telemetry)
 
@@ -80,6 +84,7 @@ class Fleet:
         self._book.open()
         self._cloud_configurations.open()
         self._cloud_states.open()
+        self._happenings.open()
 
     def close(self) -> None:
         """Give the records back."""
@@ -87,7 +92,8 @@ class Fleet:
 
     def routes(self) -> list[Route]:
         """What is served."""
-        return [*self._push.routes(), *self._routes.routes(), *self._cloud_routes.routes()]
+        served = (self._push, self._routes, self._cloud_routes, self._happening_routes)
+        return [route for one in served for route in one.routes()]
 
     def key_owner(self, key: str) -> Owner | None:
         """See `HttpServer`."""

@@ -6,7 +6,9 @@ by number and age. Invariant: what `put` or `remove` returned from survives a ki
 file knows one, this process.
 """
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,17 @@ class Records:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is written within becomes visible and durable together, or not at all. Raises RecordsError."""
+        self._ask("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._ask("ROLLBACK")
+            raise
+        self._ask("COMMIT")
 
     # Entities.
 

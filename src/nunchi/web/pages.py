@@ -14,7 +14,7 @@ from aiohttp import web
 from nunchi.kit.http_route import Access, Route
 
 FRAME = "index.html"
-PATHS = ("/", "/query", "/graph", "/agents", "/agent", "/targets", "/alerts", "/rules", "/clouds", "/status")
+PATHS = ("/", "/query", "/graph", "/agents", "/agent", "/targets", "/alerts", "/events", "/rules", "/clouds", "/status")
 PRELOADED = ("vendor/preact.js", "vendor/preact-hooks.js", "vendor/htm.js", "view.js", "api.js", "address.js")
 HASH_CHARACTERS = 16
 CONTENT_TYPES = {

@@ -5,8 +5,9 @@ connection keep it; what the server can never take is told from what it cannot t
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
@@ -52,19 +53,47 @@ class Verdict:
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
+class FastWay(Protocol):
+    """A way that is tried before HTTP."""
+
+    async def push(self, shipment: Shipment, push_by_http: "Push") -> Verdict:
+        """Send a payload; what it cannot bring goes by HTTP."""
+        ...
+
+    def close(self) -> None:
+        """Send no more."""
+        ...
+
+
+Push = Callable[[Shipment], Awaitable[Verdict]]
+
+
 class Delivery:
-    """Sends one payload at a time to one server."""
+    """Sends one payload at a time to one server; over the fast way first, while there is one."""
 
     def __init__(self, link: ServerLink, accounting: Accounting, clock: Clock, telemetry: Telemetry) -> None:
         self.link = link
         self._accounting = accounting
         self._clock = clock
+        self._fast: FastWay | None = None
         self._pushes = telemetry.counter("agent_pushes_total", "Payloads sent, by what became of them.", "outcome")
         self._bytes = telemetry.counter("agent_push_bytes_total", "Bytes of payloads sent, compressed.")
         self._duration = telemetry.histogram("agent_push_duration_seconds", "From sending a payload to its answer.")
 
+    def take_fast(self, way: FastWay | None) -> None:
+        """Try this way first from now on; None: HTTP alone."""
+        before, self._fast = self._fast, way
+        if before is not None:
+            before.close()
+
     async def push(self, shipment: Shipment) -> Verdict:
         """Send a payload and judge the answer."""
+        if self._fast is None:
+            return await self.push_by_http(shipment)
+        return await self._fast.push(shipment, self.push_by_http)
+
+    async def push_by_http(self, shipment: Shipment) -> Verdict:
+        """Send a payload over HTTP alone."""
         began = self._clock.monotonic()
         self._accounting.sent.add(shipment.samples)
         try:
@@ -82,6 +111,7 @@ class Delivery:
 
     async def close(self) -> None:
         """Close the connections."""
+        self.take_fast(None)
         await self.link.close()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sized
 from dataclasses import dataclass, field
 
 from nunchi.agent.emission import Emission, LabelPairs
+from nunchi.agent.statsd.happenings import HappeningQueue
 from nunchi.agent.statsd.kernels.aggregation import Aggregator
 from nunchi.agent.statsd.mapping import Mapped, Mapping, clean_name
 from nunchi.agent.statsd.settings import StatsdSettings
@@ -39,9 +40,10 @@ SERVICE_CHECK_STATE = "statsd_service_check_state"
 
 @dataclass(slots=True, eq=False)
 class Shown:
-    """One slot: what it is called, and how long it may be silent."""
+    """One slot: what it is called, and how long it may be silent. `series` is the first that it was made for."""
 
     slot: int
+    series: StatsdSeries
     kind: StatsdKind
     mapped: Mapped
     name: str
@@ -86,16 +88,17 @@ class StatsdAggregation:
         clock: Clock,
         telemetry: StatsdTelemetry,
         window_step_seconds: float = 60.0,
+        queue: HappeningQueue | None = None,
     ) -> None:
-        """`window_step_seconds` is how often `rotate_windows` will be called."""
+        """`window_step_seconds` is how often `rotate_windows` will be called; events and service checks go to `queue` too."""
+        self._queue = queue
         self._mapping = mapping
         self._clock = clock
         self._telemetry = telemetry
-        self._window_step_seconds = window_step_seconds
+        self.window_step_seconds = window_step_seconds
         self._series_max = settings.series_max
-        self._reader = StatsdReader(
-            seed, settings.series_max * READER_SERIES_FACTOR, with_container=settings.container_label
-        )
+        self._seed = seed
+        self._reader = self._new_reader(settings)
         self._aggregator = Aggregator(settings.signed_gauges == "relative", MEMBERS_MAX)
         self._lock = threading.Lock()
         self._shown: dict[tuple[str, LabelPairs, MetricType], Shown] = {}
@@ -135,8 +138,12 @@ class StatsdAggregation:
         key = event.alert_type, event.priority
         self._events[key] = self._events.get(key, 0) + 1
         self.records.events.append(event)
+        if self._queue is not None:
+            self._queue.add_event(event)
 
     def _take_service_check(self, service_check: ServiceCheck) -> None:
+        if self._queue is not None:
+            self._queue.add_service_check(service_check)
         known = self.records.service_checks
         key = service_check.name, service_check.tags
         known.pop(key, None)
@@ -144,6 +151,36 @@ class StatsdAggregation:
         if len(known) > SERVICE_CHECKS_MAX:
             del known[next(iter(known))]
             self._telemetry.dropped.add(1, "service_checks_max")
+
+    def apply(self, settings: StatsdSettings, mapping: Mapping, window_step_seconds: float) -> None:
+        """Go on by other settings. What is shown as before, under the same options, keeps what was counted."""
+        with self._lock:
+            self._mapping = mapping
+            self.window_step_seconds = window_step_seconds
+            self._series_max = settings.series_max
+            self._aggregator.set_relative_gauges(settings.signed_gauges == "relative")
+            self._aggregator.unbind_all()
+            self._reader = self._new_reader(settings)
+            for key, shown in list(self._shown.items()):
+                mapped = mapping.lookup(shown.series.name, shown.kind)
+                if mapped is not None and self._is_shown_alike(shown, mapped):
+                    shown.mapped = mapped
+                else:
+                    self._free(self._shown.pop(key))
+
+    def _is_shown_alike(self, shown: Shown, mapped: Mapped) -> bool:
+        """Whether a slot is what a rule would make of the series that it was made for."""
+        if (mapped.name, type_of(shown.kind, mapped), mapped.scale) != (shown.name, shown.type, shown.mapped.scale):
+            return False
+        if shown.type is MetricType.HISTOGRAM and mapped.histogram != shown.mapped.histogram:
+            return False
+        if shown.type is MetricType.SUMMARY and mapped.summary != shown.mapped.summary:
+            return False
+        return self._labels(shown.series, mapped) == shown.labels
+
+    def _new_reader(self, settings: StatsdSettings) -> StatsdReader:
+        series_max = settings.series_max * READER_SERIES_FACTOR
+        return StatsdReader(self._seed, series_max, with_container=settings.container_label)
 
     # Series.
 
@@ -154,7 +191,7 @@ class StatsdAggregation:
             self._aggregator.bind(series.series, NO_SLOT)
             return
         labels = self._labels(series, mapped)
-        shown = self._shown_of(series.kind, mapped, labels)
+        shown = self._shown_of(series, mapped, labels)
         scale = mapped.scale * (MILLISECOND if series.kind is StatsdKind.TIMER else 1.0)
         self._aggregator.bind(series.series, NO_SLOT if shown is None else shown.slot, scale)
 
@@ -168,8 +205,9 @@ class StatsdAggregation:
         own = dict(mapped.labels)
         return tuple(sorted({**own, **sent}.items() if mapped.honor_labels else {**sent, **own}.items()))
 
-    def _shown_of(self, kind: StatsdKind, mapped: Mapped, labels: LabelPairs) -> Shown | None:
+    def _shown_of(self, series: StatsdSeries, mapped: Mapped, labels: LabelPairs) -> Shown | None:
         """The slot's record, made where there is none; None where it may not be made."""
+        kind = series.kind
         type_ = type_of(kind, mapped)
         key = mapped.name, labels, type_
         shown = self._shown.get(key)
@@ -189,7 +227,8 @@ class StatsdAggregation:
         family.slots += 1
         self._families[mapped.name] = family
         self._owners.update(dict.fromkeys(names, mapped.name))
-        shown = Shown(self._add_slot(kind, mapped, type_), kind, mapped, mapped.name, labels, type_, weight, parts)
+        slot = self._add_slot(kind, mapped, type_)
+        shown = Shown(slot, series, kind, mapped, mapped.name, labels, type_, weight, parts)
         self._shown[key] = shown
         return shown
 
@@ -200,7 +239,7 @@ class StatsdAggregation:
                 return self._aggregator.add_native(options.schema, options.native_buckets_max)
             return self._aggregator.add_buckets(options.buckets)
         if type_ is MetricType.SUMMARY:
-            ages = math.ceil(mapped.summary.max_age.seconds / self._window_step_seconds)
+            ages = math.ceil(mapped.summary.max_age.seconds / self.window_step_seconds)
             return self._aggregator.add_quantiles(min(max(1, ages), WINDOW_AGES_MAX))
         if type_ is MetricType.COUNTER:
             return self._aggregator.add_counter()

@@ -20,7 +20,7 @@ class Streams:
     """The streams that are open, of all listeners."""
 
     def __init__(self, connections_max: int, clock: Clock, telemetry: StatsdTelemetry) -> None:
-        self._connections_max = connections_max
+        self.connections_max = connections_max
         self._clock = clock
         self._telemetry = telemetry
         self._open: dict[Stream, float] = {}
@@ -28,7 +28,7 @@ class Streams:
 
     def add(self, stream: "Stream") -> None:
         """A stream has begun."""
-        while len(self._open) >= self._connections_max:
+        while len(self._open) >= self.connections_max:
             silent = min(self._open, key=self._open.__getitem__)
             silent.abort()
             self.remove(silent)

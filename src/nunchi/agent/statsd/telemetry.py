@@ -26,6 +26,9 @@ class StatsdTelemetry:
         self.refused = telemetry.counter(
             "agent_statsd_series_refused_total", "Series as sent without a place.", "reason"
         )
+        self.delivered = telemetry.counter(
+            "agent_statsd_happenings_delivered_total", "Events and service checks that the server has taken."
+        )
         self.series = telemetry.gauge("agent_statsd_series", "Series kept.")
         self.connections = telemetry.gauge("agent_statsd_connections", "Streams open.")
 

@@ -11,6 +11,7 @@ const PAGES = [
   { path: "/agents", title: "Agents", load: () => import("./pages/agents.js"), count: (summary) => summary.agents.down },
   { path: "/targets", title: "Targets", load: () => import("./pages/targets.js"), count: (summary) => summary.targets.down },
   { path: "/alerts", title: "Alerts", load: () => import("./pages/alerts.js"), count: (summary) => summary.alerts.firing },
+  { path: "/events", title: "Events", load: () => import("./pages/events.js") },
   { path: "/rules", title: "Rules", load: () => import("./pages/rules.js") },
   { path: "/clouds", title: "Clouds", load: () => import("./pages/clouds.js") },
   { path: "/status", title: "Status", load: () => import("./pages/status.js") },

@@ -155,6 +155,10 @@ cdef class Aggregator:
             self.bindings.push_back(Binding(NO_SLOT, 1.0))
         self.bindings[series] = Binding(slot, scale)
 
+    def set_relative_gauges(self, bint relative_gauges):
+        """What a sign before a gauge's value means from now on."""
+        self.relative_gauges = relative_gauges
+
     def unbind_all(self):
         """No series has a slot any more; slots keep what they have."""
         self.bindings.clear()

@@ -77,6 +77,7 @@ export function Filter({ value, onChange, label }) {
 }
 
 const TONES = {
+  critical: "bad", error: "bad", warning: "warn", success: "good",
   up: "good", ok: "good", inactive: "good", running: "good", healthy: "good",
   firing: "bad", down: "bad", err: "bad", failing: "bad", unhealthy: "bad",
   pending: "warn", late: "warn", degraded: "warn", waiting: "warn",
