@@ -1,5 +1,7 @@
 """What the API says of functions: those that this server evaluates, its own Python functions with their words."""
 
+from dataclasses import asdict
+
 from tests.web.conftest import Asker
 
 import nunchi
@@ -22,7 +24,7 @@ def above_usual(values, times, factor=3.0, share=0.5):
 
 async def listed(settings: EngineSettings) -> dict[str, dict[str, object]]:
     answer = await FunctionEndpoints(Engine(settings)).functions(Parameters())
-    return {function["name"]: function for function in answer.data["functions"]}
+    return {function.name: asdict(function) for function in answer.data["functions"]}
 
 
 async def test_python_functions_are_listed_with_their_words():
