@@ -1,168 +1,258 @@
-"""What the agent costs on this host, beside node_exporter scraped as often: memory, CPU a round, start time, bytes a sample.
+"""What the agent costs on this host beside node_exporter and collectd: memory, CPU, start time, bytes a sample on the wire.
 
-Takes about a minute. Results go to benchmarks/results/agent.json.
+All three run at once for the same two minutes, every 10 s: the agent with the host checks of its budget, API, exporter, StatsD
+and a spool, pushing over TLS; node_exporter scraped over TLS with gzip; collectd with what it has of the same, sending packets
+of its own. The rest of the machine is not quiet: CPU is CPU time of the processes, not of the clock. Results: results/agent.*.
 """
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import shutil
 import signal
 import socket
+import ssl
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import trustme
 from aiohttp import web
 
-ROUNDS = 20
-INTERVAL_SECONDS = 1.0
+from nunchi.agent.checks import CHECKS
+
+INTERVAL_SECONDS = 10
+ROUNDS = 12
 STARTS = 5
-RESULTS = Path(__file__).parent / "results" / "agent.json"
-AGENT = """
-import asyncio, json, random, signal, sys
-from pathlib import Path
-from nunchi.agent.configuration import configuration_of
-from nunchi.agent.settings import parse_agent_settings
-from nunchi.agent.wiring import build_agent
-from nunchi.kit.clock import SystemClock
-from nunchi.kit.logs import logger
-from nunchi.kit.supervision import Supervisor
-from nunchi.kit.system_disk import SystemDisk
-from nunchi.kit.telemetry import Telemetry
-
-async def main():
-    settings, clock, source = parse_agent_settings(sys.argv[1], "benchmark"), SystemClock(), random.Random()
-    agent = build_agent(configuration_of(settings), clock, source, SystemDisk(), Telemetry(), logger("agent"))
-    supervisor = Supervisor(clock, source, logger("agent"))
-    for part in agent.parts:
-        await supervisor.start(part)
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    await ended.wait()
-    print(json.dumps({"acknowledged": agent.accounting.acknowledged.total(), "queued": agent.accounting.queued}))
-    await supervisor.stop()
-
-asyncio.run(main())
+WARM_SECONDS = 25
+START_SECONDS_MAX = 20
+BUDGET = {"resident_mb": 60.0, "cpu_percent": 1.0, "start_seconds": 0.5}
+WANTED = (
+    "cpu", "memory", "load", "filesystem", "disk", "network", "pressure", "vmstat", "netstat", "sockstat", "timex", "uname",
+)  # fmt: skip
+RESULTS = Path(__file__).parent / "results"
+NUNCHI = str(Path(sys.executable).parent / "nunchi")
+COLLECTD = """
+Interval {interval}
+BaseDir "{folder}"
+PIDFile "{folder}/pid"
+TypesDB "/usr/share/collectd/types.db"
+{load}
+<Plugin network>
+  Server "127.0.0.1" "{port}"
+</Plugin>
+<Plugin cpu>
+  ValuesPercentage false
+</Plugin>
 """
+COLLECTD_PLUGINS = (
+    "cpu",
+    "memory",
+    "load",
+    "df",
+    "disk",
+    "interface",
+    "vmem",
+    "protocols",
+    "tcpconns",
+    "swap",
+    "processes",
+    "network",
+)
 
 
-class Sink:
-    """A server that takes everything, counts bytes and remembers when something came first."""
+@dataclass
+class Measured:
+    """One program. CPU and bytes are of the measured time, memory is at its end."""
 
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.payloads = 0
-        self.arrived = asyncio.Event()
+    start_seconds: float
+    start_cpu_seconds: float
+    resident_mb: float = 0.0
+    cpu_percent: float = 0.0
+    cpu_ms_a_round: float = 0.0
+    samples_a_round: float = 0.0
+    bytes_a_round: float = 0.0
 
-    async def take(self, request: web.Request) -> web.Response:
-        self.bytes += len(await request.read())
-        self.payloads += 1
-        self.arrived.set()
-        return web.json_response({})
+    @property
+    def bytes_a_sample(self) -> float:
+        """What a sample takes on the wire, headers and encryption included."""
+        return self.bytes_a_round / max(self.samples_a_round, 1)
 
 
-def usage(pid: int) -> tuple[float, float]:
-    """CPU seconds so far and resident megabytes of a process."""
+@dataclass
+class Traffic:
+    """What has come so far."""
+
+    bytes: int = 0
+    samples: int = 0
+
+
+class Program:
+    """A process from its start to its end. `arrived` is set when it has shown samples for the first time."""
+
+    def __init__(self, command: list[str], arrived: Callable[[], Awaitable[None]]) -> None:
+        self._command = command
+        self._arrived = arrived
+
+    async def start(self) -> Measured:
+        """Run it; how long, and how much CPU, until it showed its first samples."""
+        began = time.perf_counter()
+        self.process = await asyncio.create_subprocess_exec(
+            *self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        async with asyncio.timeout(START_SECONDS_MAX):
+            await self._arrived()
+        return Measured(time.perf_counter() - began, self.usage()[0])
+
+    async def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        await self.process.wait()
+
+    def usage(self) -> tuple[float, float]:
+        """CPU seconds so far and resident megabytes, of what it has started too."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        found = [_usage(pid) for pid in (str(self.process.pid), *children)]
+        return sum(cpu for cpu, _ in found), sum(resident for _, resident in found)
+
+
+def _usage(pid: str) -> tuple[float, float]:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     cpu_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return cpu_seconds, int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} has ended")
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return cpu_seconds, pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def start_agent(url: str, folder: str) -> asyncio.subprocess.Process:
-    settings = f"{{interval: {INTERVAL_SECONDS:.0f}s, state_folder: {folder}, server: {{url: '{url}'}}}}"
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", AGENT, settings, stdout=asyncio.subprocess.PIPE)
-
-
-async def end(process: asyncio.subprocess.Process) -> dict[str, float]:
-    process.send_signal(signal.SIGTERM)
-    output, _ = await process.communicate()
-    answer: dict[str, float] = json.loads(output)
-    return answer
-
-
-async def measure_agent(folder: str) -> dict[str, float]:
-    sink = Sink()
-    application = web.Application(client_max_size=1 << 26)
-    application.router.add_route("*", "/{path:.*}", sink.take)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    starts: list[float] = []
+async def median_start(program: Callable[[], Program]) -> Measured:
+    """The start, several times."""
+    starts = []
     for _ in range(STARTS):
-        sink.arrived.clear()
-        began = time.perf_counter()
-        process = await start_agent(url, folder)
-        await sink.arrived.wait()
-        starts.append(time.perf_counter() - began)
-        await end(process)
-    payloads_at_start = sink.payloads
-    process = await start_agent(url, folder)
-    await asyncio.sleep(3)
-    cpu_before, _ = usage(process.pid)
-    payloads_before, bytes_before = sink.payloads, sink.bytes
-    await asyncio.sleep(ROUNDS * INTERVAL_SECONDS)
-    cpu_after, resident = usage(process.pid)
-    payloads, pushed_bytes = sink.payloads - payloads_before, sink.bytes - bytes_before
-    rounds = sink.payloads - payloads_at_start
-    answer = await end(process)
-    await runner.cleanup()
-    samples = answer["acknowledged"] / max(rounds, 1)
-    return {
-        "start_to_first_payload_seconds": statistics.median(starts),
-        "resident_mb": resident,
-        "cpu_ms_a_round": (cpu_after - cpu_before) / max(payloads, 1) * 1000,
-        "samples_a_round": round(samples),
-        "bytes_a_round": pushed_bytes / max(payloads, 1),
-        "bytes_a_sample": pushed_bytes / max(payloads, 1) / max(samples, 1),
-    }
-
-
-async def measure_node_exporter(program: str, port: int) -> dict[str, float]:
-    url = f"http://127.0.0.1:{port}/metrics"
-    process = await asyncio.create_subprocess_exec(
-        program, f"--web.listen-address=127.0.0.1:{port}", stderr=subprocess.DEVNULL
+        one = program()
+        starts.append(await one.start())
+        await one.end()
+    return Measured(
+        statistics.median(one.start_seconds for one in starts),
+        statistics.median(one.start_cpu_seconds for one in starts),
     )
 
-    def scrape(encoding: str = "gzip") -> bytes:
-        request = urllib.request.Request(url, headers={"Accept-Encoding": encoding})
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            body: bytes = answer.read()
-            return body
 
-    try:
-        for _ in range(50):
-            await asyncio.sleep(0.1)
+@contextlib.asynccontextmanager
+async def push_server(folder: Path, traffic: Traffic, arrived: asyncio.Event) -> AsyncIterator[str]:
+    """A server that takes everything, behind a relay that counts what comes over the wire, TLS and headers included."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        if request.path == "/api/v1/push":
+            arrived.set()
+        return web.json_response({})
+
+    application = web.Application(client_max_size=1 << 26)
+    application.router.add_route("*", "/{path:.*}", take)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    port = runner.addresses[0][1]
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(1 << 16):
+                traffic.bytes += len(chunk) * is_counted
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, far_writer, is_counted=True), carry(far_reader, writer, is_counted=False))
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    await runner.cleanup()
+
+
+def agent_home(folder: Path, url: str, exporter_port: int) -> Path:
+    """An agent as its budget describes it."""
+    home = folder / "agent"
+    home.mkdir()
+    off = ", ".join(
+        f"{check.name}: {{enabled: false}}" for check in CHECKS if check.is_default and check.name not in WANTED
+    )
+    (home / "nunchi-agent.yaml").write_text(
+        f"interval: {INTERVAL_SECONDS}s\napi: {{address: '127.0.0.1:0'}}\nexporter: {{address: '127.0.0.1:{exporter_port}'}}\n"
+        f"statsd: {{udp: ['127.0.0.1:{free_port()}']}}\nchecks: {{{off}}}\n"
+        f"server: {{url: '{url}', tls_config: {{ca_file: {folder}/ca.pem}}}}\n"
+    )
+    return home
+
+
+def exporter_samples(port: int) -> int:
+    """How many samples the agent's exporter shows: what a round has."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return count_samples(answer.read())
+
+
+def count_samples(page: bytes) -> int:
+    return sum(1 for line in page.splitlines() if line and not line.startswith(b"#"))
+
+
+@dataclass
+class Scraper:
+    """Scrapes node_exporter as a server would."""
+
+    url: str
+    context: ssl.SSLContext
+    traffic: Traffic
+
+    def scrape(self) -> None:
+        request = urllib.request.Request(self.url, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=5, context=self.context) as answer:
+            body = answer.read()
+            self.traffic.bytes += len(body) + len(str(answer.headers))
+            self.traffic.samples += count_samples(gzip.decompress(body))
+
+    async def wait_answer(self) -> None:
+        while True:
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(scrape)
-                break
-        cpu_before, _ = usage(process.pid)
-        size = 0
-        for _ in range(ROUNDS):
-            size += len(await asyncio.to_thread(scrape))
+                return await asyncio.to_thread(self.scrape)
+            await asyncio.sleep(0.01)
+
+    async def run(self) -> None:
+        while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-        cpu_after, resident = usage(process.pid)
-        text = await asyncio.to_thread(scrape, "identity")
-        samples = sum(1 for line in text.splitlines() if line and not line.startswith(b"#"))
-        return {
-            "resident_mb": resident,
-            "cpu_ms_a_round": (cpu_after - cpu_before) / ROUNDS * 1000,
-            "samples_a_round": samples,
-            "bytes_a_round": size / ROUNDS,
-            "bytes_a_sample": size / ROUNDS / samples,
-        }
-    finally:
-        process.terminate()
-        await process.wait()
+            await asyncio.to_thread(self.scrape)
+
+
+class Packets(asyncio.DatagramProtocol):
+    """Counts collectd's packets: bytes with UDP's and IP's headers, and values."""
+
+    def __init__(self, traffic: Traffic, arrived: asyncio.Event) -> None:
+        self._traffic = traffic
+        self._arrived = arrived
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self._traffic.bytes += len(data) + 28
+        while len(data) >= 4:
+            kind, length = struct.unpack_from(">HH", data)
+            if kind == 6:
+                self._traffic.samples += struct.unpack_from(">H", data, 4)[0]
+            data = data[max(length, 4) :]
+        self._arrived.set()
+
+
+def find_program(name: str) -> str | None:
+    peers = os.environ.get("NUNCHI_PEERS")
+    return shutil.which(name, path=peers) or shutil.which(name)
 
 
 def free_port() -> int:
@@ -171,20 +261,133 @@ def free_port() -> int:
         return port
 
 
-async def main() -> None:
+def make_certificates(folder: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    (folder / "web.yml").write_text(
+        f"tls_server_config: {{cert_file: {folder}/cert.pem, key_file: {folder}/key.pem}}\n"
+    )
+
+
+async def measure(folder: Path) -> dict[str, Measured]:
+    """Every program's start, then all of them beside each other."""
+    make_certificates(folder)
+    results: dict[str, Measured] = {}
+    programs: dict[str, tuple[Program, Traffic]] = {}
+    agent_traffic, pushed, exporter_port = Traffic(), asyncio.Event(), free_port()
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(push_server(folder, agent_traffic, pushed))
+        home = agent_home(folder, url, exporter_port)
+
+        async def wait_push() -> None:
+            pushed.clear()
+            await pushed.wait()
+
+        def agent() -> Program:
+            return Program([NUNCHI, "agent", "run", "--home", str(home), "--log.level=error"], wait_push)
+
+        results["nunchi agent"] = await median_start(agent)
+        programs["nunchi agent"] = agent(), agent_traffic
+        exporter = find_program("prometheus-node-exporter")
+        if exporter:
+            port, traffic = free_port(), Traffic()
+            context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+            scraper = Scraper(f"https://127.0.0.1:{port}/metrics", context, traffic)
+            command = [exporter, f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={folder}/web.yml"]
+            results["node_exporter"] = await median_start(lambda: Program(command, scraper.wait_answer))
+            programs["node_exporter"] = Program(command, scraper.wait_answer), traffic
+            task = asyncio.create_task(scraper.run())
+            stack.callback(task.cancel)
+        collectd = find_program("collectd")
+        if collectd:
+            await add_collectd(collectd, folder, results, programs)
+        await run_together(results, programs)
+        results["nunchi agent"].samples_a_round = await asyncio.to_thread(exporter_samples, exporter_port)
+        for program, _ in programs.values():
+            await program.end()
+    return results
+
+
+async def add_collectd(
+    collectd: str, folder: Path, results: dict[str, Measured], programs: dict[str, tuple[Program, Traffic]]
+) -> None:
+    """collectd with the plugins that show what the agent's checks show."""
+    traffic, arrived, port = Traffic(), asyncio.Event(), free_port()
+    await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: Packets(traffic, arrived), local_addr=("127.0.0.1", port)
+    )
+    load = "\n".join(f"LoadPlugin {plugin}" for plugin in COLLECTD_PLUGINS)
+    text = COLLECTD.format(interval=INTERVAL_SECONDS, folder=folder, load=load, port=port)
+    (folder / "collectd.conf").write_text(text)
+
+    async def wait_packet() -> None:
+        arrived.clear()
+        await arrived.wait()
+
+    command = [collectd, "-f", "-C", str(folder / "collectd.conf")]
+    results["collectd"] = await median_start(lambda: Program(command, wait_packet))
+    programs["collectd"] = Program(command, wait_packet), traffic
+
+
+async def run_together(results: dict[str, Measured], programs: dict[str, tuple[Program, Traffic]]) -> None:
+    """All at once for the measured time."""
+    for program, _ in programs.values():
+        await program.start()
+    await asyncio.sleep(WARM_SECONDS)
+    before = {
+        name: (program.usage()[0], traffic.bytes, traffic.samples) for name, (program, traffic) in programs.items()
+    }
+    await asyncio.sleep(ROUNDS * INTERVAL_SECONDS)
+    for name, (program, traffic) in programs.items():
+        (cpu, resident), (cpu_before, bytes_before, samples_before) = program.usage(), before[name]
+        one = results[name]
+        one.resident_mb = resident
+        one.cpu_percent = (cpu - cpu_before) / (ROUNDS * INTERVAL_SECONDS) * 100
+        one.cpu_ms_a_round = (cpu - cpu_before) / ROUNDS * 1000
+        one.bytes_a_round = (traffic.bytes - bytes_before) / ROUNDS
+        one.samples_a_round = (traffic.samples - samples_before) / ROUNDS
+
+
+def report(results: dict[str, Measured]) -> str:
+    """A table, and the budget beside it."""
+    agent = results["nunchi agent"]
+    lines = [
+        "# The agent",
+        "",
+        f"`benchmarks/agent.py`: {ROUNDS} rounds of {INTERVAL_SECONDS} s, all programs beside each other on one machine.",
+        "The agent runs " + ", ".join(WANTED) + " with API, exporter and StatsD, pushing over TLS;",
+        "its bytes are those of its connection, heartbeats and probes of the server among them.",
+        "node_exporter has its default collectors and is scraped over TLS with gzip (body and headers counted, not TLS);",
+        "collectd sends its own packets, neither encrypted nor acknowledged (with headers of UDP and IP).",
+        "",
+        "| | start s | CPU s until then | MiB | CPU % | CPU ms a round | samples a round | bytes a round | bytes a sample |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in results.items():
+        cells = [
+            name, f"{one.start_seconds:.2f}", f"{one.start_cpu_seconds:.2f}", f"{one.resident_mb:.1f}",
+            f"{one.cpu_percent:.3f}", f"{one.cpu_ms_a_round:.1f}", f"{one.samples_a_round:.0f}", f"{one.bytes_a_round:,.0f}",
+            f"{one.bytes_a_sample:.1f}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "| budget of the agent | at most | measured |", "|---|---|---|"]
+    lines += [f"| {name} | {limit:g} | {getattr(agent, name):.3g} |" for name, limit in BUDGET.items()]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        results: dict[str, dict[str, float]] = {"nunchi agent, pushing": await measure_agent(folder)}
-    peers = os.environ.get("NUNCHI_PEERS")
-    program = shutil.which("prometheus-node-exporter", path=peers) or shutil.which("prometheus-node-exporter")
-    if program:
-        results["node_exporter, scraped with gzip"] = await measure_node_exporter(program, free_port())
-    for name, numbers in results.items():
-        print(name)
-        for number, value in numbers.items():
-            print(f"  {number:32} {value:10.2f}")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        results = asyncio.run(measure(Path(folder)))
+    text = report(results)
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "agent.md").write_text(text)
+    shown = {name: {**vars(one), "bytes_a_sample": one.bytes_a_sample} for name, one in results.items()}
+    (RESULTS / "agent.json").write_text(json.dumps(shown, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -18,6 +18,7 @@ from tests.agent.clippers.aws_stub import Account, serving
 from tests.agent.clippers.test_moto import make_instance, put_cpu
 from tests.end_to_end.delivery import NAME, AgentHome, Server, delivering, wait_until
 
+pytestmark = pytest.mark.timeout(300)
 ORDERS = (("Shop", "north"),)
 PERIOD_S = 10
 ROOT = "/api/nunchi/v1/cloud"

@@ -20,6 +20,7 @@ from tests.end_to_end.delivery import (
 )
 from tests.peers import find_peer, free_port
 
+pytestmark = pytest.mark.timeout(300)
 KILLS = 4
 
 

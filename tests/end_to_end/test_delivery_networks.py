@@ -8,7 +8,7 @@ from tests.end_to_end.delivery import AgentHome, Server, delivering, missing_run
 from tests.end_to_end.tcp_wire import TcpWire
 from tests.network import Host, network
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 AGENTS = "/api/nunchi/v1/agents"
 
 

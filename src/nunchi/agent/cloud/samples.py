@@ -36,32 +36,31 @@ class CloudSeries:
 
 
 class SampleWriter:
-    """Makes rounds of points. `labels` are added to every series that has none of the name, and `job`."""
+    """Makes rounds of points. `labels` are added to every series that has none of the name, and its provider's `job`."""
 
-    def __init__(self, job: str, labels: Mapping[str, str], sink: RoundsSink) -> None:
-        self._job = job
+    def __init__(self, labels: Mapping[str, str], sink: RoundsSink) -> None:
         self.labels = dict(labels)
         self._sink = sink
         self.samples = 0
 
-    def put(self, found: Sequence[tuple[CloudSeries, Points]], *, replaces: bool) -> None:
+    def put(self, job: str, found: Sequence[tuple[CloudSeries, Points]], *, replaces: bool) -> None:
         """Hand points on. With `replaces` they overwrite what is stored for their times."""
         begin = count = 0
         for end, (_, points) in enumerate(found, 1):
             count += len(points)
             if count >= SAMPLES_MAX or end == len(found):
                 if count:
-                    self._sink.put_rounds(self._rounds(found[begin:end], replaces=replaces))
+                    self._sink.put_rounds(self._rounds(job, found[begin:end], replaces=replaces))
                     self.samples += count
                 begin, count = end, 0
 
-    def _rounds(self, found: Sequence[tuple[CloudSeries, Points]], *, replaces: bool) -> list[Round]:
+    def _rounds(self, job: str, found: Sequence[tuple[CloudSeries, Points]], *, replaces: bool) -> list[Round]:
         layout = Layout()
         columns_by_key: dict[bytes, int] = {}
         rows: dict[int, dict[int, float]] = {}
         metadata: dict[str, Metadata] = {}
         for series, points in found:
-            own = {**self.labels, **dict(series.labels), "job": self._job, METRIC_NAME: series.name}
+            own = {**self.labels, **dict(series.labels), "job": job, METRIC_NAME: series.name}
             key = Labels((name, clean(value)) for name, value in own.items() if value).key()
             column = columns_by_key.get(key)
             if column is None:

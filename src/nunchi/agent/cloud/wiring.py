@@ -25,8 +25,6 @@ from nunchi.kit.logs import Logger
 from nunchi.kit.supervision import Part
 from nunchi.kit.telemetry import Telemetry
 
-JOB = "cloudwatch"
-
 BuildProviders = Callable[[CloudSettings, Surroundings], Sequence[Provider]]
 
 
@@ -81,7 +79,7 @@ def build_cloud(
     telemetry = CloudTelemetry(world.telemetry)
     runner = runner or ThreadRunner(DaemonThreads("cloud", clock, settings.threads_max))
     inventories = Inventories()
-    writer = SampleWriter(JOB, world.labels, world.sink)
+    writer = SampleWriter(world.labels, world.sink)
     around = Surroundings(
         clock=clock,
         random=world.random,

@@ -14,6 +14,7 @@ from nunchi.agent.clipper import Clipper, ClipperKey
 from nunchi.agent.clippers.aws.calls import AwsCalls
 from nunchi.agent.clippers.aws.inventory import Inventory
 from nunchi.agent.clippers.aws.listing import MetricLists
+from nunchi.agent.clippers.aws.names import JOB
 from nunchi.agent.clippers.aws.queries import Query, Span, Window, fill_with_zero, pack, window_of
 from nunchi.agent.clippers.aws.results import Results, ask_data, ask_statistics
 from nunchi.agent.clippers.aws.series import SeriesChoice, interval_seconds, span_of
@@ -86,7 +87,7 @@ class CloudWatchClipper(Clipper):
     async def close(self) -> None:
         """See `Clipper.close`. What nobody asks for any more has ended."""
         self._delivered.forget_before(TIME_MS_MAX)
-        self._around.writer.put(self._delivered.take_markers(), replaces=True)
+        self._around.writer.put(JOB, self._delivered.take_markers(), replaces=True)
 
     def _learn(self) -> None:
         """Take the newest inventory."""
@@ -153,7 +154,7 @@ class CloudWatchClipper(Clipper):
         self._delivered.forget_before(
             window.start_ms - span.look_back_ms - max(one.look_back_ms for one, _ in self._complete_ms)
         )
-        self._around.writer.put(self._delivered.take_markers(), replaces=True)
+        self._around.writer.put(JOB, self._delivered.take_markers(), replaces=True)
 
     async def _take(
         self, asking: Awaitable[Results], queries: Sequence[Query], window: Window, problems: list[str]
@@ -171,7 +172,7 @@ class CloudWatchClipper(Clipper):
             changed = self._delivered.changed(query.series, points, since_ms, window.period_ms)
             if changed:
                 found.append((query.series, changed))
-        self._around.writer.put([*found, *self._delivered.take_markers()], replaces=True)
+        self._around.writer.put(JOB, [*found, *self._delivered.take_markers()], replaces=True)
         place = self._calls.account, self._calls.region
         self._around.telemetry.samples.add(sum(len(points) for _, points in found), *place)
         self._around.telemetry.corrected.add(self._delivered.corrected - corrected_before, *place)

@@ -7,6 +7,7 @@
 import re
 from functools import lru_cache
 
+JOB = "cloudwatch"
 CAMEL = re.compile(r"([a-z0-9])([A-Z])")
 NO_WORD = re.compile(r"[^A-Za-z0-9_]+")
 NAMES_REMEMBERED_MAX = 10_000

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from nunchi.agent.clipper import Clipper, ClipperKey
 from nunchi.agent.clippers.aws.calls import AwsCalls
 from nunchi.agent.clippers.aws.inventory import Inventory
-from nunchi.agent.clippers.aws.names import info_name
+from nunchi.agent.clippers.aws.names import JOB, info_name
 from nunchi.agent.clippers.aws.series import SeriesChoice
 from nunchi.agent.clippers.aws.services import Association
 from nunchi.agent.cloud.exchange import Dimensions, Exchange, Resource, ResourceInfo
@@ -97,7 +97,7 @@ class ResourceClipper(Clipper):
             (CloudSeries(info_name(one.namespace), choice.info_labels(one, tag_labels)), ((now_ms, 0.0),))
             for one in self._resources
         ]
-        self._around.writer.put(found, replaces=False)
+        self._around.writer.put(JOB, found, replaces=False)
 
     def _show(self) -> None:
         shown = with_metrics(self._resources, self._series)
