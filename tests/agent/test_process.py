@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from tests.intake.test_enrolment import House
 
+from nunchi.agent.configuration import ConfigurationFolder
 from nunchi.agent.process import find_process
+from nunchi.cli.agent import filtered
 from nunchi.kit.system_disk import SystemDisk
 
 SETTINGS = "{server: {url: 'http://127.0.0.1:9'}, api: {address: '127.0.0.1:0'}, burst: 60s}"
@@ -104,6 +106,27 @@ def test_settings_are_tried_without_an_agent(home: Home) -> None:
         assert refused.returncode == 2, refused
         assert 'nunchi-agent.yaml:1:2: unknown field "serverr"; did you mean "server"?' in refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_filter_leaves_the_named_checks_alone(home: Home) -> None:
+    configuration = ConfigurationFolder(home.folder, {}).load()
+    assert len(configuration.instances) > 10
+    for written in ("cpu,load", "cpu:load"):
+        assert [one.check.name for one in filtered(configuration, written).instances] == ["cpu", "load"]
+    assert filtered(configuration, "") is configuration
+
+
+def test_the_log_of_a_started_agent_goes_into_its_file_within_bounds(home: Home) -> None:
+    (home.folder / "nunchi-agent.yaml").write_text(SETTINGS[:-1] + ", log: {bytes_max: 4096, files_max: 2}}")
+    (home.folder / "agent.log").write_text("of an earlier start\n" * 1000)
+    assert home.nunchi("start").returncode == 0
+    deadline = time.monotonic() + 20
+    while not (home.folder / "agent.log.1").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert home.nunchi("stop").returncode == 0
+    assert "of an earlier start" in (home.folder / "agent.log.1").read_text()
+    assert "stopping" in (home.folder / "agent.log").read_text()
+    assert len(list(home.folder.glob("agent.log*"))) == 2
 
 
 def test_a_plugin_that_is_not_there_cannot_be_filtered_for(home: Home) -> None:
