@@ -5,17 +5,18 @@ from random import Random
 
 import pytest
 
-from nunchi.kit.disk import DiskFull, DiskLocked
+from nunchi.kit.disk import DiskError, DiskFull, DiskLocked
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import LOAD_A, UP, append, select
-from nunchi.testing.disk import UNBOUNDED, FaultyDisk
+from nunchi.testing.disk import UNBOUNDED, Crash, FaultyDisk
 from nunchi.tsdb import files
 from nunchi.tsdb.compaction import BLOCK_MS, compact_head
 from nunchi.tsdb.database import Database
 from nunchi.tsdb.errors import DatabaseError, NewerVersionError
+from nunchi.tsdb.state import DatabaseSettings
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 
 FOLDER = Path("/data")
@@ -23,14 +24,15 @@ SERIES = [Labels.of("m", n=str(n)) for n in range(20)]
 
 
 class Machine:
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, settings: DatabaseSettings | None = None) -> None:
+        self.settings = settings
         self.disk = FaultyDisk(Random(seed))
         self.clock = VirtualClock()
         self.open()
 
     def open(self) -> None:
         self.counts = DatabaseTelemetry(Telemetry())
-        self.database = Database(FOLDER, self.disk, self.clock, self.counts, logger("tsdb"))
+        self.database = Database(FOLDER, self.disk, self.clock, self.counts, logger("tsdb"), self.settings)
         self.database.open()
 
     def restart(self) -> None:
@@ -136,3 +138,68 @@ def test_a_newer_file_is_refused_and_an_unknown_one_left_alone(monkeypatch: pyte
     monkeypatch.setattr("nunchi.tsdb.manifest.MANIFEST_VERSION", files.MANIFEST_VERSION - 1)
     with pytest.raises(NewerVersionError):
         machine.open()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_with_every_record_synced_power_loss_takes_nothing_that_was_acknowledged(seed: int) -> None:
+    machine, chance = Machine(seed, DatabaseSettings(wal_sync_always=True)), Random(seed)
+    acknowledged: dict[Labels, list[tuple[int, float]]] = {}
+    for _ in range(3):
+        machine.disk.crash_in = chance.randint(1, 60)
+        try:
+            for _ in range(100):
+                machine.clock.jump(1)
+                if chance.random() < 0.1:
+                    machine.disk.fail_syncs = chance.randint(1, 2)
+                row = {SERIES[0]: (machine.clock.now_ms(), chance.random()), SERIES[1]: (machine.clock.now_ms(), 1.0)}
+                try:
+                    append(machine.database, {series: [sample] for series, sample in row.items()})
+                except DiskError:
+                    continue
+                for series, sample in row.items():
+                    acknowledged.setdefault(series, []).append(sample)
+                if chance.random() < 0.05:
+                    machine.database.seal()
+        except (Crash, DiskError):
+            pass
+        machine.disk.restart(power_lost=True)
+        machine.open()
+        found = select(machine.database)
+        for series, samples in acknowledged.items():
+            assert set(samples) <= set(found[series])
+
+
+def test_a_segment_whose_sync_failed_is_left_and_its_records_are_written_again() -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    append(machine.database, {UP: [(now, 0.0)]})
+    append(machine.database, {UP: [(now + 1, 1.0)]})
+    first = max(path for path in machine.disk.files if path.suffix == ".segment")
+    machine.disk.fail_syncs = 1
+    machine.database.maintain()
+    second = max(path for path in machine.disk.files if path.suffix == ".segment")
+    assert second != first
+    size = len(machine.disk.files[first].content)
+    append(machine.database, {UP: [(now + 2, 2.0)]})
+    machine.database.maintain()
+    assert len(machine.disk.files[first].content) == size
+    del machine.disk.files[first]
+    machine.disk.restart(power_lost=True)
+    machine.open()
+    assert select(machine.database) == {UP: [(now + step, float(step)) for step in range(3)]}
+
+
+def test_where_a_second_segment_fails_too_nothing_is_acknowledged_until_one_holds() -> None:
+    machine = Machine(0, DatabaseSettings(wal_sync_always=True))
+    now = machine.clock.now_ms()
+    append(machine.database, {UP: [(now, 0.0)]})
+    machine.disk.fail_syncs = 5
+    with pytest.raises(DiskError):
+        append(machine.database, {UP: [(now + 1, 1.0)]})
+    assert select(machine.database) == {UP: [(now, 0.0)]}
+    machine.disk.fail_syncs = 0
+    append(machine.database, {UP: [(now + 2, 2.0)]})
+    machine.disk.restart(power_lost=True)
+    machine.open()
+    found = select(machine.database)[UP]
+    assert set(found) - {(now + 1, 1.0)} == {(now, 0.0), (now + 2, 2.0)}

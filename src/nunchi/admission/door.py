@@ -12,6 +12,7 @@ import numpy as np
 from nunchi.admission.limits import NO_LIMITS, SeriesLimits, invalid_name
 from nunchi.admission.passage import Passage, Stage
 from nunchi.kit.clock import Clock
+from nunchi.kit.errors import WorldError
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.batch import Batch, Reason
 from nunchi.model.names import NameScheme
@@ -75,8 +76,10 @@ class Door:
                 for key, value in marks.items():
                     appender.mark(key, value)
             appender.commit()
-        except BaseException:
+        except BaseException as error:
             appender.rollback()
+            if isinstance(error, WorldError):
+                self._kept.add(sum(map(len, batches)), source)
             raise
         self._accepted.add(result.accepted, source)
         for reason, count in result.rejected.items():

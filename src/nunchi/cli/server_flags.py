@@ -80,6 +80,15 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {"default": True, "help": "Compress the write-ahead log."},
     ),
     (
+        "--storage.tsdb.wal-sync",
+        "storage_tsdb_wal_sync",
+        {
+            "type": click.Choice(["interval", "always"]),
+            "default": "interval",
+            "help": "When the write-ahead log is synced: every second, or before each acknowledgement.",
+        },
+    ),
+    (
         "--web.listen-address",
         "web_listen_address",
         {"default": "127.0.0.1:9190", "help": "Address to listen on; port 0 takes a free one."},

@@ -24,6 +24,7 @@ class ServerFlags:
     storage_tsdb_retention_time_ms: int = 0
     storage_tsdb_retention_size_bytes: int = 0
     storage_tsdb_wal_compression: bool = True
+    storage_tsdb_wal_sync: str = "interval"
     web_listen_address: str = "127.0.0.1:9190"
     web_external_url: str = ""
     web_config_file: Path | None = None

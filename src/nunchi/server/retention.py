@@ -21,6 +21,7 @@ def database_settings(flags: ServerFlags, tsdb: TsdbSettings) -> DatabaseSetting
         retention_bytes=size,
         late_max_ms=tsdb.out_of_order_time_window.ms,
         wal_compressed=flags.storage_tsdb_wal_compression,
+        wal_sync_always=flags.storage_tsdb_wal_sync == "always",
     )
 
 

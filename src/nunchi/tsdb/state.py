@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.clock import Clock
-from nunchi.kit.disk import Disk
+from nunchi.kit.disk import Disk, DiskError
 from nunchi.kit.logs import Logger
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
@@ -146,7 +146,11 @@ class State:
                 commit = self.loading.moved(commit)
                 places += self.loading.places
             span = span_of(commit, places)
-            self.wal.append(encode_commit(commit), span)
+            try:
+                self.wal.append(encode_commit(commit), span)
+            except DiskError:
+                self.telemetry.commits_failed.add()
+                raise
             if self.loading is not None:
                 self.loading.note(commit)
             head.unlogged.clear()
