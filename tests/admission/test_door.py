@@ -183,11 +183,12 @@ class FailingAppender:
         self.is_rolled_back = True
 
 
-def test_what_is_not_committed_is_rolled_back_and_not_counted(clock: VirtualClock) -> None:
+def test_what_is_not_committed_is_rolled_back_and_counted_as_worth_sending_again(clock: VirtualClock) -> None:
     appender = FailingAppender()
     telemetry = Telemetry()
     door = Door(lambda: appender, clock, telemetry)
     with pytest.raises(WorldError, match="disk full"):
         door.append("test", Batch.row(Layout.of(Labels.of("a")), clock.now_ms(), numbers(0), np.array([1.0])))
     assert appender.is_rolled_back
-    assert not [value for instrument in telemetry.instruments() for _, _, value in instrument.samples() if value]
+    counted = {name: value for one in telemetry.instruments() for name, _, value in one.samples() if value}
+    assert counted == {"nunchi_admission_samples_kept_total": 1}

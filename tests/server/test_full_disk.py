@@ -1,13 +1,13 @@
-"""A whole server over a disk that fills up, loses what was not synced, or fails: what is answered over HTTP, and what is there."""
+"""A whole server over a disk that fills up: what is answered over HTTP, and what is there afterwards."""
 
 from pathlib import Path
 from random import Random
 
 import pytest
+from tests.server.house import ServerHouse
 
 from nunchi.model.labels import Labels
 from nunchi.testing.disk import UNBOUNDED, FaultyDisk
-from tests.server.house import ServerHouse
 
 A, B = Labels.of("a", job="j"), Labels.of("b", job="j")
 SCRAPING = (
