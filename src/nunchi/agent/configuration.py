@@ -18,6 +18,7 @@ from nunchi.agent.check_service import ServiceCheck
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
 from nunchi.agent.references import References
+from nunchi.agent.runtime_settings import RUNTIME_FILE, overlay
 from nunchi.agent.settings import AgentSettings
 from nunchi.kit.settings import Place, SettingsError, read_text
 from nunchi.kit.settings.conversion import Conversion
@@ -89,6 +90,7 @@ class ConfigurationFolder:
         self._state_folder = state_folder
         self._built_in = {check.name: check for check in checks}
         self._checks = dict(self._built_in)
+        self._runtime_file = folder / RUNTIME_FILE
         self._user_checks = UserChecks(folder / CHECKS_FOLDER)
 
     def load(self) -> AgentConfiguration:
@@ -98,6 +100,8 @@ class ConfigurationFolder:
         settings = self._load_main(path, references) if path.exists() else AgentSettings()
         if self._state_folder is not None and settings.state_folder == AgentSettings().state_folder:
             settings = msgspec.structs.replace(settings, state_folder=str(self._state_folder))
+        settings = overlay(settings, self.folder / settings.state_folder)
+        self._runtime_file = self.folder / settings.state_folder / RUNTIME_FILE
         own_checks = self._user_checks.load(frozenset(self._built_in))
         self._checks = {**self._built_in, **own_checks}
         files = self._instance_files()
@@ -133,7 +137,7 @@ class ConfigurationFolder:
     def stamp(self, references: Sequence[Path] = ()) -> Stamp:
         """Changes when a file does, or one comes or goes."""
         folder = self.folder / INSTANCES_FOLDER
-        paths = [self.folder / SETTINGS_FILE, folder, *references, *self._user_checks.files()]
+        paths = [self.folder / SETTINGS_FILE, folder, self._runtime_file, *references, *self._user_checks.files()]
         if folder.is_dir():
             paths += sorted(folder.iterdir())
         stamps = []

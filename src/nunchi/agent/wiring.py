@@ -33,6 +33,7 @@ from nunchi.agent.rounds import Aggregation
 from nunchi.agent.schedule import Burst, Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
 from nunchi.agent.settings import AgentSettings, ApiSettings, ExporterSettings
+from nunchi.agent.settings_api import SettingsApi
 from nunchi.agent.spool_limits import spool_limits
 from nunchi.agent.statsd_part import StatsdPart
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
@@ -294,12 +295,13 @@ def build_api(
 ) -> Listener[ApiSettings]:
     """The API's listener; where its token cannot be kept, nobody could use it, so it does not listen."""
     settings = agent.configuration.settings.api
-    clouds = cloud.api.routes() if cloud is not None else []
+    changes = SettingsApi(lambda: agent.configuration.settings, agent.reload, state_folder, disk)
+    others = [*changes.routes(), *(cloud.api.routes() if cloud is not None else ())]
     refused = telemetry.counter("agent_api_refused_total", "Requests to the API without the token.")
 
     def open_api(own: ApiSettings) -> HttpServer:
         token = load_token(state_folder, disk, random)
-        routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry, refused, clouds).routes()
+        routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry, refused, others).routes()
         policy = HttpPolicy(web_config_file=own.web_config_file)
         return HttpServer("agent.api", own.address, routes, policy, clock, telemetry, log)
 
