@@ -52,6 +52,7 @@ class Store:
 
     cells: dict[tuple[int, int], tuple[int, bytes, float]] = field(default_factory=dict)
     metadata: dict[str, Metadata] = field(default_factory=dict)
+    replacing: set[tuple[int, int]] = field(default_factory=set)
     is_full: bool = False
 
     def take(self, payload: Payload, _: str) -> Acknowledgement:
@@ -63,6 +64,8 @@ class Store:
             for column, value in zip(one.columns.tolist(), one.values.tolist(), strict=True):
                 cell = one.timestamp_ms, one.layout.keys[column], value
                 duplicate += self.put(payload.sender.epoch, number, cell)
+                if one.replaces:
+                    self.replacing.add((payload.sender.epoch, number))
                 number += 1
         assert number == payload.first_sequence + payload.samples
         return Acknowledgement(payload.samples - duplicate, duplicate, {})
@@ -92,6 +95,7 @@ class House:
         self.next_number = 0
         self.by_http = 0
         self.recorded: list[bytes] = []
+        self.replacing: set[tuple[int, int]] = set()
         self.delivered: list[bytes] = []
         self.answers: list[tuple[int, int]] = []
         self.layout = Layout()
@@ -108,8 +112,21 @@ class House:
         self.next_number, epoch = 0, self.clock.now_ms()
         self.identity = Identity(AGENT, "web-1", (), "0.1", epoch, epoch)
         self.sender = UdpSender(
-            self, lambda: KEY, self.mode, 600, 1.0, self.identity, self.clock, self.random, UdpTelemetry(Telemetry()), logger("test")
+            self, lambda: KEY, self.mode, 600, 1.0, self.identity, self.clock, self.random,
+            UdpTelemetry(Telemetry()), logger("test"),
         )  # fmt: skip
+
+    async def push_correction(self, rounds: int) -> None:
+        """Rounds over another layout, as a cloud corrects what it said, in one payload."""
+        layout, made, first = Layout.of(Labels.of("c", n="0"), Labels.of("c", n=str(rounds))), [], self.next_number
+        for number in range(rounds):
+            timestamp_ms, value = self.clock.now_ms() - 60_000 * number, self.random.random()
+            made.append(Round(timestamp_ms, layout, array("i", [0, 1]), array("d", [value, 1.0]), replaces=True))
+            for column, one in enumerate((value, 1.0)):
+                self.truth[self.identity.epoch, self.next_number] = timestamp_ms, layout.key(column), one
+                self.replacing.add((self.identity.epoch, self.next_number))
+                self.next_number += 1
+        await self.deliver(first, tuple(made))
 
     async def push(self, series: int, changed: float = 0.5) -> None:
         """One round by packs, and by HTTP where they did not bring it."""
@@ -127,11 +144,13 @@ class House:
             values.append(value)
             self.truth[self.identity.epoch, self.next_number] = now_ms, key, value
             self.next_number += 1
-        one = Round(now_ms, self.layout, array("i", columns), values)
+        await self.deliver(first, (Round(now_ms, self.layout, array("i", columns), values),))
+
+    async def deliver(self, first: int, rounds: tuple[Round, ...]) -> None:
         sender = Sender(AGENT, "web-1", "0.1", self.identity.epoch)
         metadata = {"m_total": Metadata(MetricType.COUNTER)}
-        task = asyncio.ensure_future(self.sender.push(WrittenPayload(sender, first, 10_000, (one,), metadata)))
-        for _ in range(400):
+        task = asyncio.ensure_future(self.sender.push(WrittenPayload(sender, first, 10_000, rounds, metadata)))
+        for _ in range(400 * len(rounds)):
             if task.done():
                 break
             await self.clock.advance(0.05)
@@ -215,6 +234,19 @@ async def test_rounds_arrive_as_packs_and_nothing_goes_the_other_way(mode: PackM
     assert house.refused() == {}
 
 
+async def test_corrections_go_as_packs_beside_the_rounds_and_replace() -> None:
+    house = House(1)
+    for _ in range(6):
+        await house.push(50)
+        await house.push_correction(3)
+    assert house.by_http == 0
+    assert house.store.cells == house.truth
+    assert house.store.replacing == house.replacing
+    house.recorded.clear()
+    await house.push(50, 0.0)
+    assert sum(map(len, house.recorded)) < 400, "the rounds' dictionary is still known"
+
+
 async def test_what_did_not_change_costs_next_to_nothing() -> None:
     house = House(1)
     await house.push(300, 1.0)
@@ -234,7 +266,8 @@ FAULTS = st.builds(
     is_cut=st.sampled_from([False, False, False, True]),
 )
 STEPS = st.lists(
-    st.tuples(FAULTS, st.sampled_from(["", "", "", "server", "agent", "full"]), st.integers(1, 120)), max_size=12
+    st.tuples(FAULTS, st.sampled_from(["", "", "", "server", "agent", "full", "correction"]), st.integers(1, 120)),
+    max_size=12,
 )
 
 
@@ -251,6 +284,8 @@ async def test_whatever_the_wire_does_every_sample_is_stored_once_and_right(
         if event == "agent":
             house.start_agent()
         house.store.is_full = event == "full"
+        if event == "correction":
+            await house.push_correction(1 + series % 6)
         await house.push(series)
         await house.clock.advance(9)
     assert house.store.cells == house.truth
@@ -330,7 +365,8 @@ async def test_who_has_no_key_gets_no_answer_and_leaves_nothing() -> None:
     other.server = house.server
     other.identity = Identity("b" * 32, "evil", (), "0.1", 1, 1)
     other.sender = UdpSender(
-        other, lambda: b"x" * 32, PackMode.HMAC, 600, 1.0, other.identity, other.clock, other.random, UdpTelemetry(Telemetry()), logger("t")
+        other, lambda: b"x" * 32, PackMode.HMAC, 600, 1.0, other.identity, other.clock, other.random,
+        UdpTelemetry(Telemetry()), logger("t"),
     )  # fmt: skip
     await other.push(5)
     assert other.by_http == 1

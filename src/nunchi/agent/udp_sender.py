@@ -15,7 +15,7 @@ from nunchi.agent.forwarder.delivery import Fate, Push, Verdict
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.spool import Shipment
 from nunchi.agent.identity import Identity
-from nunchi.agent.udp_session import UdpSession
+from nunchi.agent.udp_session import SentRound, UdpSession
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
 from nunchi.kit.telemetry import Telemetry
@@ -26,6 +26,7 @@ from nunchi.wire.pack_seal import SALT_BYTES, SEAL_BYTES, PackMode, hello_sealer
 from nunchi.wire.payload_rounds import WrittenPayload
 
 ATTEMPTS_MAX = 3
+ROUNDS_MAX = 16  # of one payload
 TIMEOUTS_MAX = 2  # rounds without an answer, one after the other, until a new session is tried
 QUIET_SECONDS = 30.0  # after a session could not be had
 CONFIRMED = 0  # the answer to a confirm speaks of no round
@@ -89,7 +90,7 @@ class UdpSender:
         wire.listen(self._take)
 
     async def push(self, payload: WrittenPayload) -> Verdict | None:
-        """Send the one round of a payload; None where it has to go the other way."""
+        """Send the rounds of a payload, one after the other; None where it has to go the other way, whole."""
         if not self._can_send(payload) or self._clock.monotonic() < self._quiet_until:
             self._telemetry.rounds.add(1, "not_tried")
             return None
@@ -97,11 +98,10 @@ class UdpSender:
             session = self._session or await self._connect(payload.interval_ms)
             if session is None:
                 return None
-            verdict = await self._push_round(session, payload)
+            verdict = await self._push_rounds(session, payload)
         except OSError as error:
             self._give_up(f"{error.strerror or error}")
             return None
-        self._telemetry.rounds.add(1, "unacknowledged" if verdict is None else "acknowledged")
         return verdict
 
     def close(self) -> None:
@@ -109,19 +109,28 @@ class UdpSender:
         self._wire.close()
 
     def _can_send(self, payload: WrittenPayload) -> bool:
-        """Packs are for what is new: one round of this start, whose values replace nothing."""
-        return (
-            len(payload.rounds) == 1
-            and payload.sender.epoch == self._identity.epoch
-            and not payload.rounds[0].replaces
-            and not payload.rounds[0].histograms
-            and len(payload.rounds[0].values) <= pack.CELLS_MAX
-        )
+        """Packs are for numbers of this start, a few rounds at a time: a backlog is smaller in payloads."""
+        is_small = len(payload.rounds) <= ROUNDS_MAX and payload.samples <= pack.CELLS_MAX
+        is_plain = not any(one.histograms or not len(one.values) for one in payload.rounds)
+        return is_small and is_plain and payload.sender.epoch == self._identity.epoch
 
-    async def _push_round(self, session: UdpSession, payload: WrittenPayload) -> Verdict | None:
-        sent = session.begin_round(payload.rounds[0], payload.first_sequence, payload.metadata)
+    async def _push_rounds(self, session: UdpSession, payload: WrittenPayload) -> Verdict | None:
+        """What became of all rounds together; None as soon as one is not acknowledged."""
+        verdict, first_sequence = Verdict(Fate.ACCEPTED), payload.first_sequence
+        for number, one in enumerate(payload.rounds):
+            metadata = {} if number else payload.metadata
+            sent = session.begin_round(one, first_sequence, metadata)
+            found = await self._push_round(session, sent, payload.interval_ms)
+            self._telemetry.rounds.add(1, "unacknowledged" if found is None else "acknowledged")
+            if found is None:
+                return None
+            verdict = join_verdicts(verdict, found)
+            first_sequence += len(one.values)
+        return verdict
+
+    async def _push_round(self, session: UdpSession, sent: SentRound, interval_ms: int) -> Verdict | None:
         for _ in range(ATTEMPTS_MAX):
-            await self._send(session.datagrams(sent, payload.interval_ms, self._clock.now_ms()))
+            await self._send(session.datagrams(sent, interval_ms, self._clock.now_ms()))
             answer = await self._wait_answer(session, sent.number)
             if answer is None:
                 self._timeouts += 1

@@ -1,11 +1,12 @@
 """One session of packs on the agent's side: what was sent, what the server knows of it. No sockets, no waiting.
 
-Invariant: every pack has a sequence number of its own; a round's differences are to a round that the server has said it stored.
+Invariant: every pack has a sequence number of its own; a round's differences are to a round of its dictionary that the server
+has said it stored.
 """
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
@@ -15,6 +16,17 @@ from nunchi.wire.pack_seal import SEAL_BYTES, PackMode, SessionKeys
 from nunchi.wire.payload_encoder import Round
 
 NO_VALUES: "array[float]" = array("d")
+
+
+@dataclass(slots=True, eq=False)
+class SentDictionary:
+    """A layout as the server knows it: `known` are the series that it has said it knows."""
+
+    number: int
+    layout: Layout
+    known: int = 0
+    base: "array[float]" = field(default_factory=lambda: NO_VALUES)
+    base_round: int = 0
 
 
 @dataclass(slots=True)
@@ -34,11 +46,8 @@ class UdpSession:
         self._keys = keys
         self._mode = mode
         self._body_bytes_max = datagram_bytes - pack.HEAD.size - SEAL_BYTES
-        self._layout: Layout | None = None
-        self._dictionary = 0
-        self._known = 0  # series that the server has said it knows
-        self._base: array[float] = NO_VALUES
-        self._base_round = 0
+        self._dictionaries: list[SentDictionary] = []  # the one used last stands last
+        self._next_dictionary = 1
         self._next_round = 1
         self.packs = 0  # without the confirm, whose number is 0
         self.samples = 0
@@ -52,7 +61,6 @@ class UdpSession:
 
     def begin_round(self, one: Round, first_sequence: int, metadata: Mapping[str, Metadata]) -> SentRound:
         """Number a round."""
-        self._take_layout(one.layout)
         number, self._next_round = self._next_round, self._next_round + 1
         self.rounds += 1
         self.samples += len(one.values)
@@ -61,14 +69,15 @@ class UdpSession:
     def datagrams(self, sent: SentRound, interval_ms: int, now_ms: int) -> list[bytes]:
         """Everything of a round: series that the server may not know, cells, and the stats that end it."""
         one = sent.round
+        own = self._dictionary(one.layout)
         bodies = [
-            (PackKind.DICTIONARY, body.ljust(pack.ANSWER_BODY.size, b"\x00")) for body in self._announcements(sent)
+            (PackKind.DICTIONARY, body.ljust(pack.ANSWER_BODY.size, b"\x00")) for body in self._announcements(own, sent)
         ]
         bodies += [
             (PackKind.DATA, body)
             for body in pack.encode_data(
-                self._dictionary, sent.number, self._base_round, one.timestamp_ms, sent.first_sequence, one.columns,
-                one.values, self._base, self._body_bytes_max,
+                own.number, sent.number, own.base_round, one.timestamp_ms, sent.first_sequence, one.columns, one.values,
+                own.base, self._body_bytes_max, replaces=one.replaces,
             )
         ]  # fmt: skip
         datagrams = [self._seal(kind, body) for kind, body in bodies]
@@ -78,13 +87,18 @@ class UdpSession:
 
     def take_answer(self, answer: Answer, sent: SentRound) -> None:
         """Learn from what the server says of a round."""
-        if answer.dictionary == self._dictionary:
-            self._known = answer.series_known
+        own = next((one for one in self._dictionaries if one.number == answer.dictionary), None)
+        if own is None:
+            return
+        if answer.series_known < own.known:
+            self._dictionaries.remove(own)  # the server has forgotten it: another begins
+            return
+        own.known = answer.series_known
         if answer.answered & pack.Answered.BASE_UNKNOWN:
-            self._base, self._base_round = NO_VALUES, 0
-        if answer.answered == pack.Answered.STORED and answer.dictionary == self._dictionary:
-            self._base = array("d", pack.spread(sent.round.columns, sent.round.values))
-            self._base_round = sent.number
+            own.base, own.base_round = NO_VALUES, 0
+        if answer.answered == pack.Answered.STORED:
+            own.base = array("d", pack.spread(sent.round.columns, sent.round.values))
+            own.base_round = sent.number
 
     def open_answer(self, datagram: bytes) -> Answer:
         """What the server says. Raises WireError."""
@@ -92,30 +106,29 @@ class UdpSession:
         body = self._keys.to_agent.open(pack.nonce_of(head.sequence), sealed, head_bytes)
         return pack.decode_answer(body)
 
-    def _take_layout(self, layout: Layout) -> None:
-        """A layout that goes on where the one before ended belongs to the same dictionary; any other begins one."""
-        before = self._layout
-        if layout is before:
-            return
-        self._layout = layout
-        if before is not None and len(before) <= len(layout):
-            known, _ = before.keys_from(0)
-            if layout.keys_from(0)[0][: len(known)] == known and layout.keys_from(0)[1][len(before)] == len(known):
-                return
-        self._dictionary += 1
-        self._known = 0
-        self._base, self._base_round = NO_VALUES, 0
+    def _dictionary(self, layout: Layout) -> SentDictionary:
+        """That of a layout. One that goes on where a known one ended has the same; any other begins one."""
+        own = next((one for one in reversed(self._dictionaries) if is_continued(one.layout, layout)), None)
+        if own is None:
+            own = SentDictionary(self._next_dictionary, layout)
+            self._next_dictionary += 1
+        else:
+            self._dictionaries.remove(own)
+        own.layout = layout
+        self._dictionaries.append(own)
+        del self._dictionaries[: -pack.DICTIONARIES_MAX]
+        return own
 
-    def _announcements(self, sent: SentRound) -> list[bytes]:
+    def _announcements(self, own: SentDictionary, sent: SentRound) -> list[bytes]:
         """Series the server has not said it knows, and metadata."""
         layout = sent.round.layout
         room = self._body_bytes_max
         bodies: list[bytes] = []
-        if self._known < len(layout):
-            keys = [layout.key(column) for column in range(self._known, len(layout))]
-            bodies += pack.encode_dictionary(self._dictionary, self._known, keys, room)
+        if own.known < len(layout):
+            keys = [layout.key(column) for column in range(own.known, len(layout))]
+            bodies += pack.encode_dictionary(own.number, own.known, keys, room)
         if sent.metadata:
-            bodies += pack.encode_metadata(self._dictionary, sent.metadata, room)
+            bodies += pack.encode_metadata(own.number, sent.metadata, room)
         return bodies
 
     def _seal(self, kind: PackKind, body: bytes) -> bytes:
@@ -123,3 +136,14 @@ class UdpSession:
         head = PackHead(self._mode, kind, self._keys.id, self.packs)
         head_bytes = head.encode()
         return head_bytes + self._keys.to_server.seal(pack.nonce_of(head.sequence), body, head_bytes)
+
+
+def is_continued(before: Layout, layout: Layout) -> bool:
+    """Whether a layout begins with all columns of the one before."""
+    if layout is before:
+        return True
+    if len(before) > len(layout):
+        return False
+    known, _ = before.keys_from(0)
+    keys, begins = layout.keys_from(0)
+    return begins[len(before)] == len(known) and keys[: len(known)] == known

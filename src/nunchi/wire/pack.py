@@ -39,6 +39,8 @@ DATA_BODY = struct.Struct(">IIIqQIII")
 DICTIONARY_BODY = struct.Struct(">IIH")
 STATS_BODY = struct.Struct(">IQQQQIq")
 ANSWER_BODY = struct.Struct(">IBIIIIqq")
+REPLACES = 1 << 31  # of the cells of a round: what is stored for its time gives way
+DICTIONARIES_MAX = 4  # of a session, those used last
 COUNT = struct.Struct(">I")
 HELLO_BYTES_MIN = 160  # no answer is larger than what it answers
 REASON_BYTES_MAX = 60
@@ -129,6 +131,7 @@ class Data:
     first_cell: int
     cells: int
     body: bytes
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,15 +249,14 @@ def decode_welcome(body: bytes) -> Welcome:
 
 def encode_data(
     dictionary: int, round_: int, base_round: int, timestamp_ms: int, first_sequence: int, columns: "array[int]",
-    values: "array[float]", base: "array[float]", bytes_max: int,
+    values: "array[float]", base: "array[float]", bytes_max: int, *, replaces: bool = False,
 ) -> Iterator[bytes]:  # fmt: skip
     """A round as bodies of at most so many bytes."""
-    cell = 0
+    cell, total = 0, len(columns) | (REPLACES if replaces else 0)
     while cell < len(columns):
         body, end = encode_cells(columns, values, cell, base, bytes_max - DATA_BODY.size)
         yield (
-            DATA_BODY.pack(dictionary, round_, base_round, timestamp_ms, first_sequence, len(columns), cell, end - cell)
-            + body
+            DATA_BODY.pack(dictionary, round_, base_round, timestamp_ms, first_sequence, total, cell, end - cell) + body
         )
         cell = end
 
@@ -262,10 +264,12 @@ def encode_data(
 def decode_data(body: bytes) -> Data:
     """Cells are decoded apart, with their base. Raises WireError."""
     source = Source(body)
-    dictionary, round_, base_round, timestamp_ms, first_sequence, total, first_cell, cells = source.unpack(DATA_BODY)
+    dictionary, round_, base_round, timestamp_ms, first_sequence, marked, first_cell, cells = source.unpack(DATA_BODY)
+    total, replaces = marked & ~REPLACES, bool(marked & REPLACES)
     if total > CELLS_MAX or first_cell + cells > total or not cells:
         raise WireError("pack: its cells are not within its round")
-    return Data(dictionary, round_, base_round, timestamp_ms, first_sequence, total, first_cell, cells, source.rest())
+    body = source.rest()
+    return Data(dictionary, round_, base_round, timestamp_ms, first_sequence, total, first_cell, cells, body, replaces)
 
 
 def encode_dictionary(dictionary: int, first_column: int, keys: Sequence[bytes], bytes_max: int) -> Iterator[bytes]:

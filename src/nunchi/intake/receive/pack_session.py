@@ -19,15 +19,14 @@ from nunchi.kit.clock import Clock
 from nunchi.model.metadata import Metadata
 from nunchi.wire.errors import WireError
 from nunchi.wire.kernels.pack import DamagedCellsError, decode_cells, spread
-from nunchi.wire.pack import SERIES_MAX, Answer, Answered, Data, Dictionary, Stats
+from nunchi.wire.pack import DICTIONARIES_MAX, SERIES_MAX, Answer, Answered, Data, Dictionary, Stats
 from nunchi.wire.pack_seal import SessionKeys
 from nunchi.wire.pack_window import PackWindow
 from nunchi.wire.payload import Payload, PayloadLayout, PayloadRound, Sender
 
 ROUNDS_OPEN_MAX = 4
 ROUNDS_DONE_MAX = 64
-BASES_MAX = 4
-DICTIONARIES_MAX = 2
+BASES_MAX = 8
 KEY_BYTES_MAX = 64 << 20
 LINGER_SECONDS = 0.3
 EDGES_KEPT = 2  # a pack of a round is given up when the round after the next one has ended
@@ -86,10 +85,11 @@ class PackSession:
         self._clock = clock
         self._telemetry = telemetry
         self._dictionaries: OrderedDict[int, PackDictionary] = OrderedDict()
+        self._newest_dictionary = 0
         self._metadata: dict[str, Metadata] = {}
         self._open: OrderedDict[int, OpenRound] = OrderedDict()
         self._done: OrderedDict[int, Answer] = OrderedDict()
-        self._bases: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
+        self._bases: OrderedDict[int, tuple[int, NDArray[np.float64]]] = OrderedDict()  # with their dictionaries
         self._edges: list[int] = []
 
     # What comes.
@@ -122,10 +122,10 @@ class PackSession:
         base = NO_BASE
         if found.base_round:
             known = self._bases.get(found.base_round)
-            if known is None:
+            if known is None or known[0] != found.dictionary:
                 self._telemetry.unusable.add(1, "base_unknown")
                 return [self._answer(found.round, Answered.BASE_UNKNOWN, found.dictionary)]
-            base = known
+            base = known[1]
         one = self._open_round(found)
         if found.first_cell in one.pieces or not is_same_round(found, one.data):
             return []
@@ -174,13 +174,15 @@ class PackSession:
     # What is kept.
 
     def _dictionary(self, number: int) -> PackDictionary | None:
-        """A dictionary, begun where it is newer than those known; None for one that was forgotten."""
+        """A dictionary, begun where it is newer than all there were; None for one that was forgotten."""
         known = self._dictionaries.get(number)
-        if known is None and (not self._dictionaries or number > max(self._dictionaries)):
+        if known is None and number > self._newest_dictionary:
+            self._newest_dictionary = number
             known = self._dictionaries[number] = PackDictionary()
             while len(self._dictionaries) > DICTIONARIES_MAX:
                 self._dictionaries.popitem(last=False)
-            self._bases.clear()
+        if known is not None:
+            self._dictionaries.move_to_end(number)
         return known
 
     def _open_round(self, found: Data) -> OpenRound:
@@ -198,13 +200,11 @@ class PackSession:
         if dictionary is None or one.highest_column >= len(dictionary.keys):
             return self._answer(number, Answered.SERIES_UNKNOWN, one.data.dictionary)
         del self._open[number]
-        if one.data.dictionary != max(self._dictionaries):
-            return self._answer(number, Answered.REFUSED, one.data.dictionary)
         columns, values = joined(one)
         data = one.data
         if len(columns) != data.total or len(np.unique(columns)) < len(columns):
             return self._answer(number, Answered.REFUSED, data.dictionary)
-        row = PayloadRound(data.timestamp_ms, dictionary.current_layout(), columns, values)
+        row = PayloadRound(data.timestamp_ms, dictionary.current_layout(), columns, values, data.replaces)
         metadata, self._metadata = self._metadata, {}
         payload = Payload(self.sender, data.first_sequence, data.total, self.interval_ms, (row,), metadata)
         try:
@@ -215,15 +215,15 @@ class PackSession:
             return self._answer(number, Answered.REFUSED, data.dictionary)
         self._telemetry.rounds.add(1, "stored")
         self._telemetry.samples.add(data.total)
-        self._keep_base(number, columns, values)
+        self._keep_base(number, data.dictionary, columns, values)
         answer = self._answer(number, Answered.STORED, data.dictionary, done)
         self._done[number] = answer
         while len(self._done) > ROUNDS_DONE_MAX:
             self._done.popitem(last=False)
         return answer
 
-    def _keep_base(self, number: int, columns: NDArray[np.int32], values: NDArray[np.float64]) -> None:
-        self._bases[number] = np.frombuffer(spread(columns, values), np.float64)
+    def _keep_base(self, number: int, dictionary: int, columns: NDArray[np.int32], values: NDArray[np.float64]) -> None:
+        self._bases[number] = dictionary, np.frombuffer(spread(columns, values), np.float64)
         while len(self._bases) > BASES_MAX:
             self._bases.popitem(last=False)
 
@@ -239,8 +239,8 @@ class PackSession:
 def is_same_round(one: Data, other: Data) -> bool:
     """Whether two packs of one number are of one round."""
     return (
-        (one.dictionary, one.timestamp_ms, one.first_sequence, one.total)
-        == (other.dictionary, other.timestamp_ms, other.first_sequence, other.total)
+        (one.dictionary, one.timestamp_ms, one.first_sequence, one.total, one.replaces)
+        == (other.dictionary, other.timestamp_ms, other.first_sequence, other.total, other.replaces)
     )  # fmt: skip
 
 
