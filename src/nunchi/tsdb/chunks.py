@@ -42,7 +42,6 @@ class ChunksFile:
         self._histograms = Histograms(sections, source) if "histogram_columns" in names else None
         self._starts = Starts(sections, source) if "start_columns" in names else None
         self.ids, self._firsts, self._order = array("ids"), array("firsts"), array("order")
-        self._unreadable: NDArray[np.bool_] | None = None
         self.min_time = int(self._vector_begins.min(initial=2**62))
         self.max_time = int(self._vector_ends.max(initial=-(2**62)))
 
@@ -60,8 +59,6 @@ class ChunksFile:
         series = np.repeat(series, counts)
         vectors = self._vector_of[columns].astype(np.int64)
         touched = (self._vector_ends[vectors] >= start_ms) & (self._vector_begins[vectors] <= end_ms)
-        if self._unreadable is not None:
-            touched &= ~self._unreadable[columns]
         if not touched.all():
             series, columns, vectors = series[touched], columns[touched], vectors[touched]
         is_used = np.zeros(len(self._vector_counts), np.bool_)
@@ -170,29 +167,17 @@ class ChunksFile:
         """How many columns there are."""
         return len(self._series)
 
+    def samples_of(self, columns: Longs) -> int:
+        """How many samples some columns have."""
+        return int(self._vector_counts[self._vector_of[columns]].sum(dtype=np.int64))
+
     def verify(self) -> None:
         """Read every page; raises `CorruptionError`."""
-        for _, error in self._damaged():
+        for _, error in self.damaged():
             raise error
 
-    def leave_out_damage(self) -> list[tuple[CorruptionError, int]]:
-        """Read every page; columns of which a page cannot be read are no longer found. What is wrong, and samples lost.
-
-        Only what was not left out before is told.
-        """
-        told = []
-        unreadable = np.zeros(len(self._series), np.bool_) if self._unreadable is None else self._unreadable.copy()
-        for columns, error in self._damaged():
-            fresh = columns[~unreadable[columns]]
-            if len(fresh):
-                unreadable[fresh] = True
-                told.append((error, int(self._vector_counts[self._vector_of[fresh]].sum())))
-        if told:
-            self._unreadable = unreadable
-        return told
-
-    def _damaged(self) -> list[tuple[Longs, CorruptionError]]:
-        """Columns that need a page which cannot be read, and why not."""
+    def damaged(self) -> list[tuple[Longs, CorruptionError]]:
+        """Read every page: the columns that need one which cannot be read, and why not."""
         found: list[tuple[Longs, CorruptionError]] = []
         for first, after, error in self._pages.damaged():
             columns = np.arange(first, after, dtype=np.int64)

@@ -2,17 +2,22 @@
 
 A range is compacted once the head's newest sample is an hour past its end, so that a stop or a slow sender cuts no block;
 what comes later goes to a block of its own over the same range, and the merge puts both together.
+A damaged page is dropped, named and counted; it stops nothing.
 Invariant: readers see the samples of a range in its old files or in its new ones, never in both or in none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.damage import without_damage
 from nunchi.tsdb.dead_series import drop_dead_series
+from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.manifest import RunEntry
+from nunchi.tsdb.querier import View
 from nunchi.tsdb.sealing import entry_of
 from nunchi.tsdb.state import Sealed, State
 from nunchi.tsdb.writing import write_block, write_run
@@ -24,6 +29,8 @@ RETENTION_SHARE = 10
 BLOCK_RANGE_MS_MAX = 31 * 24 * 3600 * 1000
 RUNS_MAX = 12
 COMPACTION_INTERVAL_MS = 5 * 60 * 1000
+
+Written = TypeVar("Written")
 
 
 def compact(state: State) -> None:
@@ -59,17 +66,21 @@ def _forget_deletions(state: State) -> None:
 def compact_head(state: State, until_ms: int) -> None:
     """All sealed samples before a time, a multiple of two hours, go to blocks."""
     runs = state.sealed.runs
-    view = state.view_of_runs(runs)
+    readable: Sequence[ChunksFile] = runs
     blocks: list[Block] = []
     for start_ms in _ranges(runs, until_ms):
-        block = write_block(
-            state.disk, state.folder, state.next_number(), [view], start_ms, start_ms + BLOCK_MS, 1,
-            tuple(run.number for run in runs), state.lock, state.cache,
-        )  # fmt: skip
+
+        def write(files: Sequence[ChunksFile], start_ms: int = start_ms) -> Block | None:
+            return write_block(
+                state.disk, state.folder, state.next_number(), [state.view_of_runs(files)], start_ms,
+                start_ms + BLOCK_MS, 1, tuple(run.number for run in runs), state.lock, state.cache,
+            )  # fmt: skip
+
+        block, readable = _write_readable(state, readable, write)
         if block is not None:
             blocks.append(block)
             state.telemetry.compactions.add(1, "head")
-    rest = _rewrite_runs(state, [run.narrowed(until_ms) for run in runs if run.max_time >= until_ms])
+    rest = _rewrite_runs(state, [run.narrowed(until_ms) for run in readable if run.max_time >= until_ms])
     with state.lock:
         compacted = {run.number for run in runs}
         later = [run for run in state.sealed.runs if run.number not in compacted]
@@ -88,15 +99,33 @@ def _rewrite_runs(state: State, runs: Sequence[ChunksFile]) -> list[tuple[Chunks
     """Some runs as one, with what is valid of them; nothing where that is nothing."""
     if not runs:
         return []
-    number = state.next_number()
-    refs = np.unique(np.concatenate([run.ids for run in runs])).astype(np.int32)
-    path = state.folder.run(number)
     has_late = any(entry_of(state, run.number).has_late for run in runs)
-    view = state.view_of_runs(runs)
-    if not write_run(state.disk, path, view, refs, state.lock, {"has_late": has_late}):
+
+    def write(files: Sequence[ChunksFile]) -> int | None:
+        number, view = state.next_number(), state.view_of_runs(files)
+        refs = np.unique(np.concatenate([run.ids for run in files])).astype(np.int32)
+        written = write_run(state.disk, state.folder.run(number), view, refs, state.lock, {"has_late": has_late})
+        return number if written else None
+
+    number, _ = _write_readable(state, runs, write)
+    if number is None:
         return []
     state.telemetry.compactions.add(1, "runs")
-    return [(ChunksFile(state.disk, path, number, state.cache), RunEntry(number, has_late))]
+    run = ChunksFile(state.disk, state.folder.run(number), number, state.cache)
+    return [(run, RunEntry(number, has_late))]
+
+
+def _write_readable(
+    state: State, files: Sequence[ChunksFile], write: Callable[[Sequence[ChunksFile]], Written]
+) -> tuple[Written, Sequence[ChunksFile]]:
+    """What `write` makes of some files; where they are damaged, of what can be read of them, which is returned too."""
+    try:
+        return write(files), files
+    except CorruptionError:
+        readable = [without_damage(state, file) for file in files]
+        if all(left is file for left, file in zip(readable, files, strict=True)):
+            raise
+    return write(readable), readable
 
 
 def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:
@@ -164,12 +193,18 @@ def _overlapping(blocks: Sequence[Block]) -> list[Block]:
 
 def merge(state: State, chosen: Sequence[Block]) -> None:
     """Some blocks become one; of equal timestamps the one in the later block counts."""
-    number = state.next_number()
     start_ms, end_ms = min(b.meta.min_time for b in chosen), max(b.meta.max_time for b in chosen)
-    block = write_block(
-        state.disk, state.folder, number, [state.view_of(b) for b in chosen], start_ms, end_ms,
-        max(b.meta.level for b in chosen) + 1, tuple(b.meta.number for b in chosen), state.lock, state.cache,
-    )  # fmt: skip
+
+    def write(files: Sequence[ChunksFile]) -> Block | None:
+        views = [
+            View(block.index, (file,), (), state.manifest.deletions) for block, file in zip(chosen, files, strict=True)
+        ]
+        return write_block(
+            state.disk, state.folder, state.next_number(), views, start_ms, end_ms,
+            max(b.meta.level for b in chosen) + 1, tuple(b.meta.number for b in chosen), state.lock, state.cache,
+        )  # fmt: skip
+
+    block, _ = _write_readable(state, [block.chunks for block in chosen], write)
     replace_blocks(state, chosen, [block] if block is not None else [])
     state.telemetry.compactions.add(1, "blocks")
 

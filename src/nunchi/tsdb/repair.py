@@ -19,10 +19,9 @@ from nunchi.tsdb.files import CHUNKS, META, RUN_SUFFIX, SEGMENT_SUFFIX, SERIES_S
 from nunchi.tsdb.manifest import Manifest, RunEntry, save_manifest
 from nunchi.tsdb.querier import View
 from nunchi.tsdb.sealing import entry_of, seal
-from nunchi.tsdb.sections import Sections
 from nunchi.tsdb.series_log import RECORD_SERIES_MAX, encode_series, file_header, whole_bytes
 from nunchi.tsdb.state import Sealed, State
-from nunchi.tsdb.verification import Damage, lost_columns
+from nunchi.tsdb.verification import Damage
 from nunchi.tsdb.writing import write_block, write_run
 
 
@@ -94,13 +93,13 @@ def repair(state: State, damages: Sequence[Damage]) -> list[str]:
     for block in state.sealed.blocks:
         own = pages.get(("block", block.meta.number))
         if own:
-            done.append(_salvage_block(state, block, own))
+            done.append(_salvage_block(state, block))
     named = state.head_index().created
     is_series_lost = any(damage.kind == "series" for damage in damages)
     for run in state.sealed.runs:
         own = pages.get(("run", run.number), [])
         if own or (is_series_lost and len(np.setdiff1d(run.ids, named))):
-            done.append(_salvage_run(state, run, own, named))
+            done.append(_salvage_run(state, run, named))
     if is_series_lost:
         done.append(_rewrite_series(state, named))
     return done
@@ -125,22 +124,15 @@ def _drop_unopened(state: State) -> list[str]:
     return [f"{name} is set aside in {folder.damaged}" for name in names]
 
 
-def _readable(state: State, chunks: ChunksFile, damages: Sequence[Damage]) -> ChunksFile:
+def _readable(chunks: ChunksFile) -> ChunksFile:
     """A file of chunks without the columns of its damaged pages."""
-    sections = Sections(state.disk, chunks.path)
-    lost: list[NDArray[np.int64]] = []
-    for damage in damages:
-        assert damage.page is not None
-        columns = lost_columns(sections, *damage.page)
-        if columns is None:
-            columns = np.arange(len(sections.array("series")))
-        lost.append(columns)
-    return chunks.without(np.concatenate(lost)) if lost else chunks
+    lost = [columns for columns, _ in chunks.damaged()]
+    return chunks.without(np.unique(np.concatenate(lost))) if lost else chunks
 
 
-def _salvage_block(state: State, block: Block, damages: Sequence[Damage]) -> str:
+def _salvage_block(state: State, block: Block) -> str:
     number, meta = state.next_number(), block.meta
-    view = View(block.index, (_readable(state, block.chunks, damages),), (), state.manifest.deletions)
+    view = View(block.index, (_readable(block.chunks),), (), state.manifest.deletions)
     _keep_copy(state, block.folder / CHUNKS)
     fresh = write_block(
         state.disk, state.folder, number, [view], meta.min_time, meta.max_time, meta.level, (meta.number,), state.lock,
@@ -158,10 +150,10 @@ def _keep_copy(state: State, path: Path) -> None:
         state.disk.write_atomically(target, state.disk.read(path))
 
 
-def _salvage_run(state: State, run: ChunksFile, damages: Sequence[Damage], named: NDArray[np.int32]) -> str:
+def _salvage_run(state: State, run: ChunksFile, named: NDArray[np.int32]) -> str:
     """Another run of what can be read, of series whose labels are known."""
     number, entry = state.next_number(), entry_of(state, run.number)
-    readable = _readable(state, run, damages)
+    readable = _readable(run)
     refs = np.intersect1d(readable.ids, named).astype(np.int32)
     _keep_copy(state, run.path)
     path = state.folder.run(number)

@@ -263,7 +263,7 @@ def _fate(name: str, known: dict[str, Any]) -> bool | None:
     return False
 
 
-def lost_columns(sections: Sections, name: str, place: int) -> NDArray[np.int64] | None:
+def _lost_columns(sections: Sections, name: str, place: int) -> NDArray[np.int64] | None:
     """The columns that cannot be read without a page, by the array that lists it and its place there; None: not known."""
     if name == PAGES:
         firsts = sections.array("page_firsts")
@@ -275,7 +275,7 @@ def lost_columns(sections: Sections, name: str, place: int) -> NDArray[np.int64]
 
 
 def _lost_by_page(sections: Sections, name: str, place: int) -> str:
-    columns = lost_columns(sections, name, place)
+    columns = _lost_columns(sections, name, place)
     if columns is None:
         return "the samples in it"
     counts = sections.array("vector_counts").astype(np.int64)[sections.array("vectors")[columns]]

@@ -16,13 +16,17 @@ from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, write_index
 from nunchi.tsdb.chunks_writer import ChunksWriter
+from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
 from nunchi.tsdb.pages import PageCache
-from nunchi.tsdb.querier import Found, View, label_table, locate
+from nunchi.tsdb.querier import Found, View, label_table
 from nunchi.tsdb.reading import Located, Reading
-from nunchi.tsdb.selected import sort_labels
+from nunchi.tsdb.selected import sort_labels, unite
 
 BATCH_SERIES = 100_000
+BATCH_SERIES_MIN = 1_000
+BATCH_PARTS = 1 << 19
+"""Series, and about as many parts of them, of which is known at once where they lie: 100 bytes each."""
 SLICE_MS = 6 * 3600 * 1000
 TILE_BYTES = 4 << 20
 
@@ -43,8 +47,9 @@ def write_run(disk: Disk, path: Path, view: View, refs: NDArray[np.int32], lock:
     try:
         metrics = view.index.metric_ranks(refs)
         order = np.argsort(metrics, kind="stable")
-        for begin in range(0, len(order), BATCH_SERIES):
-            batch = order[begin : begin + BATCH_SERIES]
+        size = _batch_series([view], len(refs))
+        for begin in range(0, len(order), size):
+            batch = order[begin : begin + size]
             place = Located(np.arange(len(batch), dtype=np.int64), refs[batch], view.layers(lock))
             reading = Reading([place], len(batch), -(2**62), 2**62)
             write_reading(writer, reading, refs[batch], metrics[batch])
@@ -53,6 +58,10 @@ def write_run(disk: Disk, path: Path, view: View, refs: NDArray[np.int32], lock:
             disk.remove(path)
             return 0
         writer.finish(facts)
+    except CorruptionError:
+        writer.abandon()
+        disk.remove(path)
+        raise
     except BaseException:
         writer.abandon()
         raise
@@ -64,8 +73,7 @@ def write_block(
     sources: tuple[int, ...], lock: Any, cache: PageCache,
 ) -> Block | None:  # fmt: skip
     """A block of all samples of some views in [start_ms, end_ms); None where there are none."""
-    selected = [(i, view.index.select(())) for i, view in enumerate(views)]
-    found = locate([(i, refs) for i, refs in selected if len(refs)], views, start_ms, end_ms - 1, lock)
+    found = _found_within(views, start_ms, end_ms, lock)
     if len(found.refs) == 0:
         return None
     building = folder.building(number)
@@ -91,6 +99,38 @@ def write_block(
     return Block(disk, folder.block(number), cache)
 
 
+def _batch_series(views: Sequence[View], series: int) -> int:
+    """How many series to look at together."""
+    columns = sum(file.columns for view in views for file in view.files)
+    return max(BATCH_SERIES_MIN, min(BATCH_SERIES, BATCH_PARTS * max(1, series) // max(1, columns)))
+
+
+def _found_within(views: Sequence[View], start_ms: int, end_ms: int, lock: Any) -> Found:
+    """The series of all views that have samples in [start_ms, end_ms), without where these lie."""
+    selected: list[tuple[int, NDArray[np.int32]]] = []
+    for number, view in enumerate(views):
+        refs, layers = view.index.select(()), view.layers(lock)
+        is_there = np.zeros(len(refs), np.bool_)
+        size = _batch_series([view], len(refs))
+        for begin in range(0, len(refs), size):
+            for layer in layers:
+                is_there[begin + layer.find(refs[begin : begin + size], start_ms, end_ms - 1).series] = True
+        if is_there.any():
+            selected.append((number, refs[is_there]))
+    nothing = Reading([], 0, start_ms, end_ms)
+    if not selected:
+        return Found(views, np.zeros(0, np.int64), np.zeros(0, np.int32), nothing, {})
+    united = unite([(views[number].index, refs) for number, refs in selected])
+    view_of = np.repeat([number for number, _ in selected], [len(refs) for _, refs in selected])
+    all_refs = np.concatenate([refs for _, refs in selected])
+    ends = np.cumsum([len(refs) for _, refs in selected]).tolist()
+    members = {
+        number: (united.positions[end - len(refs) : end], refs)
+        for (number, refs), end in zip(selected, ends, strict=True)
+    }
+    return Found(views, view_of[united.examples].astype(np.int64), all_refs[united.examples], nothing, members)
+
+
 def _encode_meta(meta: BlockMeta) -> bytes:
     return msgspec.json.format(msgspec.json.encode(meta), indent=1)
 
@@ -110,16 +150,13 @@ def _sorted_series(found: Found) -> tuple[LabelTable, NDArray[np.uint64], Longs]
 def _write_chunks(
     writer: ChunksWriter, found: Found, order: Longs, table: LabelTable, start_ms: int, end_ms: int, lock: Any
 ) -> None:
-    found.reading.keep(order)
     metrics = _metrics_of(table)
     by_metric = np.argsort(metrics, kind="stable")
-    if end_ms - start_ms <= SLICE_MS and len(table) <= BATCH_SERIES:
-        write_reading(writer, found.reading, np.arange(len(table), dtype=np.int32), metrics)
-        return
+    size = _batch_series(found.views, len(table))
     number_of = np.empty(len(order), np.int64)
     number_of[order] = np.arange(len(order))
-    for begin in range(0, len(by_metric), BATCH_SERIES):
-        batch = by_metric[begin : begin + BATCH_SERIES]
+    for begin in range(0, len(by_metric), size):
+        batch = by_metric[begin : begin + size]
         place_of = np.full(len(table), -1, np.int64)
         place_of[batch] = np.arange(len(batch))
         for slice_ms in range(start_ms, end_ms, SLICE_MS):
