@@ -2,7 +2,7 @@
 
     python tests/tsdb/kill.py FOLDER [ROUNDS]
 
-The child appends the shards of eight senders, prints the number of each acknowledged commit, and seals now and then; the
+The child appends the shards of eight senders, marks and prints the number of each commit, and seals now and then; the
 parent reads these numbers until it sends SIGKILL at a random moment. Then it opens the folder and counts.
 """
 
@@ -54,6 +54,7 @@ def append_forever(folder: Path, first: int, start_ms: int) -> None:
         appender = database.appender()
         result = appender.append(Batch.row(layouts[shard], start_ms + number * STEP_MS, columns, values))
         assert result.accepted == SERIES_PER_SHARD, result
+        appender.mark("newest", str(number).encode())
         appender.commit()
         os.write(1, f"{number}\n".encode())
         number += 1
@@ -77,6 +78,9 @@ def found_rows(folder: Path, start_ms: int) -> dict[int, int]:
             for number in numbers.tolist():
                 rows[number] = rows.get(number, 0) + 1
     querier.close()
+    assert int(database.marks().get("newest", b"-1")) == max(rows, default=-1), (
+        "a mark is not of the newest commit found"
+    )
     database.abandon()
     return rows
 
