@@ -3,6 +3,7 @@
 The AWS is the tests' stand-in where its misbehaviour matters, and moto's server, another program's idea of it.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -14,9 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from playwright.async_api import expect
 from tests.agent.clippers.aws_stub import Account, serving
 from tests.agent.clippers.test_moto import make_instance, put_cpu
 from tests.end_to_end.delivery import NAME, AgentHome, Server, delivering, wait_until
+from tests.web.browser import chromium, tab
 
 pytestmark = pytest.mark.timeout(300)
 ORDERS = (("Shop", "north"),)
@@ -245,6 +248,22 @@ aws:
         put_cpu(moto_url, "eu-west-1", instance, at, 50.0)
         wait_until(lambda: found() == {round(at.timestamp()): 30.0}, "the corrected value")
         wait_until(lambda: server.ask(f"{ROOT}/resources?text=shop")["matched"] == 1, "the inventory")
+        wait_until(lambda: ("moto", "eu-west-1", "metrics") in clippers(server), "the state of the clippers")
+        asyncio.run(look_at_pages(server.url, instance))
+
+
+async def look_at_pages(url: str, instance: str) -> None:
+    """What people see of it."""
+    async with chromium() as browser, tab(browser, url) as page:
+        await page.open("/clouds")
+        await expect(page.page.locator(".card", has_text="moto").first).to_contain_text("2 of 2 clippers run")
+        await expect(page.page.locator(".costs")).to_contain_text("get_metric_data")
+        await page.open("/clouds?view=resources&search=shop")
+        row = page.page.locator("tbody tr")
+        await expect(row).to_have_count(1)
+        await expect(row).to_contain_text(instance)
+        await expect(row).to_contain_text('Team="shop"')
+        assert await page.faults() == []
 
 
 def as_json(text: str) -> object:

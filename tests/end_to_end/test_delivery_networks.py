@@ -49,9 +49,9 @@ def test_after_every_kind_of_broken_wire_everything_is_stored_once(
             for weather in ("slow", "cut", "half", "silent"):
                 wire.weather = weather
                 agent.let_runs(8)
+                wait_until(lambda: wire.weather == "slow" or wire.weather in wire.done, "something is broken off")
                 wire.weather = "fair"
                 agent.let_runs(2)
-            assert wire.done.keys() == {"cut", "half", "silent"}
             accounts = agent.settle()
             assert accounts["dropped"] == {}
             assert accounts["recovered"] == 0
