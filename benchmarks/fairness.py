@@ -94,6 +94,7 @@ class Target(asyncio.Protocol):
     arrivals: dict[str, list[float]] = {}  # noqa: RUF012 (one per process)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.pending = b""
 

@@ -14,8 +14,9 @@ from nunchi.kit.disk import Disk
 from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.histogram_chunks import Histograms
+from nunchi.tsdb.kernels import cells as kernel
 from nunchi.tsdb.pages import PageCache, Pages, PageSource
-from nunchi.tsdb.reading import Longs, Parts, expand, offsets_of
+from nunchi.tsdb.reading import Longs, Parts, offsets_of, rows_of
 from nunchi.tsdb.sections import Sections
 from nunchi.tsdb.starts import Starts
 
@@ -53,18 +54,16 @@ class ChunksFile:
         places = np.searchsorted(self.ids, refs)
         places[places == len(self.ids)] = 0
         series = np.flatnonzero(self.ids[places] == refs)
-        firsts = self._firsts.astype(np.int64)
-        counts = (firsts[1:] - firsts[:-1])[places[series]]
-        columns = self._order[expand(firsts, places[series])].astype(np.int64)
+        places = places[series]
+        begins = self._firsts[places].astype(np.int64)
+        counts = self._firsts[places + 1] - begins
+        columns = self._order[begins if (counts == 1).all() else rows_of(begins, counts)].astype(np.int64)
         series = np.repeat(series, counts)
         vectors = self._vector_of[columns].astype(np.int64)
         touched = (self._vector_ends[vectors] >= start_ms) & (self._vector_begins[vectors] <= end_ms)
         if not touched.all():
             series, columns, vectors = series[touched], columns[touched], vectors[touched]
-        is_used = np.zeros(len(self._vector_counts), np.bool_)
-        is_used[vectors] = True
-        used = np.flatnonzero(is_used)
-        inverse = (np.cumsum(is_used) - 1)[vectors]
+        used, inverse = self._used_vectors(vectors)
         begins, ends, first_times, last_times = self._rows_within(used, start_ms, end_ms)
         parts = Parts(
             series, columns, vectors, begins[inverse], ends[inverse], first_times[inverse], last_times[inverse]
@@ -72,20 +71,25 @@ class ChunksFile:
         empty = begins >= ends
         return parts.take(~empty[inverse]) if empty.any() else parts
 
+    def _used_vectors(self, vectors: Longs) -> tuple[Longs, Longs]:
+        """The distinct vectors, and the place of each given one among them."""
+        if len(vectors) * 16 < len(self._vector_counts):
+            return np.unique(vectors, return_inverse=True)
+        is_used = np.zeros(len(self._vector_counts), np.bool_)
+        is_used[vectors] = True
+        return np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[vectors]
+
     def _rows_within(self, vectors: Longs, start_ms: int, end_ms: int) -> tuple[Longs, Longs, Longs, Longs]:
         begins, ends = np.zeros(len(vectors), np.int64), self._vector_counts[vectors].astype(np.int64)
         first_times, last_times = self._vector_begins[vectors].copy(), self._vector_ends[vectors].copy()
         cut = np.flatnonzero((first_times < start_ms) | (last_times > end_ms))
         if len(cut):
             offsets = offsets_of(ends[cut])
-            times = np.empty(int(offsets[-1]), np.int64)
-            self.decode_times(vectors[cut], np.zeros(len(cut), np.int64), ends[cut], offsets[:-1], times)
-            for i, begin, end in zip(cut.tolist(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-                own = times[begin:end]
-                low, high = np.searchsorted(own, start_ms), np.searchsorted(own, end_ms, side="right")
-                begins[i], ends[i] = low, high
-                if low < high:
-                    first_times[i], last_times[i] = own[low], own[high - 1]
+            times = np.empty(int(offsets[-1]))
+            self._vector_pages.decode(vectors[cut], np.zeros(len(cut), np.int64), ends[cut], offsets[:-1], times)
+            found = begins[cut], ends[cut], first_times[cut], last_times[cut]
+            kernel.cut_vectors(times, offsets, start_ms, end_ms, *found)
+            begins[cut], ends[cut], first_times[cut], last_times[cut] = found
         return begins, ends, first_times, last_times
 
     def decode_values(
@@ -107,11 +111,7 @@ class ChunksFile:
         offsets = offsets_of(counts)
         found = np.empty(int(offsets[-1]))
         self._vector_pages.decode(vectors, begins, ends, offsets[:-1], found)
-        if len(targets) and np.array_equal(targets, offsets[:-1] + targets[0]):
-            times[targets[0] : targets[0] + len(found)] = found
-            return
-        for target, begin, end in zip(targets.tolist(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-            times[target : target + end - begin] = found[begin:end]
+        kernel.put_times(found, offsets, np.ascontiguousarray(targets), times)
 
     def decode_starts(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, starts: Longs) -> None:
         """See `Layer.decode_starts`."""

@@ -230,7 +230,7 @@ class Reading:
             if row_bytes is None:
                 continue
             rich = which[row_bytes > 0]
-            cells = _rows(targets[rich], ends[rich] - begins[rich])
+            cells = rows_of(targets[rich], ends[rich] - begins[rich])
             cells = cells[are_references(values[cells])]
             if len(cells):
                 found.append(layer.histograms(numbers_of(values[cells])))
@@ -283,7 +283,7 @@ def _tile(
     return Tile(series, vector_of, vectors, vector_offsets, values, offsets, histogram_of, histograms, starts)
 
 
-def _rows(targets: Longs, counts: Longs) -> Longs:
+def rows_of(targets: Longs, counts: Longs) -> Longs:
     """`targets[i]` and the `counts[i] - 1` places behind it, one after the other."""
     steps = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(targets, counts) + steps

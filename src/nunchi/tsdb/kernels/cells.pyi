@@ -85,6 +85,17 @@ def copy_times(
     out: Longs,
 ) -> None: ...
 def sign_vectors(offsets: Longs, vectors: Longs, begins: Longs, ends: Longs, signatures: Longs) -> int: ...
+def cut_vectors(
+    times: Floats,
+    offsets: Longs,
+    start_ms: int,
+    end_ms: int,
+    begins: Longs,
+    ends: Longs,
+    first_times: Longs,
+    last_times: Longs,
+) -> None: ...
+def put_times(found: Floats, offsets: Longs, targets: Longs, times: Longs) -> None: ...
 def number_vectors(
     signatures: NDArray[np.int64], series: NDArray[np.int64], seen: NDArray[np.int32], numbers: NDArray[np.int32]
 ) -> NDArray[np.int64]: ...

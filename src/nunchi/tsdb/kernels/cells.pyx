@@ -283,6 +283,46 @@ def sign_vectors(const int64_t[::1] offsets, const int64_t[::1] vectors, const i
     return known
 
 
+def cut_vectors(const double[::1] times, const int64_t[::1] offsets, int64_t start_ms, int64_t end_ms,
+                int64_t[::1] begins, int64_t[::1] ends, int64_t[::1] first_times, int64_t[::1] last_times):
+    """Which rows of each vector `times[offsets[i]:offsets[i + 1]]` lie in [start_ms, end_ms], and their first and last time.
+
+    Where there are none, `begins[i] == ends[i]` and the times stay as they are.
+    """
+    cdef int64_t i, low, high, middle, end
+    with nogil:
+        for i in range(offsets.shape[0] - 1):
+            low, end = offsets[i], offsets[i + 1]
+            high = end
+            while low < high:
+                middle = (low + high) // 2
+                if times[middle] < start_ms:
+                    low = middle + 1
+                else:
+                    high = middle
+            begins[i] = low - offsets[i]
+            high = end
+            while low < high:
+                middle = (low + high) // 2
+                if times[middle] <= end_ms:
+                    low = middle + 1
+                else:
+                    high = middle
+            ends[i] = low - offsets[i]
+            if ends[i] > begins[i]:
+                first_times[i] = <int64_t>times[offsets[i] + begins[i]]
+                last_times[i] = <int64_t>times[offsets[i] + ends[i] - 1]
+
+
+def put_times(const double[::1] found, const int64_t[::1] offsets, const int64_t[::1] targets, int64_t[::1] times):
+    """The vectors `found[offsets[i]:offsets[i + 1]]`, as whole milliseconds, to `times[targets[i]:]`."""
+    cdef int64_t i, j
+    with nogil:
+        for i in range(offsets.shape[0] - 1):
+            for j in range(offsets[i + 1] - offsets[i]):
+                times[targets[i] + j] = <int64_t>found[offsets[i] + j]
+
+
 def number_vectors(const int64_t[::1] signatures, const int64_t[::1] series, int32_t[::1] seen, int32_t[::1] numbers):
     """The signatures of some series as numbers from 0 by first appearance; returns the first position of each.
 
