@@ -14,7 +14,8 @@ export class ApiError extends Error {
   }
 }
 
-// "ok", "lost" or "starting", with the server's reason; the banner listens.
+// "ok", "lost", "starting" or "loading" (answers are missing until what is stored is loaded), with the server's reason.
+// The banner listens.
 export const connection = {
   state: "ok",
   reason: "",
@@ -48,6 +49,23 @@ async function send(path, form, signal) {
   }
 }
 
+// Follows how far the server is with loading, until every question can be answered.
+async function watchLoading(reason) {
+  if (connection.state === "loading") return;
+  connection.set("loading", reason);
+  while (connection.state === "loading") {
+    await new Promise((resolve) => setTimeout(resolve, STARTING_SECONDS * 1000));
+    try {
+      const response = await fetch(`${base}/-/ready`);
+      const text = (await response.text()).trim().replace(/^Service Unavailable:\s*/, "");
+      if (response.ok) connection.set("ok");
+      else connection.set("loading", text);
+    } catch {
+      connection.set("lost");
+    }
+  }
+}
+
 // An answer and its JSON, whatever its status; raises ApiError, or the abort's own error.
 async function answered(path, parameters, signal) {
   const response = await send(path, encode(parameters), signal);
@@ -60,7 +78,8 @@ async function answered(path, parameters, signal) {
     if (response.status === 503) connection.set("starting", reason.replace(/^Service Unavailable:\s*/, ""));
     throw new ApiError(response.status === 503 ? "starting" : "http", `${response.status}: ${reason}`);
   }
-  connection.set("ok");
+  if (response.status === 503 && answer.errorType === "unavailable") watchLoading(answer.error);
+  else if (connection.state !== "loading") connection.set("ok");
   return { response, answer };
 }
 
@@ -130,7 +149,7 @@ export function usePoll(load, interval, dependencies) {
         setState((before) => ({ ...before, error, isLoading: false }));
       }
       const isAway = failures && connection.state !== "ok";
-      const backoff = connection.state === "starting" ? STARTING_SECONDS : Math.min(2 ** (failures - 1), BACKOFF_SECONDS_MAX);
+      const backoff = connection.state === "starting" || connection.state === "loading" ? STARTING_SECONDS : Math.min(2 ** (failures - 1), BACKOFF_SECONDS_MAX);
       const wait = isAway ? backoff : interval;
       if (wait) timer = setTimeout(turn, wait * 1000);
     }

@@ -31,7 +31,7 @@ function Banner() {
     connection.listeners.add(setState);
     return () => connection.listeners.delete(setState);
   }, []);
-  const texts = { lost: "Connection lost, retrying …", starting: `The server is starting: ${state.reason}` };
+  const texts = { lost: "Connection lost, retrying …", starting: `The server is starting: ${state.reason}`, loading: `Not everything can be shown yet: ${state.reason}` };
   return html`<div class="banner" role="status" aria-live="polite" hidden=${state.state === "ok"}>${texts[state.state] ?? ""}</div>`;
 }
 
