@@ -432,6 +432,18 @@ async def test_the_time_that_an_outage_may_last_is_told() -> None:
     assert spool.outage_seconds_left() < 600  # segments are dropped whole
 
 
+async def test_a_burst_of_payloads_does_not_shorten_what_an_outage_may_last() -> None:
+    spool = round_spool(SpoolLimits(1 << 20, 1 << 30))
+    for turn in range(100):
+        spool.put(payload_round(50, turn * 100))
+        await spool._clock.advance(0.01)  # type: ignore[attr-defined]
+        spool.put(payload_round(1, turn * 100 + 50))
+        await spool._clock.advance(9.99)  # type: ignore[attr-defined]
+    statistics = spool.spool.statistics()
+    expected = ((1 << 20) - statistics.bytes) / (statistics.bytes / 1000)
+    assert spool.outage_seconds_left() == pytest.approx(expected, rel=0.2)
+
+
 async def test_old_rounds_are_dropped_and_say_so() -> None:
     spool = round_spool(SpoolLimits(1 << 20, 60))
     accounting = spool._accounting

@@ -23,7 +23,8 @@ from nunchi.wire.payload_rounds import WrittenPayload
 SPLITS_MAX = 64
 JOINED_ROUNDS_MAX = 60
 JOINED_SAMPLES_MAX = 50_000
-RATE_WEIGHT = 0.1  # of the newest round in the running mean of bytes a second
+RATE_WEIGHT = 0.1  # of the newest in the running mean of bytes a second
+RATE_SECONDS_MIN = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +72,8 @@ class RoundSpool:
         self._next_sequence = 0
         self._has_news = False
         self._bytes_a_second = 0.0
-        self._put_at: float | None = None
+        self._bytes_counted = 0
+        self._counted_since: float | None = None
 
     def open(self) -> None:
         """Find what earlier starts left. Raises DiskLocked."""
@@ -205,12 +207,19 @@ class RoundSpool:
         self._outstanding = None
 
     def _note_rate(self, size: int) -> None:
+        """Several payloads within a second are one of their size: what others hand over comes in bursts."""
         now = self._clock.monotonic()
-        if self._put_at is not None and now > self._put_at:
-            rate = size / (now - self._put_at)
-            known = self._bytes_a_second or rate
-            self._bytes_a_second = known + RATE_WEIGHT * (rate - known)
-        self._put_at = now
+        if self._counted_since is None:
+            self._counted_since = now
+            return
+        self._bytes_counted += size
+        seconds = now - self._counted_since
+        if seconds < RATE_SECONDS_MIN:
+            return
+        rate = self._bytes_counted / seconds
+        known = self._bytes_a_second or rate
+        self._bytes_a_second = known + RATE_WEIGHT * (rate - known)
+        self._counted_since, self._bytes_counted = now, 0
 
 
 def _is_continued(found: list[tuple[Record, WrittenPayload]], written: WrittenPayload) -> bool:
