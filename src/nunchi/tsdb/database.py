@@ -17,10 +17,12 @@ from nunchi.kit.logs import Logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.matchers import Matcher
 from nunchi.model.metadata import Metadata
+from nunchi.storage.cardinality import Cardinality
 from nunchi.storage.changes import Changes
 from nunchi.storage.contracts import StoreStatistics
 from nunchi.tsdb.appender import DatabaseAppender
 from nunchi.tsdb.block import Block
+from nunchi.tsdb.cardinality import head_cardinality
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.compaction import compact
 from nunchi.tsdb.deletion import clean_tombstones, delete_series
@@ -184,6 +186,10 @@ class Database:
                 min_time_ms=min([f.min_time for f in files] + [g.min_time for g in generations], default=0),
                 max_time_ms=max([f.max_time for f in files] + [g.max_time for g in generations], default=0),
             )
+
+    def cardinality(self, selectors: Sequence[Sequence[Matcher]], rows: int) -> Cardinality:
+        """See `CardinalitySource.cardinality`: of the head."""
+        return head_cardinality(self._state, selectors, rows)
 
     def sealed_files(self) -> tuple[Block | ChunksFile, ...]:
         """Blocks and runs as they are now, blocks first."""

@@ -86,19 +86,12 @@ def repair(state: State, damages: Sequence[Damage]) -> list[str]:
         if damage.kind == "wal"
     ]
     done += _drop_unopened(state)
-    pages: dict[tuple[str, int], list[Damage]] = {}
-    for damage in damages:
-        if damage.page is not None:
-            pages.setdefault((damage.kind, damage.number), []).append(damage)
-    for block in state.sealed.blocks:
-        own = pages.get(("block", block.meta.number))
-        if own:
-            done.append(_salvage_block(state, block))
+    in_pages = {(damage.kind, damage.number) for damage in damages if damage.is_partial}
+    done += [_salvage_block(state, block) for block in state.sealed.blocks if ("block", block.meta.number) in in_pages]
     named = state.head_index().created
     is_series_lost = any(damage.kind == "series" for damage in damages)
     for run in state.sealed.runs:
-        own = pages.get(("run", run.number), [])
-        if own or (is_series_lost and len(np.setdiff1d(run.ids, named))):
+        if ("run", run.number) in in_pages or (is_series_lost and len(np.setdiff1d(run.ids, named))):
             done.append(_salvage_run(state, run, named))
     if is_series_lost:
         done.append(_rewrite_series(state, named))

@@ -49,7 +49,7 @@ class Damage:
 
     kind    manifest, block, run, series, wal
     number  of the block, run, series file or segment
-    page    (array, place in it) of the page that alone is damaged; None where the file as a whole is of no use
+    is_partial  a page alone is damaged, the rest of the file is of use
     """
 
     kind: str
@@ -57,7 +57,7 @@ class Damage:
     path: Path
     text: str
     lost: str
-    page: tuple[str, int] | None = None
+    is_partial: bool = False
 
 
 @dataclass(slots=True)
@@ -138,11 +138,11 @@ class _Verifier:
         self._step(path, size)
 
     def _damage(
-        self, kind: str, number: int, path: Path, error: object, lost: str, page: tuple[str, int] | None = None
+        self, kind: str, number: int, path: Path, error: object, lost: str, *, is_partial: bool = False
     ) -> None:
         text = str(error)
         text = text if str(path) in text else f"{path}: {text}"
-        self._found.damages.append(Damage(kind, number, path, text, lost, page))
+        self._found.damages.append(Damage(kind, number, path, text, lost, is_partial))
 
     def _verify_block(self, number: int) -> None:
         path = self._folder.block(number)
@@ -194,7 +194,7 @@ class _Verifier:
                 try:
                     page_body(sections.view, at)
                 except CorruptionError as error:
-                    self._damage(kind, number, path, error, _lost_by_page(sections, name, place), (name, place))
+                    self._damage(kind, number, path, error, _lost_by_page(sections, name, place), is_partial=True)
         return sections
 
     def _verify_series(self, number: int, size: int) -> None:

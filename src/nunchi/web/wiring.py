@@ -7,6 +7,7 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.http_route import Route
 from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner
+from nunchi.storage.cardinality import CardinalitySource
 from nunchi.storage.contracts import Store
 from nunchi.web.contracts import (
     Administration,
@@ -23,6 +24,7 @@ from nunchi.web.nunchi_api.overview import OverviewEndpoints
 from nunchi.web.nunchi_api.query_plan import QueryPlanEndpoints
 from nunchi.web.pages import Pages
 from nunchi.web.prometheus_api.admin import AdminEndpoints
+from nunchi.web.prometheus_api.cardinality import SelectedCardinality
 from nunchi.web.prometheus_api.envelope import Envelope
 from nunchi.web.prometheus_api.lifecycle import LifecycleEndpoints
 from nunchi.web.prometheus_api.query import QueryEndpoints
@@ -42,6 +44,7 @@ class WebParts:
     results       keeps results of range queries; None: every query is evaluated
     own_instance  the `instance` of the agent in this process, with which the overview opens; empty where there is none
     prefix        what stands before every path, as `HttpPolicy.prefix`
+    cardinality   who counts series; None: they are counted by their labels
     """
 
     store: Store
@@ -58,12 +61,14 @@ class WebParts:
     results: ResultCache | None = None
     own_instance: str = ""
     prefix: str = ""
+    cardinality: CardinalitySource | None = None
 
 
 def web_routes(parts: WebParts) -> list[Route]:
     """Every route, the pages' catch-all last."""
     envelope = Envelope(parts.status.closed_reason)
     reading = Reading(parts.queries, parts.store.querier)
+    cardinality = parts.cardinality or SelectedCardinality(parts.store)
     overview = OverviewEndpoints(parts.targets, parts.agents, parts.rules, load_dashboards(), parts.own_instance)
     admin = [] if parts.admin is None else AdminEndpoints(parts.admin, parts.clock, parts.random).routes(envelope)
     return [
@@ -72,7 +77,7 @@ def web_routes(parts: WebParts) -> list[Route]:
         *SeriesEndpoints(parts.store, reading).routes(envelope),
         *TargetEndpoints(parts.targets).routes(envelope),
         *RuleEndpoints(parts.rules, parts.alertmanager_urls).routes(envelope),
-        *StatusEndpoints(parts.status, parts.store, reading, parts.clock.now_ms).routes(envelope),
+        *StatusEndpoints(parts.status, parts.store, cardinality, reading, parts.clock.now_ms).routes(envelope),
         *overview.routes(envelope),
         *QueryPlanEndpoints(reading, parts.clock.now_ms).routes(envelope),
         *FunctionEndpoints(parts.queries.engine).routes(envelope),

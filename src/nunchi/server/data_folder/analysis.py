@@ -3,22 +3,21 @@
 All counting is done on arrays. Invariant: numbers of series are those of distinct label sets, however many files have them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.disk import Disk
-from nunchi.model.labels import METRIC_NAME, Labels
+from nunchi.model.labels import Labels
 from nunchi.model.symbols import LabelTable
 from nunchi.server.data_folder.series import TIME_MS_MAX, TIME_MS_MIN, Matchers
+from nunchi.storage.cardinality import Cardinality, count_labels
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.database import Database
 from nunchi.tsdb.usage import bytes_by_series
-
-Row = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,8 @@ class MetricUsage:
 class Analysis:
     """What was found, the largest first."""
 
-    series: int = 0
+    labels: Cardinality = field(default_factory=Cardinality)
     samples: int = 0
-    pairs: int = 0
-    metrics: list[Row] = field(default_factory=list)
-    label_names: list[Row] = field(default_factory=list)
-    label_pairs: list[Row] = field(default_factory=list)
-    label_bytes: list[Row] = field(default_factory=list)
     churn: list[FileChurn] = field(default_factory=list)
     usage: list[MetricUsage] = field(default_factory=list)
 
@@ -67,8 +61,7 @@ def analyze(database: Database, disk: Disk, selectors: Sequence[Matchers], rows:
         table, sizes = tables[0].labels, tables[0].sizes
         if len(tables) > 1:
             table, sizes = _union([(each.labels, each.sizes) for each in tables])
-        found.series, found.samples = len(table), int(sizes.sum())
-        _count_labels(table, rows, found)
+        found.labels, found.samples = count_labels(table, rows), int(sizes.sum())
     finally:
         querier.close()
     _measure_files(database, disk, selectors, rows, found)
@@ -82,27 +75,6 @@ def _union(tables: Sequence[tuple[LabelTable, NDArray[np.int64]]]) -> tuple[Labe
             known.setdefault(table.labels(number), int(sizes[number]))
     symbols = tables[0][0].symbols
     return LabelTable.of(symbols, known), np.array(list(known.values()), np.int64)
-
-
-def _count_labels(table: LabelTable, rows: int, found: Analysis) -> None:
-    text = table.symbols.text
-    pairs, series = np.unique(table.names.astype(np.int64) << 32 | table.values, return_counts=True)
-    names, values = pairs >> 32, pairs & 0xFFFFFFFF
-    found.pairs = len(pairs)
-    by_name, inverse, distinct = np.unique(names, return_inverse=True, return_counts=True)
-    sizes = np.fromiter((len(text(value).encode()) for value in values.tolist()), np.int64, len(values))
-    room = np.bincount(inverse, sizes * series, len(by_name)).astype(np.int64) if len(pairs) else distinct
-    label_names = [text(name) for name in by_name.tolist()]
-    is_metric = np.flatnonzero(names == (table.symbols.find(METRIC_NAME) or -1))
-    found.metrics = _largest(series[is_metric], rows, lambda i: text(int(values[is_metric[i]])))
-    found.label_names = _largest(distinct, rows, lambda i: label_names[i])
-    found.label_bytes = _largest(room, rows, lambda i: label_names[i])
-    found.label_pairs = _largest(series, rows, lambda i: f"{text(int(names[i]))}={text(int(values[i]))}")
-
-
-def _largest(counts: NDArray[np.int64], rows: int, name: Callable[[int], str]) -> list[Row]:
-    order = np.argsort(-counts, kind="stable")[:rows]
-    return [(name(place), int(counts[place])) for place in order.tolist()]
 
 
 def _measure_files(database: Database, disk: Disk, selectors: Sequence[Matchers], rows: int, found: Analysis) -> None:

@@ -50,7 +50,9 @@ def check_folder(path: Path) -> Folder:
         )
     if BLOCKS_FOLDER in {path.name, path.parent.name}:
         raise UnfitFolder(f"{path} is a part of a data folder: name the folder above it")
-    raise UnfitFolder(f"{path} is no data folder of nunchi, it has no manifest.json: name the one of --storage.tsdb.path")
+    raise UnfitFolder(
+        f"{path} is no data folder of nunchi, it has no manifest.json: name the one of --storage.tsdb.path"
+    )
 
 
 def look(path: Path, world: World) -> Database:

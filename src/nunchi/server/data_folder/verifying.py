@@ -39,7 +39,7 @@ def cure_of(damage: Damage) -> str:
             return "read around; the segment is kept aside"
         case "series":
             return "the labels that are known are written anew; samples without labels are left out"
-        case kind if damage.page is not None:
+        case kind if damage.is_partial:
             return f"the {kind} is written anew without what cannot be read; a copy is kept aside"
         case kind:
             return f"the {kind} is set aside"

@@ -3,22 +3,32 @@
 from collections.abc import Callable
 
 from nunchi.kit.http_route import Route
+from nunchi.storage.cardinality import CardinalitySource, Row
 from nunchi.storage.contracts import Store
 from nunchi.web.contracts import StatusSource
-from nunchi.web.prometheus_api.cardinality import CARDINALITY_ROWS_DEFAULT, CARDINALITY_ROWS_MAX, cardinality
+from nunchi.web.prometheus_api.cardinality import CARDINALITY_ROWS_DEFAULT, CARDINALITY_ROWS_MAX
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
 from nunchi.web.prometheus_api.errors import invalid_parameter
 from nunchi.web.prometheus_api.moments import format_moment
 from nunchi.web.prometheus_api.parameters import Parameters
 from nunchi.web.prometheus_api.reading import Reading
+from nunchi.web.prometheus_api.selectors import read_selectors
 
 
 class StatusEndpoints:
     """Endpoints about the process and its store."""
 
-    def __init__(self, source: StatusSource, store: Store, reading: Reading, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        source: StatusSource,
+        store: Store,
+        cardinality: CardinalitySource,
+        reading: Reading,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._source = source
         self._store = store
+        self._cardinality = cardinality
         self._reading = reading
         self._now_ms = now_ms
 
@@ -78,18 +88,30 @@ class StatusEndpoints:
         return Answer({"yaml": self._source.configuration()})
 
     async def tsdb(self, parameters: Parameters) -> Answer:
-        """Numbers of the store, and which names and labels the series are spent on."""
+        """Numbers of the store, and which names and labels the series of the head are spent on; `match[]` narrows them."""
         rows = parameters.count("limit", CARDINALITY_ROWS_DEFAULT)
         if not 0 < rows <= CARDINALITY_ROWS_MAX:
             raise invalid_parameter("limit", f"limit must be between 1 and {CARDINALITY_ROWS_MAX}")
-        statistics = self._store.statistics()
-        tables, pairs = await self._reading.read(lambda querier: cardinality(querier, rows))
+        selectors = read_selectors(parameters, needed=False)
+        found = await self._reading.read(lambda _: self._cardinality.cardinality(selectors, rows))
         head = {
-            "numSeries": statistics.series,
-            "numLabelPairs": pairs,
-            "numSamples": statistics.samples,
-            "chunkCount": 0,
-            "minTime": statistics.min_time_ms,
-            "maxTime": statistics.max_time_ms,
+            "numSeries": found.series,
+            "numLabelPairs": found.pairs,
+            "numSamples": self._store.statistics().samples,
+            "chunkCount": found.chunks,
+            "minTime": found.min_time_ms,
+            "maxTime": found.max_time_ms,
         }
-        return Answer({"headStats": head, **tables})
+        return Answer(
+            {
+                "headStats": head,
+                "seriesCountByMetricName": _table(found.metrics),
+                "labelValueCountByLabelName": _table(found.label_values),
+                "memoryInBytesByLabelName": _table(found.label_bytes),
+                "seriesCountByLabelValuePair": _table(found.label_pairs),
+            }
+        )
+
+
+def _table(rows: list[Row]) -> list[dict[str, object]]:
+    return [{"name": name, "value": count} for name, count in rows]
