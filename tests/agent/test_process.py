@@ -62,6 +62,7 @@ def test_start_status_reload_and_stop(home: Home) -> None:
         time.sleep(0.1)
     assert "agent.forwarder" in asked.stdout
     assert "settings: in force" in asked.stdout
+    assert "agent.api: http://127.0.0.1:" in asked.stdout
     (home.folder / "conf.d").mkdir()
     (home.folder / "conf.d" / "loadd.yaml").write_text("")
     refused = home.nunchi("reload")

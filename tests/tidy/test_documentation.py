@@ -57,6 +57,11 @@ async def test_every_route_is_in_the_api_guide_and_none_that_is_not_served(parts
     assert documented == served
 
 
+async def test_no_route_stands_behind_another(parts: ServerParts) -> None:
+    served = [(route.method, route.path) for route in parts.web._route_list]
+    assert [route for route in set(served) if served.count(route) > 1] == []
+
+
 async def test_every_metric_family_is_in_the_telemetry_guide(parts: ServerParts) -> None:
     instruments = parts.status._telemetry.instruments()
     expected = {

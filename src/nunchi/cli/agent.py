@@ -304,6 +304,11 @@ def status_text(answer: dict[str, Any], process: int) -> str:
         f"samples: {came}, acknowledged {counts['acknowledged']}, queued {counts['queued']}, dropped: {dropped}",
         f"spool: {spool['payloads']} payloads, {spool['bytes']} bytes; the server may be away for "
         f"{spool['outage_seconds_left'] / 3600:.1f} h" + (f"; {spool['disk_error']}" if spool["disk_error"] else ""),
+        *(
+            f"{name}: {one['url'] or 'not listening'}" + (f"; {one['last_error']}" if one["last_error"] else "")
+            for name, one in sorted(answer["listeners"].items())
+            if one["url"] or one["last_error"]
+        ),
         "",
         *(f"{part['name']:24} {part['state']:10} {part['last_error']}".rstrip() for part in answer["parts"]),
         "",
