@@ -1,20 +1,19 @@
 """Prometheus's own PromQL scripts: every eval passes, on the obvious evaluator and on the engine, wherever the samples lie."""
 
-from functools import cache
 from pathlib import Path
 
 import pytest
 from tests.conformance.stores import STORES
 
-from nunchi.model.histogram import Histogram
-from nunchi.testing.script_loading import samples_of
 from nunchi.testing.script_settings import ScalarSetting
-from nunchi.testing.script_text import Eval, Load, parse_script
+from nunchi.testing.script_text import Eval, parse_script
 from nunchi.testing.scripts import run_files
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "shared" / "conformance" / "promql"
 FILES = sorted(SCRIPTS.glob("*.test"))
-IN_MEMORY = tuple(name for name in STORES if name.startswith("memory"))
+
+# Where the first sample of a range follows one outside: the database says of its counter reset that it does not know.
+UNDECIDED = {("native_histograms", line) for line in (1180, 1185, 1239, 1244)}
 
 pytestmark = pytest.mark.skipif(not FILES, reason=f"the scripts are not at {SCRIPTS}")
 
@@ -33,20 +32,12 @@ def test_no_eval_is_overlooked(path: Path) -> None:
     assert [command.line for command in parse_script(text, path.name) if isinstance(command, Eval)] == written
 
 
-@cache
-def needs_more_than_numbers(path: Path) -> bool:
-    """Whether a script loads histograms or start timestamps."""
-    loads = (command for command in parse_script(path.read_text(), path.name) if isinstance(command, Load))
-    samples = (sample for load in loads for series in samples_of(load) for sample in series.samples)
-    return any(isinstance(sample.value, Histogram) or sample.start_timestamp_ms for sample in samples)
-
-
 @pytest.mark.parametrize("name", STORES)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_engine_passes_every_eval(path: Path, name: str) -> None:
-    if name not in IN_MEMORY and needs_more_than_numbers(path):
-        pytest.skip("the database keeps numbers without start timestamps")
     with STORES[name]() as make_setting:
         report = run_files([path], make_setting)
+    if not name.startswith("memory"):
+        report.failures = [each for each in report.failures if (path.stem, each.line) not in UNDECIDED]
     assert not report.failures, str(report)
     assert report.passed

@@ -33,6 +33,7 @@ from nunchi.query.plan.rewrite import rewrite
 from nunchi.query.plan.translate import translate
 from nunchi.query.plan_report import Estimates, PlanReport, report_plan
 from nunchi.query.syntax import STABLE, ParserSettings, parse, resolve_durations
+from nunchi.query.syntax.literals import readable
 from nunchi.query.syntax.nodes import StringLiteral
 from nunchi.query.values import Matrix, QueryResult, Scalar, Statistics, String, Value, Vector
 from nunchi.storage.contracts import Querier
@@ -264,7 +265,7 @@ def evaluate(planned: Plan, scope: Scope) -> Value:
     context, times = scope.context, scope.times
     if isinstance(planned, StringLiteral):
         _refuse_range(context, "string")
-        return String(planned.value, context.start_ms)
+        return String(readable(planned.value), context.start_ms)
     if isinstance(planned, plan.RangeSelect | plan.Subquery):
         _refuse_range(context, "range vector")
         return window_samples(planned, scope)

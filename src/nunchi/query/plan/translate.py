@@ -7,6 +7,7 @@ from nunchi.model.matchers import Matcher, MatchOperator, RegexError, compile_re
 from nunchi.query.errors import ExecutionError, Unsupported
 from nunchi.query.plan import nodes as plan
 from nunchi.query.syntax import nodes as syntax
+from nunchi.query.syntax.literals import readable
 from nunchi.query.syntax.operators import SET_OPERATORS
 from nunchi.query.syntax.signatures import ValueType
 
@@ -233,18 +234,18 @@ def _label_function(name: str, arguments: tuple[syntax.Node, ...], position: int
     child = _vector(arguments[0])
     destination, middle, *rest = map(_text, arguments[1:])
     if not is_label_name(destination):
-        raise ExecutionError(f"invalid destination label name in {name}(): {destination}")
+        raise ExecutionError(f"invalid destination label name in {name}(): {readable(destination)}")
     if name == "label_replace":
         source, regex = rest
         try:
-            compile_regex(regex)
+            compile_regex(readable(regex))
         except RegexError as error:
             raise ExecutionError(f"invalid regular expression in label_replace(): {error}") from None
-        return plan.LabelReplace(child, destination, middle, source, regex, position)
+        return plan.LabelReplace(child, destination, readable(middle), source, readable(regex), position)
     for source in rest:
         if not is_label_name(source):
-            raise ExecutionError(f"invalid source label name in label_join(): {source}")
-    return plan.LabelJoin(child, destination, middle, tuple(rest), position)
+            raise ExecutionError(f"invalid source label name in label_join(): {readable(source)}")
+    return plan.LabelJoin(child, destination, readable(middle), tuple(rest), position)
 
 
 def is_label_name(name: str) -> bool:

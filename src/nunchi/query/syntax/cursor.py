@@ -5,7 +5,7 @@ from typing import Final
 from nunchi.kit.durations import parse_duration
 from nunchi.query.errors import ParseError
 from nunchi.query.syntax.lexer import DURATION, END, IDENTIFIER, KEYWORDS, NUMBER, STRING, tokenize
-from nunchi.query.syntax.literals import parse_number, unquote
+from nunchi.query.syntax.literals import parse_number, readable, unquote
 from nunchi.query.syntax.nodes import Span
 from nunchi.query.syntax.operators import AGGREGATIONS
 
@@ -100,10 +100,13 @@ class Cursor:
         value, is_duration = self.parse_number()
         return (-value if sign == "-" else value), is_duration
 
-    def parse_string(self) -> str:
-        """What a string token means."""
+    def parse_string(self, *, is_name: bool = False) -> str:
+        """What a string token means; a name has to be UTF-8."""
         at = self.take(STRING, "")
         try:
-            return unquote(self.word(at))
+            text = unquote(self.word(at))
         except ValueError as error:
             raise ParseError(str(error), self.starts[at], self.text) from None
+        if is_name and readable(text) != text:
+            raise ParseError("the bytes of this name are not UTF-8", self.starts[at], self.text)
+        return text

@@ -9,7 +9,7 @@ _OCTAL = re.compile(r"0[0-7_]+")
 _ESCAPE = re.compile(
     rb"\\(?:([abfnrtv\\'\"])|([0-7]{3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|)", re.DOTALL
 )
-_STRAY_BYTE = re.compile("[\udc80-\udcff]")  # as `surrogateescape` decodes it
+_STRAY_BYTE = re.compile("[\udc80-\udcff]")
 _SIMPLE_ESCAPES: Final = {
     bytes((letter,)): bytes((meaning,)) for letter, meaning in zip(b"abfnrtv\\'\"", b"\a\b\f\n\r\t\v\\'\"", strict=True)
 }
@@ -31,7 +31,7 @@ def parse_number(text: str) -> float:
 def unquote(token: str) -> str:
     """The text that a string token means; raises ValueError for escapes that do not exist.
 
-    Bytes that are no UTF-8 become U+FFFD, one each: so Prometheus shows them.
+    Bytes that are no UTF-8 stay lone surrogates, as `surrogateescape` decodes them: no name of a label, and see `readable`.
     """
     quote, inner = token[0], token[1:-1]
     if quote == "`" or "\\" not in inner:
@@ -55,7 +55,11 @@ def unquote(token: str) -> str:
             raise ValueError(f"unknown escape sequence \\{follows.decode(errors='replace')}")
         return chr(code).encode()
 
-    text = _ESCAPE.sub(replace, inner.encode()).decode(errors="surrogateescape")
+    return _ESCAPE.sub(replace, inner.encode()).decode(errors="surrogateescape")
+
+
+def readable(text: str) -> str:
+    """A text with U+FFFD for each byte that is no UTF-8: so Prometheus shows them."""
     return _STRAY_BYTE.sub("\ufffd", text)
 
 
@@ -72,8 +76,8 @@ def quote_text(text: str) -> str:
 
 def _escape(sign: str) -> str:
     code = ord(sign)
-    if code < 0x80:
-        return f"\\x{code:02x}"
+    if code < 0x80 or 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code & 0xFF:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 

@@ -11,7 +11,7 @@ from nunchi.query.syntax import checks
 from nunchi.query.syntax.checks import MisfitError
 from nunchi.query.syntax.duration_parser import DurationParser
 from nunchi.query.syntax.lexer import DURATION, IDENTIFIER, KEYWORDS, LABEL_NAME, NUMBER, STRING
-from nunchi.query.syntax.literals import format_number
+from nunchi.query.syntax.literals import format_number, readable
 from nunchi.query.syntax.nodes import At, Edge, Extension, MatrixSelector, Node, Span, Subquery, VectorSelector
 from nunchi.query.syntax.signatures import Function
 
@@ -67,7 +67,7 @@ class SelectorParser(DurationParser):
         labels: list[str] = []
         while self.kinds[self.index] != ")":
             if self.kinds[self.index] == STRING:
-                label = self.parse_string()
+                label = self.parse_string(is_name=True)
                 if not label:
                     raise ParseError('invalid label name for grouping: ""', self.starts[self.index - 1], self.text)
             else:
@@ -108,7 +108,7 @@ class SelectorParser(DurationParser):
         while self.kinds[self.index] != "}":
             start = self.starts[self.index]
             if self.kinds[self.index] == STRING:
-                label = self.parse_string()
+                label = self.parse_string(is_name=True)
                 if self.kinds[self.index] in {",", "}"}:
                     if quoted_name is not None:
                         raise ParseError(
@@ -144,7 +144,7 @@ class SelectorParser(DurationParser):
         if self.kinds[self.index] != STRING:
             raise self.unexpected("label matching", "string")
         try:
-            return Matcher(label, operator, self.parse_string())
+            return Matcher(label, operator, readable(self.parse_string()))
         except RegexError as error:
             raise ParseError(str(error), start, self.text) from None
 

@@ -10,6 +10,7 @@ from nunchi.model.histogram import Histogram
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.matchers import MatchOperator, RegexError, compile_regex
 from nunchi.query.errors import ExecutionError
+from nunchi.query.syntax.literals import readable
 from nunchi.query.syntax.nodes import Call, MatrixSelector, Node, VectorSelector, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result
 from nunchi.testing.scalar_engine.remarks import SORT_IN_RANGE
@@ -63,13 +64,17 @@ def _relabelled(evaluation: Evaluation, element: Element, name: str, value: str)
     return replace(element, labels=labels.merge({name: value}))
 
 
+def _is_name(text: str) -> bool:
+    return bool(text) and readable(text) == text
+
+
 def _label_replace(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     target, template, source, pattern = (evaluation.text(argument, at_ms) for argument in node.arguments[1:])
     try:
         regex = compile_regex(pattern)
     except RegexError:
         raise ExecutionError(f"invalid regular expression in label_replace(): {pattern}") from None
-    if not target:
+    if not _is_name(target):
         raise ExecutionError(f"invalid destination label name in label_replace(): {target}")
     elements = []
     for element in evaluation.vector(node.arguments[0], at_ms):
@@ -81,10 +86,10 @@ def _label_replace(evaluation: Evaluation, node: Call, at_ms: int) -> list[Eleme
 
 def _label_join(evaluation: Evaluation, node: Call, at_ms: int) -> list[Element]:
     target, separator, *sources = (evaluation.text(argument, at_ms) for argument in node.arguments[1:])
-    if not target:
+    if not _is_name(target):
         raise ExecutionError(f"invalid destination label name in label_join(): {target}")
     for source in sources:
-        if not source:
+        if not _is_name(source):
             raise ExecutionError(f"invalid source label name in label_join(): {source}")
     elements = []
     for element in evaluation.vector(node.arguments[0], at_ms):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nunchi.query.syntax.literals import format_number
+from nunchi.query.syntax.literals import format_number, readable
 from nunchi.query.syntax.nodes import (
     Aggregation,
     At,
@@ -30,7 +30,7 @@ def tree_of(node: Node) -> Tree:
         case NumberLiteral():
             return {"type": "numberLiteral", "val": format_number(node.value)}
         case StringLiteral():
-            return {"type": "stringLiteral", "val": node.value}
+            return {"type": "stringLiteral", "val": readable(node.value)}
         case VectorSelector():
             return {"type": "vectorSelector", **_selector(node)}
         case MatrixSelector():
