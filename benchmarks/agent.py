@@ -21,8 +21,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trustme
@@ -81,11 +81,17 @@ class Measured:
     cpu_ms_a_round: float = 0.0
     samples_a_round: float = 0.0
     bytes_a_round: float = 0.0
+    payload_bytes_a_round: float = 0.0
 
     @property
     def bytes_a_sample(self) -> float:
-        """What a sample takes on the wire, headers and encryption included."""
+        """What a sample takes on the wire, with all that is said besides."""
         return self.bytes_a_round / max(self.samples_a_round, 1)
+
+    @property
+    def payload_bytes_a_sample(self) -> float:
+        """What a sample takes in the body of a push, an answer or a packet."""
+        return self.payload_bytes_a_round / max(self.samples_a_round, 1)
 
 
 @dataclass
@@ -93,6 +99,7 @@ class Traffic:
     """What has come so far."""
 
     bytes: int = 0
+    payload_bytes: int = 0
     samples: int = 0
 
 
@@ -114,7 +121,9 @@ class Program:
         return Measured(time.perf_counter() - began, self.usage()[0])
 
     async def end(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+        """End it where it runs."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
         await self.process.wait()
 
     def usage(self) -> tuple[float, float]:
@@ -151,8 +160,9 @@ async def push_server(folder: Path, traffic: Traffic, arrived: asyncio.Event) ->
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
 
     async def take(request: web.Request) -> web.Response:
-        await request.read()
+        body = await request.read()
         if request.path == "/api/v1/push":
+            traffic.payload_bytes += len(body)
             arrived.set()
         return web.json_response({})
 
@@ -219,6 +229,7 @@ class Scraper:
         with urllib.request.urlopen(request, timeout=5, context=self.context) as answer:
             body = answer.read()
             self.traffic.bytes += len(body) + len(str(answer.headers))
+            self.traffic.payload_bytes += len(body)
             self.traffic.samples += count_samples(gzip.decompress(body))
 
     async def wait_answer(self) -> None:
@@ -242,6 +253,7 @@ class Packets(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         self._traffic.bytes += len(data) + 28
+        self._traffic.payload_bytes += len(data)
         while len(data) >= 4:
             kind, length = struct.unpack_from(">HH", data)
             if kind == 6:
@@ -277,6 +289,7 @@ async def measure(folder: Path) -> dict[str, Measured]:
     make_certificates(folder)
     results: dict[str, Measured] = {}
     programs: dict[str, tuple[Program, Traffic]] = {}
+    background: list[Callable[[], Coroutine[None, None, None]]] = []
     agent_traffic, pushed, exporter_port = Traffic(), asyncio.Event(), free_port()
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(push_server(folder, agent_traffic, pushed))
@@ -299,15 +312,15 @@ async def measure(folder: Path) -> dict[str, Measured]:
             command = [exporter, f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={folder}/web.yml"]
             results["node_exporter"] = await median_start(lambda: Program(command, scraper.wait_answer))
             programs["node_exporter"] = Program(command, scraper.wait_answer), traffic
-            task = asyncio.create_task(scraper.run())
-            stack.callback(task.cancel)
+            background.append(scraper.run)
         collectd = find_program("collectd")
         if collectd:
             await add_collectd(collectd, folder, results, programs)
-        await run_together(results, programs)
-        results["nunchi agent"].samples_a_round = await asyncio.to_thread(exporter_samples, exporter_port)
         for program, _ in programs.values():
-            await program.end()
+            await program.start()
+            stack.push_async_callback(program.end)
+        await run_together(results, programs, background)
+        results["nunchi agent"].samples_a_round = await asyncio.to_thread(exporter_samples, exporter_port)
     return results
 
 
@@ -332,23 +345,28 @@ async def add_collectd(
     programs["collectd"] = Program(command, wait_packet), traffic
 
 
-async def run_together(results: dict[str, Measured], programs: dict[str, tuple[Program, Traffic]]) -> None:
-    """All at once for the measured time."""
-    for program, _ in programs.values():
-        await program.start()
+async def run_together(
+    results: dict[str, Measured],
+    programs: dict[str, tuple[Program, Traffic]],
+    background: list[Callable[[], Coroutine[None, None, None]]],
+) -> None:
+    """All at once for the measured time; `background` asks those that have to be asked."""
+    tasks = [asyncio.create_task(one()) for one in background]
     await asyncio.sleep(WARM_SECONDS)
-    before = {
-        name: (program.usage()[0], traffic.bytes, traffic.samples) for name, (program, traffic) in programs.items()
-    }
+    before = {name: (program.usage()[0], replace(traffic)) for name, (program, traffic) in programs.items()}
     await asyncio.sleep(ROUNDS * INTERVAL_SECONDS)
+    for task in tasks:
+        assert not task.done(), task.exception()
+        task.cancel()
     for name, (program, traffic) in programs.items():
-        (cpu, resident), (cpu_before, bytes_before, samples_before) = program.usage(), before[name]
+        (cpu, resident), (cpu_before, earlier) = program.usage(), before[name]
         one = results[name]
         one.resident_mb = resident
         one.cpu_percent = (cpu - cpu_before) / (ROUNDS * INTERVAL_SECONDS) * 100
         one.cpu_ms_a_round = (cpu - cpu_before) / ROUNDS * 1000
-        one.bytes_a_round = (traffic.bytes - bytes_before) / ROUNDS
-        one.samples_a_round = (traffic.samples - samples_before) / ROUNDS
+        one.bytes_a_round = (traffic.bytes - earlier.bytes) / ROUNDS
+        one.payload_bytes_a_round = (traffic.payload_bytes - earlier.payload_bytes) / ROUNDS
+        one.samples_a_round = (traffic.samples - earlier.samples) / ROUNDS
 
 
 def report(results: dict[str, Measured]) -> str:
@@ -363,14 +381,14 @@ def report(results: dict[str, Measured]) -> str:
         "node_exporter has its default collectors and is scraped over TLS with gzip (body and headers counted, not TLS);",
         "collectd sends its own packets, neither encrypted nor acknowledged (with headers of UDP and IP).",
         "",
-        "| | start s | CPU s until then | MiB | CPU % | CPU ms a round | samples a round | bytes a round | bytes a sample |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | start s | its CPU s | MiB | CPU % | CPU ms a round | samples a round | bytes a round | a sample | payload alone |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, one in results.items():
         cells = [
             name, f"{one.start_seconds:.2f}", f"{one.start_cpu_seconds:.2f}", f"{one.resident_mb:.1f}",
             f"{one.cpu_percent:.3f}", f"{one.cpu_ms_a_round:.1f}", f"{one.samples_a_round:.0f}", f"{one.bytes_a_round:,.0f}",
-            f"{one.bytes_a_sample:.1f}",
+            f"{one.bytes_a_sample:.1f}", f"{one.payload_bytes_a_sample:.1f}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| budget of the agent | at most | measured |", "|---|---|---|"]
@@ -385,7 +403,14 @@ def main() -> None:
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "agent.md").write_text(text)
-    shown = {name: {**vars(one), "bytes_a_sample": one.bytes_a_sample} for name, one in results.items()}
+    shown = {
+        name: {
+            **vars(one),
+            "bytes_a_sample": one.bytes_a_sample,
+            "payload_bytes_a_sample": one.payload_bytes_a_sample,
+        }
+        for name, one in results.items()
+    }
     (RESULTS / "agent.json").write_text(json.dumps(shown, indent=2) + "\n")
 
 
