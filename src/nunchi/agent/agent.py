@@ -36,8 +36,9 @@ from nunchi.kit.telemetry import Telemetry
 
 if TYPE_CHECKING:  # what only some settings need is imported by wiring, where they say so
     from nunchi.agent.cloud.wiring import Cloud
+    from nunchi.agent.scouter_sender import ScouterSender
 
-RESTART_SETTINGS = ("name", "burst", "paths", "state_folder")
+RESTART_SETTINGS = ("name", "burst", "paths", "state_folder", "scouter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class AgentParts:
     statsd: StatsdPart
     packs: PackSwitch | None = None
     cloud: "Cloud | None" = None
+    scouter: "ScouterSender | None" = None
 
 
 class Agent:
@@ -103,7 +105,7 @@ class Agent:
         """Everything that runs, in the order of the start."""
         own = self._own
         every = (
-            own.forwarder, own.statsd, own.schedule, own.exporter, self.api, self.relay, self.heartbeat,
+            own.forwarder, own.scouter, own.statsd, own.schedule, own.exporter, self.api, self.relay, self.heartbeat,
             self.remote_health, self.watch,
         )  # fmt: skip
         clouds = () if own.cloud is None else own.cloud.parts

@@ -13,6 +13,7 @@ from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.listener_settings import ListenerSettings
 from nunchi.agent.log_settings import LogSettings
 from nunchi.agent.relay_settings import RelaySettings
+from nunchi.agent.scouter_settings import ScouterSettings
 from nunchi.agent.statsd.settings import StatsdSettings
 from nunchi.agent.udp_sender_settings import UdpSettings
 from nunchi.kit.durations import Duration
@@ -85,7 +86,7 @@ class PathSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole file. `exporter`, `statsd`, `relay` and `cloud` are off unless set.
+    """The whole file. `exporter`, `udp`, `scouter`, `statsd`, `relay` and `cloud` are off unless set.
 
     For `burst` after the start every check runs each second.
     `labels` are added to every series; `tags` describe the host in the server's list of agents and nothing else.
@@ -103,6 +104,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     spool: SpoolSettings = SpoolSettings()
     log: LogSettings = LogSettings()
     udp: UdpSettings | None = None
+    scouter: ScouterSettings | None = None
     statsd: StatsdSettings | None = None
     relay: RelaySettings | None = None
     cloud: CloudSettings | None = None

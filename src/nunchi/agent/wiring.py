@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from nunchi.agent.cloud.wiring import Cloud
     from nunchi.agent.forwarder.happenings import HappeningDelivery
     from nunchi.agent.relay.telemetry import RelayTelemetry
+    from nunchi.agent.scouter_sender import ScouterSender
     from nunchi.agent.statsd.statsd import Statsd
     from nunchi.agent.udp_sender import UdpTelemetry
 
@@ -107,9 +108,10 @@ def build_agent(
         forwarder = Forwarder(
             aggregation, rounds, delivery, accounting, telemetry, clock, random, log.part("forwarder")
         )
+    scouter = build_scouter(settings, forwarder, identity, telemetry, log.part("scouter"))
     schedule = Schedule(
         first,
-        forwarder,
+        scouter or forwarder,
         ThreadRunner(DaemonThreads("check", clock, THREADS_MAX)),
         root,
         clock,
@@ -132,7 +134,7 @@ def build_agent(
     changes = KeyChange(own_link, state_folder, disk, log.part("keys"))
     parts = AgentParts(
         schedule, forwarder, aggregation, encoder, rounds, link or own_link, own_link, exporter, instances, source,
-        root, changes, statsd, packs, cloud,
+        root, changes, statsd, packs, cloud, scouter,
     )  # fmt: skip
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
     agent.api = build_api(agent, schedule, cloud, state_folder, disk, random, clock, telemetry, log.part("api"))
@@ -246,6 +248,19 @@ def build_packs(
         return PackWay(sender, encoder)
 
     return PackSwitch(delivery, build)
+
+
+def build_scouter(
+    settings: AgentSettings, forwarder: Forwarder | None, identity: Identity, telemetry: Telemetry, log: Logger
+) -> "ScouterSender | None":
+    """What sends rounds as Scouter packs too, where that is wanted."""
+    if settings.scouter is None:
+        return None
+    from nunchi.agent.scouter_sender import ScouterSender
+    from nunchi.agent.udp_wire import UdpWire
+
+    wire = UdpWire(ListenAddress.parse(settings.scouter.address))
+    return ScouterSender(settings.scouter, wire, forwarder, identity, settings.labels, telemetry, log)
 
 
 def read_key(settings: UdpSettings, folder: Path, disk: Disk) -> Secret:
