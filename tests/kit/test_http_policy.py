@@ -155,6 +155,12 @@ def test_pushes_without_authentication_come_from_loopback_to_loopback() -> None:
     assert gate(is_loopback_listener=False).refuse_access(push, "10.0.0.1", is_authenticated=True) is None
 
 
+@pytest.mark.parametrize("access", list(Access))
+def test_programs_that_bring_something_may_call_us_what_they_like_and_pages_may_not(access: Access) -> None:
+    assert Gate.is_push_of_program(route(access), headers()) is (access in {Access.INGEST, Access.JOIN})
+    assert not Gate.is_push_of_program(route(access), headers(Origin="https://evil.example"))
+
+
 @pytest.mark.parametrize(
     ("external_url", "route_prefix", "prefix"),
     [

@@ -101,9 +101,9 @@ class Gate:
 
     @staticmethod
     def is_push_of_program(route: Route | None, headers: CIMultiDictProxy[str]) -> bool:
-        """Whether samples come from a program, which may call us what it likes: browsers name the origin of all they post."""
+        """Whether a program brings samples or a secret. It may call us what it likes: browsers name the origin of their posts."""
         is_browser = "Origin" in headers or "Sec-Fetch-Site" in headers
-        return route is not None and route.access is Access.INGEST and not is_browser
+        return route is not None and route.access in {Access.INGEST, Access.JOIN} and not is_browser
 
     def refuse_access(
         self, route: Route, peer: str | None, *, is_authenticated: bool, is_encrypted: bool = False

@@ -80,6 +80,14 @@ async def test_who_has_no_token_hands_nothing_over(tmp_path: Path) -> None:
         assert (await source.send("samples", body, Authorization=basic))[0] == 200
 
 
+async def test_programs_may_call_the_relay_what_they_like_and_pages_may_not_use_it(tmp_path: Path) -> None:
+    async with sourced(tmp_path) as source:
+        body = b'{"samples": [{"name": "a", "value": 1}]}'
+        assert (await source.send("samples", body, Host="relay.example.org"))[0] == 200
+        status, _ = await source.send("samples", body, Host="relay.example.org", Origin="http://relay.example.org")
+        assert status == 403
+
+
 async def test_bad_bodies_are_refused_with_their_place_and_nothing_of_them_is_taken(tmp_path: Path) -> None:
     async with sourced(tmp_path) as source:
         bad = b'{"samples": [{"name": "a", "value": 1}, {"name": "b", "value": "x"}]}'
