@@ -101,7 +101,7 @@ class Gate:
 
     @staticmethod
     def is_push_of_program(route: Route | None, headers: CIMultiDictProxy[str]) -> bool:
-        """Whether a program brings samples or a secret. It may call us what it likes: browsers name the origin of their posts."""
+        """Whether a program brings samples or a secret. It may call us what it likes: browsers name their origin."""
         is_browser = "Origin" in headers or "Sec-Fetch-Site" in headers
         return route is not None and route.access in {Access.INGEST, Access.JOIN} and not is_browser
 
