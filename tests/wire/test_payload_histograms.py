@@ -117,7 +117,7 @@ def test_markers_of_ours_do_not_come_from_outside() -> None:
     [
         (Histogram(9), "schema 9"),
         (Histogram(CUSTOM_SCHEMA, custom_values=(2.0, 1.0)), "schema -53"),
-        (Histogram(CUSTOM_SCHEMA, positive_spans=(BucketSpan(0, 3),), positive_buckets=(1.0, 1.0, 1.0), custom_values=(1.0,)), "-53"),
+        (Histogram(CUSTOM_SCHEMA, 3.0, 0.0, 0.0, 0.0, (BucketSpan(0, 3),), (1.0,) * 3, custom_values=(1.0,)), "-53"),
         (Histogram(3, count=-1.0), "less than nothing"),
         (Histogram(3, zero_count=float("nan")), "less than nothing"),
         (Histogram(3, zero_threshold=float("inf")), "no width"),
