@@ -20,10 +20,11 @@ from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
-from nunchi.model.staleness import ABSENT, STALE
+from nunchi.model.staleness import ABSENT, NORMAL_NAN_BITS, STALE
 from nunchi.server.data_folder.errors import UnfitFolder
 from nunchi.server.data_folder.progress import Progress
 from nunchi.wire.exposition import NO_TIMESTAMP, ExpositionError, ExpositionFormat, ExpositionReader, parse_series
+from nunchi.wire.go_floats import parse_float
 from nunchi.wire.histogram_text import parse_histogram
 
 PIECE_BYTES = 4 << 20
@@ -32,8 +33,10 @@ BUFFER_CELLS_MAX = 1 << 23
 BATCH_CELLS = 1 << 19
 WINDOW_MS = 2 * 3600 * 1000
 END = b"# EOF"
+NORMAL_NAN = float(np.array([NORMAL_NAN_BITS], np.uint64).view(np.float64)[0])
 
 _STALE_LINE = re.compile(rb" naN -?[0-9.]+$")
+_NAMELESS_LINE = re.compile(rb'(\{[a-zA-Z_][a-zA-Z0-9_]*=".*"\}) (\S+) (-?[0-9.]+)')
 _HISTOGRAM_LINE = re.compile(rb"(.*\S) (\{(?:count|sum|schema):[^{}]*\}) (-?[0-9.]+)")
 
 
@@ -57,6 +60,12 @@ class Cells:
         self.values.append(values)
         self.histogram_of.append(np.full(len(columns), FLOAT, np.int32))
         self.count += len(columns)
+
+    def clear(self) -> None:
+        """All was given."""
+        for part in (self.columns, self.times, self.values, self.histogram_of, self.histograms, self.are_integer):
+            part.clear()
+        self.count = self.bytes = 0
 
     def put_histogram(self, column: int, time: int, histogram: Histogram, *, is_integer: bool) -> None:
         """A histogram."""
@@ -92,7 +101,7 @@ class OpenMetricsSource:
                         cells.bytes += piece
                         if cells.count >= BUFFER_CELLS_MAX:
                             yield from self._flush(cells, progress)
-                            cells = Cells()
+                            cells.clear()
                         else:
                             progress.advance(0)
                 except InputError:
@@ -170,27 +179,33 @@ class _Pieces:
         elif has_ended:
             return True
         removed: list[int] = []
-        if any(b" {" in line for line in lines):
-            lines, removed = self._take_histograms(lines, source, cells)
+        if any(b" {" in line or line.startswith(b"{") for line in lines):
+            lines, removed = self._take_odd_lines(lines, source, cells)
         self._take_numbers(lines, removed, source, cells)
         self._lines += len(lines) + len(removed) + has_ended
         return has_ended
 
-    def _take_histograms(
+    def _take_odd_lines(
         self, lines: list[bytes], source: OpenMetricsSource, cells: Cells
     ) -> tuple[list[bytes], list[int]]:
+        """What no scrape reads: histograms as values, and series without a metric name."""
         plain: list[bytes] = []
         removed: list[int] = []
         for number, line in enumerate(lines):
-            match = _HISTOGRAM_LINE.fullmatch(line)
+            match = _HISTOGRAM_LINE.fullmatch(line) or _NAMELESS_LINE.fullmatch(line)
             if match is None:
                 plain.append(line)
                 continue
             removed.append(number)
             try:
-                histogram, is_integer = parse_histogram(match[2].decode())
-                column = source.column(Labels(parse_series(match[1])))
-                cells.put_histogram(column, round(float(match[3]) * 1000), histogram, is_integer=is_integer)
+                column, time = source.column(Labels(parse_series(match[1]))), round(float(match[3]) * 1000)
+                if match[2].startswith(b"{"):
+                    histogram, is_integer = parse_histogram(match[2].decode())
+                    cells.put_histogram(column, time, histogram, is_integer=is_integer)
+                else:
+                    text = match[2].decode()
+                    value = STALE if text == "naN" else NORMAL_NAN if text == "NaN" else parse_float(text)
+                    cells.put(np.array([column], np.int32), np.array([time], np.int64), np.array([value]))
             except ValueError as error:
                 raise InputError(f"{self._path}:{self._lines + number + 1}: {error}") from None
         return plain, removed
