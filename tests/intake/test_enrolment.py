@@ -210,6 +210,8 @@ async def test_a_key_opens_no_pages(tmp_path: Path) -> None:
         assert await house.push(key) == 200
         assert await house.push() == 401
         assert (await house.ask("GET", ROOT, key))[0] == 401
+        assert await house.ask("GET", f"{ROOT}/health", key) == (200, {"is_healthy": True})
+        assert (await house.ask("GET", f"{ROOT}/health"))[0] == 401
         assert (await house.ask("POST", f"{ROOT}/{ID}/revoke", key, json={}))[0] == 401
         token, _ = house.book.issue_token(60)
         status, answer = await house.ask("POST", f"{ROOT}/join", json={"token": token, "id": "b" * 32, "name": "n"})

@@ -8,7 +8,7 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.http_client import HttpClientError
 from nunchi.kit.telemetry import Telemetry
 
-PATH = "/-/healthy"
+PATH = "/api/nunchi/v1/agents/health"  # opened by an agent's key, as /-/healthy is not
 INTERVAL_SECONDS = 30.0
 ANSWER_BYTES_MAX = 64 << 10
 

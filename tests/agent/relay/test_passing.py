@@ -71,6 +71,8 @@ async def test_an_agent_delivers_through_another_with_its_own_key(tmp_path: Path
         async with running_agent(settings, inner) as agent:
             await until(lambda: any(one.instance == "inner-1" for one in server.registry.agents()))
             await until(lambda: agent.accounting.acknowledged.total() > 0)
+            await until(lambda: agent.remote_health is not None and agent.remote_health.last_error == "")
+            await until(lambda: bool(server.book.told(key.partition(".")[0]).inventory))
         agent_id = key.partition(".")[0]
         assert relay.counted("agent_relay_passed_total")[agent_id, "200"] >= 1
         assert relay.agent.accounting.collected.total() < 2000  # nothing of it is this agent's

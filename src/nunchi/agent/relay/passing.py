@@ -17,8 +17,13 @@ from nunchi.kit.http_errors import HttpClientError
 from nunchi.kit.http_route import Access, Route
 
 AGENTS_ROOT = "/api/nunchi/v1/agents"
-WITH_KEY = ("/api/v1/push", f"{AGENTS_ROOT}/info", f"{AGENTS_ROOT}/key")
-WITHOUT_KEY = (("POST", f"{AGENTS_ROOT}/join"), ("GET", "/-/healthy"))
+WITH_KEY = (
+    ("POST", "/api/v1/push"),
+    ("POST", f"{AGENTS_ROOT}/info"),
+    ("POST", f"{AGENTS_ROOT}/key"),
+    ("GET", f"{AGENTS_ROOT}/health"),
+)
+JOIN_PATH = f"{AGENTS_ROOT}/join"
 ANSWER_BYTES_MAX = 1 << 20
 CONNECTIONS_MAX = 8
 AGENTS_MAX = 1000
@@ -60,8 +65,8 @@ class Passing:
         """What agents ask a server for."""
         bound = self._body_bytes_max
         return [
-            *(Route("POST", path, self.pass_with_key, Access.JOIN, bound) for path in WITH_KEY),
-            *(Route(method, path, self.pass_on, Access.JOIN, bound) for method, path in WITHOUT_KEY),
+            *(Route(method, path, self.pass_with_key, Access.JOIN, bound) for method, path in WITH_KEY),
+            Route("POST", JOIN_PATH, self.pass_on, Access.JOIN, bound),
         ]
 
     async def close(self) -> None:

@@ -59,6 +59,7 @@ class AgentRoutes:
             Route("POST", f"{ROOT}/join", _answering(self.join), Access.JOIN, content_types=JSON),
             Route("POST", f"{ROOT}/info", _answering(self.take_info), Access.INGEST, INFO_BYTES_MAX, JSON),
             Route("POST", f"{ROOT}/key", _answering(self.change_key), Access.INGEST),
+            Route("GET", f"{ROOT}/health", _answering(self.show_health), Access.INGEST),
             Route("GET", ROOT, _answering(self.list_agents), read),
             Route("GET", one, _answering(self.show_agent), read),
             Route("DELETE", one, _answering(self.forget), change),
@@ -99,6 +100,10 @@ class AgentRoutes:
                 return _json({"is_heard": False})  # who has never delivered takes no room
         told = self._book.take_info(agent_id, info)
         return _json({"wants_inventory": not told.inventory, "rotate_key": told.is_rotation_wanted})
+
+    async def show_health(self, _request: web.Request) -> web.Response:
+        """That the server lives and takes this agent's key: `/-/healthy` for who has no user here."""
+        return _json({"is_healthy": True})
 
     # For operators.
 
