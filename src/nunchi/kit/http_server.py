@@ -8,9 +8,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from io import BytesIO
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.payload import BytesIOPayload
 
 from nunchi.kit import logs
 from nunchi.kit.clock import Clock
@@ -34,6 +36,7 @@ KEEPALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0  # how long a refused body is still read, so that the client sees the answer
 HEADER_LINE_BYTES_MAX = 64 << 10  # a query in a URL may be long
 SWEEP_INTERVAL_SECONDS = 5.0
+WHOLE_BODY_BYTES_MAX = 8 << 20
 CLIENT_GONE = 499
 OWNER = web.RequestKey("nunchi.owner", object)  # of the key that came with a request, None where none came
 
@@ -264,6 +267,7 @@ class HttpServer:
                 task.add_done_callback(self._log_unheard_failure)
                 raise
         await compress(request, response)
+        _send_in_pieces(response)
         return response
 
     def _log_unheard_failure(self, task: asyncio.Future[web.StreamResponse]) -> None:
@@ -312,6 +316,14 @@ async def _read_body(request: web.Request, bytes_max: int) -> Refusal | None:
     except (web.RequestPayloadError, HttpProcessingError):
         return Refusal(400, "the body is not what its headers announce")
     return None
+
+
+def _send_in_pieces(response: web.StreamResponse) -> None:
+    """A large body goes out piece by piece: handed over as a whole it would be copied while everybody else waits."""
+    if isinstance(response, web.Response) and not response.prepared and isinstance(response.body, bytes):
+        body = response.body
+        if len(body) > WHOLE_BODY_BYTES_MAX:
+            response.body = BytesIOPayload(BytesIO(body), content_type=response.content_type)
 
 
 def _library_logger(name: str) -> logging.Logger:

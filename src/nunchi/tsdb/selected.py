@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.matchers import Matcher
-from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.model.symbols import LabelTable, Symbols, rank_texts
 from nunchi.tsdb.index import Index
 from nunchi.tsdb.kernels import labels as kernel
 
@@ -122,10 +122,7 @@ def sort_labels(table: LabelTable) -> Longs:
     """The order of the label sets by their texts."""
     order = np.arange(len(table), dtype=np.int64)
     used, inverse = np.unique(np.concatenate([table.names, table.values]), return_inverse=True)
-    texts = [table.symbols.text(symbol) for symbol in used.tolist()]
-    ranks = np.empty(len(texts), np.int32)
-    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts), dtype=np.int32)
-    ranked = ranks[inverse]
+    ranked = rank_texts([table.symbols.text(symbol) for symbol in used.tolist()])[inverse]
     kernel.sort_series(
         table.offsets, np.ascontiguousarray(ranked[: len(table.names)]),
         np.ascontiguousarray(ranked[len(table.names) :]), order,

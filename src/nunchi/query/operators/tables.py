@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.labels import METRIC_NAME
-from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.model.symbols import LabelTable, Symbols, rank_texts
 from nunchi.query.kernels import labels as kernel
 
 LEAVE = kernel.LEAVE
@@ -141,11 +141,9 @@ def sorted_order(table: LabelTable) -> NDArray[np.int64]:
     ids = used(np.concatenate([table.names, table.values]))
     if not len(ids):
         return np.arange(len(table), dtype=np.int64)
-    words = texts(table.symbols, ids)
-    by_text = np.array(sorted(range(len(words)), key=words.__getitem__), np.int64)
     low = int(ids[0])
     ranks = np.zeros(int(ids[-1]) - low + 1, np.int32)
-    ranks[ids[by_text] - low] = np.arange(len(ids), dtype=np.int32)
+    ranks[ids - low] = rank_texts(texts(table.symbols, ids))
     return kernel.sort_rows(table.names, table.values, table.offsets, ranks, low)
 
 

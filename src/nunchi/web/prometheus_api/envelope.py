@@ -90,11 +90,12 @@ def not_loaded(error: NotLoadedError) -> web.Response:
 def encode_answer(answer: Answer) -> bytes:
     """The body of a success."""
     data = answer.data if isinstance(answer.data, bytes) else msgspec.json.encode(answer.data)
-    return b'{"status":"success","data":%s%s%s}' % (
-        data,
-        b',"warnings":%s' % msgspec.json.encode(answer.warnings) if answer.warnings else b"",
-        b',"infos":%s' % msgspec.json.encode(answer.infos) if answer.infos else b"",
-    )
+    pieces = [b'{"status":"success","data":', data]
+    for name, notices in ((b"warnings", answer.warnings), (b"infos", answer.infos)):
+        if notices:
+            pieces.append(b',"%s":%s' % (name, msgspec.json.encode(notices)))
+    # A join of much lets go of the interpreter, formatting does not.
+    return b"".join((*pieces, b"}"))
 
 
 def encode_error(error: ApiError) -> bytes:

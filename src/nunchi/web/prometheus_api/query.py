@@ -154,10 +154,10 @@ class Wishes:
         if self.content_type == ARROW:
             notices = {"warnings": "\n".join(warnings), "infos": "\n".join(result.infos)}
             return Answer(_arrow(value, notices), content_type=ARROW)
-        data = b'{"resultType":"%s","result":%s' % (result_type(value).encode(), render_value(value, cores))
+        pieces = [b'{"resultType":"%s","result":' % result_type(value).encode(), render_value(value, cores)]
         if self.with_statistics:
-            data += b',"stats":' + msgspec.json.encode(shown_statistics(result.statistics))
-        return Answer(data + b"}", warnings, result.infos)
+            pieces += (b',"stats":', msgspec.json.encode(shown_statistics(result.statistics)))
+        return Answer(b"".join((*pieces, b"}")), warnings, result.infos)
 
 
 def shown_statistics(statistics: Statistics) -> dict[str, dict[str, float]]:
