@@ -7,6 +7,7 @@ Results go to benchmarks/results/udp.json. Takes about a minute.
 """
 
 import contextlib
+import gzip
 import json
 import os
 import random
@@ -30,10 +31,12 @@ from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.wire import pack
+from nunchi.wire.compression import Encoding, encode
 from nunchi.wire.pack import Confirm, FirstHead, PackKind
 from nunchi.wire.pack_seal import PackMode, hello_sealer, session_keys, welcome_sealer
 from nunchi.wire.payload import Payload
 from nunchi.wire.payload_encoder import PayloadEncoder, Round, Sender
+from nunchi.wire.remote_write import encode_write_request
 
 RESULTS = Path(__file__).parent / "results" / "udp.json"
 LINES = 2_000_000
@@ -68,9 +71,9 @@ asyncio.run(main())
 
 def lines() -> list[bytes]:
     source = random.Random(1)
-    kinds = ("1|c", "{}|ms", "{}|g", "1|c|@0.1")
+    kinds = ("requests:1|c", "latency:{}|ms", "waiting:{}|g", "sampled:1|c|@0.1")
     return [
-        f"service.web{source.randrange(SERIES)}.requests:{source.choice(kinds).format(source.randrange(1000))}".encode()
+        f"service.web{source.randrange(SERIES // len(kinds))}.{source.choice(kinds).format(source.randrange(1000))}".encode()
         for _ in range(LINES)
     ]
 
@@ -202,8 +205,8 @@ def measure_packs(mode: PackMode) -> dict[str, float]:
     columns = array("i", range(PACK_SERIES))
     values = [float(source.randrange(10**7)) for _ in range(PACK_SERIES)]
     sending = receiving = 0.0
-    size = datagram_count = steady_samples = text_size = payload_size = 0
-    encoder = PayloadEncoder(Sender("a" * 32, "web", "0", 1))
+    size = datagram_count = steady_samples = 0
+    others: dict[str, float] = {}
     for number in range(PACK_ROUNDS):
         for column in range(PACK_SERIES):
             if column % 3 == 0:
@@ -226,19 +229,37 @@ def measure_packs(mode: PackMode) -> dict[str, float]:
             datagram_count += len(found)
             steady_samples += PACK_SERIES
             if number == PACK_ROUNDS - 1:
-                text_size = sum(
-                    len(f"node_metric_total:{value}|g|#job:node,device:disk{column}\n")
-                    for column, value in enumerate(values)
-                )
-                payload_size = len(encoder.encode(0, 10_000, [one]))
+                others = {name: round(count / PACK_SERIES, 2) for name, count in sizes_elsewhere(one).items()}
     assert stored == PACK_SERIES * PACK_ROUNDS
     return {
         "agent_samples_a_cpu_second": round(steady_samples / sending),
         "server_samples_a_cpu_second": round(steady_samples / receiving),
         "bytes_a_sample": round(size / steady_samples, 2),
         "samples_a_datagram": round(steady_samples / datagram_count),
-        "bytes_a_sample_as_statsd": round(text_size / PACK_SERIES, 2),
-        "bytes_a_sample_as_payload_of_one_round": round(payload_size / PACK_SERIES, 2),
+        **others,
+    }
+
+
+def sizes_elsewhere(one: Round) -> dict[str, int]:
+    """The bytes of one round in other formats, each as its senders write it."""
+    cells = [(one.layout.labels(column), value) for column, value in zip(one.columns, one.values, strict=True)]
+    statsd = [
+        f"{labels.metric_name}:{value}|g|#job:{labels['job']},device:{labels['device']}\n" for labels, value in cells
+    ]
+    message = encode_write_request((labels, [(one.timestamp_ms, value)]) for labels, value in cells)
+    documents = [
+        {"name": labels.metric_name, "labels": {"job": labels["job"], "device": labels["device"]}, "value": value,
+         "timestamp_ms": one.timestamp_ms}
+        for labels, value in cells
+    ]  # fmt: skip
+    text = json.dumps({"samples": documents}, separators=(",", ":")).encode()
+    payload = PayloadEncoder(Sender("a" * 32, "web", "0", 1)).encode(0, 10_000, [one])
+    return {
+        "bytes_a_sample_as_statsd": sum(map(len, statsd)),
+        "bytes_a_sample_as_remote_write": len(encode(Encoding.SNAPPY, message)),
+        "bytes_a_sample_as_json": len(text),
+        "bytes_a_sample_as_json_gzipped": len(gzip.compress(text, 6)),
+        "bytes_a_sample_as_payload_of_one_round": len(payload),
     }
 
 
