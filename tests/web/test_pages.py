@@ -342,6 +342,17 @@ async def test_secrets_are_not_on_the_status_page(desk: Tab):
     await expect(desk.page.locator(".facts").nth(2)).to_contain_text("Series")
 
 
+async def test_cardinality_is_narrowed_by_a_selector(desk: Tab):
+    await desk.open("/status")
+    tables = desk.page.locator("section.card", has=desk.page.get_by_role("heading", name="Metric names with most series"))
+    await expect(tables.locator("tr").first).to_be_visible()
+    box = desk.page.get_by_label("Selector of the series to count")
+    await box.fill("up")
+    await box.press("Enter")
+    await expect(tables.locator("tr")).to_have_count(1)
+    await expect(tables.locator("tr td").first).to_have_text("up")
+
+
 async def test_an_address_that_is_no_page_says_so(browser: Browser, site: Site):
     async with tab(browser, site.url) as page:
         answer = await page.page.goto(site.url + "/<nowhere>")

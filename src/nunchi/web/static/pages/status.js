@@ -10,13 +10,29 @@ const COPIED_MS = 1500;
 
 async function load(signal) {
   const ask = (name) => read(`/api/v1/status/${name}`, {}, signal);
-  const [build, runtime, flags, config, tsdb] = await Promise.all(["buildinfo", "runtimeinfo", "flags", "config", "tsdb"].map(ask));
-  return { build, runtime, flags, config, tsdb };
+  const [build, runtime, flags, config] = await Promise.all(["buildinfo", "runtimeinfo", "flags", "config"].map(ask));
+  return { build, runtime, flags, config };
 }
 
 function Facts({ title, facts }) {
   return html`<section class="card"><header class="card-head"><h2>${title}</h2></header>
     <dl class="facts">${facts.filter(([, value]) => value !== "" && value !== undefined).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`)}</dl></section>`;
+}
+
+const count = (selector, signal) => read("/api/v1/status/tsdb", selector ? { "match[]": selector } : {}, signal);
+
+/* Who has most series, of all or of those that a selector matches. */
+function Cardinality({ tsdb, error, onSelect }) {
+  const head = tsdb?.headStats;
+  return html`<section class="card wide"><header class="card-head"><h2>Cardinality</h2>
+      <span class="muted card-note">${head ? `${format(head.numSeries, "count")} series being written, ${format(head.numLabelPairs, "count")} label pairs` : ""}</span><span class="grow"></span>
+      <form onSubmit=${(event) => { event.preventDefault(); onSelect(new FormData(event.target).get("selector").trim()); }}>
+        <input name="selector" type="search" placeholder='only {job="node"}' aria-label="Selector of the series to count" size="32" spellcheck="false" /></form></header>
+    <${Failure} error=${error} /></section>
+    ${tsdb && html`<${Top} title="Metric names with most series" rows=${tsdb.seriesCountByMetricName} />
+    <${Top} title="Labels with most values" rows=${tsdb.labelValueCountByLabelName} />
+    <${Top} title="Label pairs in most series" rows=${tsdb.seriesCountByLabelValuePair} />
+    <${Top} title="Labels whose values take most room" rows=${tsdb.memoryInBytesByLabelName} unit="bytes" />`}`;
 }
 
 function Top({ title, rows, unit = "count" }) {
@@ -45,9 +61,12 @@ const sampleTime = (milliseconds, series) => (series ? momentText(milliseconds /
 
 export function Page() {
   const { data, error } = usePoll(load, REFRESH_SECONDS, []);
+  const [selector, setSelector] = useState("");
+  const stored = usePoll((signal) => count("", signal), REFRESH_SECONDS, []);
+  const counted = usePoll((signal) => (selector ? count(selector, signal) : null), selector ? REFRESH_SECONDS : 0, [selector]);
   if (!data) return html`<div class="head"><h1>Status</h1></div><${Failure} error=${error} />`;
-  const { build, runtime, flags, config, tsdb } = data;
-  const head = tsdb.headStats;
+  const { build, runtime, flags, config } = data;
+  const head = stored.data?.headStats;
   return html`<div class="head"><h1>Status</h1></div><div class="columns">
     <${Facts} title="Build" facts=${[["Version", build.version], ["Revision", build.revision], ["Branch", build.branch], ["Built", build.buildDate], ["Built by", build.buildUser], ["Python", build.goVersion.replace(/^python/, "")]]} />
     <${Facts} title="Process" facts=${[
@@ -55,13 +74,11 @@ export function Page() {
       ["Memory", format(runtime.memoryBytes, "bytes")], ["Cores", runtime.GOMAXPROCS], ["Threads", runtime.threads], ["Tasks", runtime.goroutineCount],
       ["Configuration loaded", moment(runtime.lastConfigTime)], ["Last reload", runtime.reloadConfigSuccess ? "succeeded" : "failed: the previous configuration stays in force"],
     ]} />
-    <${Facts} title="Storage" facts=${[
+    ${head && html`<${Facts} title="Storage" facts=${[
       ["Series", format(head.numSeries, "count")], ["Samples", format(head.numSamples, "count")], ["Distinct label pairs", format(head.numLabelPairs, "count")],
-      ["Oldest sample", sampleTime(head.minTime, head.numSamples)], ["Newest sample", sampleTime(head.maxTime, head.numSamples)], ["Retention", runtime.storageRetention],
-    ]} />
-    <${Top} title="Metric names with most series" rows=${tsdb.seriesCountByMetricName} />
-    <${Top} title="Labels with most values" rows=${tsdb.labelValueCountByLabelName} />
-    <${Top} title="Label pairs in most series" rows=${tsdb.seriesCountByLabelValuePair} />
+      ["Head begins", sampleTime(head.minTime, head.numSamples)], ["Newest sample", sampleTime(head.maxTime, head.numSamples)], ["Retention", runtime.storageRetention],
+    ]} />`}
+    <${Cardinality} tsdb=${selector ? counted.data : stored.data} error=${selector ? counted.error : stored.error} onSelect=${setSelector} />
     <section class="card wide"><header class="card-head"><h2>Flags</h2></header><div class="table-frame">
       <table class="table"><tbody>${Object.entries(flags).map(([name, value]) => html`<tr key=${name}><td><code>--${name}</code></td><td>${value ? html`<bdi class="cut">${value}</bdi>` : html`<span class="muted">not set</span>`}</td></tr>`)}</tbody></table></div></section>
     <${Configuration} yaml=${config.yaml} />
