@@ -8,6 +8,7 @@ import pytest
 from nunchi.kit.disk import DiskError, DiskFull, DiskLocked
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.batch import Reason
 from nunchi.model.labels import Labels
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import LOAD_A, UP, append, select
@@ -203,3 +204,16 @@ def test_where_a_second_segment_fails_too_nothing_is_acknowledged_until_one_hold
     machine.open()
     found = select(machine.database)[UP]
     assert set(found) - {(now + 1, 1.0)} == {(now, 0.0), (now + 2, 2.0)}
+
+
+@pytest.mark.parametrize("seals", [False, True])
+def test_a_zero_is_no_stand_in_for_a_newest_value_that_was_not_read_yet(seals: bool) -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    append(machine.database, {UP: [(now, 1.0)]})
+    if seals:
+        machine.database.seal()
+    machine.restart()
+    result = append(machine.database, {UP: [(now, 0.0)]})
+    assert (result.accepted, result.rejected) == (0, {Reason.DUPLICATE_TIMESTAMP: 1})
+    assert append(machine.database, {UP: [(now, 1.0)]}).accepted == 1

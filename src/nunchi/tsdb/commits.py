@@ -64,18 +64,10 @@ class Commit:
         return Cells(self.late_refs, self.late_times, self.late_values, self.late_starts, self.late_histograms)
 
 
-def span_of(commit: Commit, places: int) -> Span:
-    """What a record of the log says of a commit without being read."""
-    times = [part for part in (commit.times, commit.late_times) if len(part)]
-    if not times:
-        return Span(places=places)
-    return Span(min(int(part.min()) for part in times), max(int(part.max()) for part in times), places)
-
-
-def encode_commit(commit: Commit) -> bytes:
-    """The body of a record."""
+def encode_commit(commit: Commit, places: int) -> tuple[bytes, Span]:
+    """The body of a record, and what is said of it beside it: all its series_refs are below `places`."""
     taken, late = commit.cells, commit.late
-    rows, cells = encode_cells(taken.refs, taken.times, np.ascontiguousarray(taken.values))
+    rows, oldest_ms, newest_ms, cells = encode_cells(taken.refs, taken.times, np.ascontiguousarray(taken.values))
     metadata = msgspec.json.encode(commit.metadata) if commit.metadata else b""
     marks = msgspec.msgpack.encode(commit.marks) if commit.marks else b""
     sections = _encode_sections(commit)
@@ -83,11 +75,14 @@ def encode_commit(commit: Commit) -> bytes:
         len(commit.series), len(commit.keys), rows, len(taken.refs), len(late.refs), len(metadata), len(marks)
     )
     if len(commit.series) == len(late.refs) == 0:
-        return head + cells + metadata + marks + sections
+        return head + cells + metadata + marks + sections, Span(oldest_ms, newest_ms, places)
+    if len(late.times):
+        oldest_ms, newest_ms = min(oldest_ms, int(late.times.min())), max(newest_ms, int(late.times.max()))
     sizes = np.diff(commit.ends).astype(np.uint32)
     late_bytes = late.refs.tobytes() + late.times.tobytes() + late.values.tobytes()
     made = (commit.series.tobytes(), sizes.tobytes(), commit.keys)
-    return b"".join((head, *made, cells, late_bytes, metadata, marks, sections))
+    body = b"".join((head, *made, cells, late_bytes, metadata, marks, sections))
+    return body, Span(oldest_ms, newest_ms, places)
 
 
 def _encode_sections(commit: Commit) -> bytes:

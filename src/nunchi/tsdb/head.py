@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
+from nunchi.model.staleness import ABSENT_BITS
 from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.commits import Commit
 from nunchi.tsdb.open_cells import Generation, Newest
@@ -55,7 +56,7 @@ class Head:
 
     def revive(self, layout: Layout, columns: NDArray[np.int32]) -> NDArray[np.int32]:
         """Make those of some columns again whose series have left the head; which were made."""
-        if layout not in self._has_gone:
+        if not self._has_gone or layout not in self._has_gone:
             return columns[:0]
         known = self._refs[layout]
         gone = np.unique(columns[known[columns] == NOWHERE])
@@ -99,8 +100,10 @@ class Head:
         return np.concatenate(self.unlogged) if self.unlogged else np.zeros(0, np.int32)
 
     def raise_newest(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> None:
-        """Series of which samples are known that are not open."""
-        np.maximum.at(self.newest.times, refs, times)
+        """Series of which samples are known that are not open; `refs` are distinct."""
+        newer = times > self.newest.times[refs]
+        self.newest.times[refs[newer]] = times[newer]
+        self.newest.bits[refs[newer]] = ABSENT_BITS
 
     def note_late(self, cells: Cells) -> None:
         """Cells outside the order: some may be their series' newest, or have replaced it."""

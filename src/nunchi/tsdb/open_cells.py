@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.histogram_columns import HistogramColumns
+from nunchi.model.staleness import ABSENT_BITS
 from nunchi.tsdb.cells import Cells, join_cells
 from nunchi.tsdb.kernels import cells as kernel
 from nunchi.tsdb.late_cells import LateLayer
@@ -38,7 +39,10 @@ def grown(array: NDArray[Any], needed: int, fill: int | None = None) -> NDArray[
 
 
 class Newest:
-    """Each series' newest sample, by which order is judged; and notes of the appender whose turn it is."""
+    """Each series' newest sample, by which order is judged; and notes of the appender whose turn it is.
+
+    Where only its time is known its bits are those of *absent*, which no sample has, so that it is looked up.
+    """
 
     NEVER = -(2**63)
 
@@ -53,7 +57,7 @@ class Newest:
     def make_room(self, series: int) -> None:
         """For as many series."""
         self.times = grown(self.times, series, self.NEVER)
-        self.bits = grown(self.bits, series, 0)
+        self.bits = grown(self.bits, series, ABSENT_BITS)
         self.pending = grown(self.pending, series, 0)
         self.pending_times = grown(self.pending_times, series)
         self.pending_bits = grown(self.pending_bits, series)

@@ -23,7 +23,7 @@ from nunchi.storage.errors import NotLoadedError
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.chunks import ChunksFile
-from nunchi.tsdb.commits import Commit, encode_commit, span_of
+from nunchi.tsdb.commits import Commit, encode_commit
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.index import Index
@@ -39,6 +39,7 @@ from nunchi.tsdb.wal import NO_TIME_MAX, Wal
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
 OWNERS_MAX = 2**30
+NO_KEYS: tuple[bytes, Sequence[int]] = (b"", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +114,15 @@ class State:
 
     def resolve(self, layout: Layout, columns: NDArray[np.int32]) -> NDArray[np.int32]:
         """The series_ref of some columns of a layout. Series that are new here may be old in blocks, which are asked."""
-        _, made = self.head.resolve(layout)
-        revived = self.head.revive(layout, columns)
-        for refs in (made, revived):
-            if len(refs):
-                self.ask_blocks(self.head, refs)
-        return self.head.resolve(layout)[0][columns]
+        head = self.head
+        known, made = head.resolve(layout)
+        if len(made):
+            self.ask_blocks(head, made)
+        revived = head.revive(layout, columns)
+        if len(revived):
+            self.ask_blocks(head, revived)
+            known, _ = head.resolve(layout)
+        return known[columns]
 
     def ask_blocks(self, head: Head, refs: NDArray[np.int32]) -> None:
         """Learn from the blocks how new the newest sample of some series is."""
@@ -138,16 +142,15 @@ class State:
             if len(cells.refs) == 0 and len(late.refs) == 0 and not news and not marks:
                 return
             made = head.take_unlogged()
-            keys, ends = head.table.keys_of(made) if len(made) else (b"", [])
+            keys, ends = head.table.keys_of(made) if len(made) else NO_KEYS
             cells, late = cells.compacted(), late.compacted()
             commit = Commit(made, keys, np.array([0, *ends], np.int64), *cells, *late, metadata=news, marks=dict(marks))
             places = len(head.table)
             if self.loading is not None:
                 commit = self.loading.moved(commit)
                 places += self.loading.places
-            span = span_of(commit, places)
             try:
-                self.wal.append(encode_commit(commit), span)
+                self.wal.append(*encode_commit(commit, places))
             except DiskError:
                 self.telemetry.commits_failed.add()
                 raise
@@ -156,8 +159,10 @@ class State:
             head.unlogged.clear()
             head.take_notes(commit)
             self.apply(cells, late)
-            series, times = np.concatenate([cells[0], late[0]]), np.concatenate([cells[1], late[1]])
-            self.changes.record_cells(series, times, self.clock.now_ms(), self._metric_names)
+            refs, times = cells.refs, cells.times
+            if len(late.refs):
+                refs, times = np.concatenate([refs, late.refs]), np.concatenate([times, late.times])
+            self.changes.record_cells(refs, times, self.clock.now_ms(), self._metric_names)
 
     def _metric_names(self, refs: NDArray[np.int32]) -> list[str]:
         index = self.head_index()

@@ -3,7 +3,7 @@ from numpy.typing import NDArray
 
 def encode_cells(
     refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64]
-) -> tuple[int, bytes]: ...
+) -> tuple[int, int, int, bytes]: ...
 def decode_cells(
     body: bytes,
     begin: int,

@@ -23,14 +23,17 @@ cdef void put_planes32(uint8_t* out, const uint32_t* words, int64_t count) noexc
 
 
 def encode_cells(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] values):
-    """How many runs of equal timestamps there are, and: their timestamps, their cells, refs as differences, values; planes each."""
-    cdef int64_t count = refs.shape[0], i, rows
+    """How many runs of equal timestamps there are, their oldest and newest, and: timestamps, cells, refs as differences, values.
+
+    The last four as planes, one after the other. Without cells the oldest is 2^62 and the newest -2^62.
+    """
+    cdef int64_t count = refs.shape[0], i, rows, oldest = <int64_t>1 << 62, newest = -(<int64_t>1 << 62)
     cdef vector[uint64_t] row_times
     cdef vector[uint32_t] row_counts
     cdef vector[uint32_t] steps
     cdef uint8_t* out
     if count == 0:
-        return 0, b""
+        return 0, oldest, newest, b""
     with nogil:
         steps.resize(count)
         for i in range(count):
@@ -38,6 +41,10 @@ def encode_cells(const int32_t[::1] refs, const int64_t[::1] times, const double
             if i == 0 or times[i] != times[i - 1]:
                 row_times.push_back(<uint64_t>times[i])
                 row_counts.push_back(0)
+                if times[i] < oldest:
+                    oldest = times[i]
+                if times[i] > newest:
+                    newest = times[i]
             row_counts[row_counts.size() - 1] += 1
     rows = <int64_t>row_times.size()
     body = PyBytes_FromStringAndSize(NULL, 12 * rows + 12 * count)
@@ -47,7 +54,7 @@ def encode_cells(const int32_t[::1] refs, const int64_t[::1] times, const double
         put_planes32(out + 8 * rows, row_counts.data(), rows)
         put_planes32(out + 12 * rows, steps.data(), count)
         put_planes64(out + 12 * rows + 4 * count, <const uint64_t*>&values[0], count)
-    return rows, body
+    return rows, oldest, newest, body
 
 
 cdef void take_planes64(const uint8_t* source, uint64_t* words, int64_t count) noexcept nogil:
