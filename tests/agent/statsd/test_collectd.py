@@ -13,6 +13,7 @@ from tests.peers import find_peer
 from nunchi.agent.emission import Emission
 
 pytestmark = pytest.mark.peer
+LINES_TOGETHER = 30
 CONFIGURATION = """
 BaseDir "{folder}"
 PIDFile "{folder}/pid"
@@ -82,9 +83,11 @@ async def test_collectd_and_the_agent_come_to_the_same_numbers(tmp_path: Path) -
         async with running('{udp: ["127.0.0.1:0"]}') as statsd:
             await wait_listening(port)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                for line in [*lines_of(random.Random(3)), "done:1|c"]:
+                lines = [*lines_of(random.Random(3)), "done:1|c"]
+                for at in range(0, len(lines), LINES_TOGETHER):  # collectd's socket holds few datagrams
+                    text = "\n".join(lines[at : at + LINES_TOGETHER]).encode()
                     for to in (port, statsd.udp_ports[0]):
-                        sender.sendto(line.encode(), ("127.0.0.1", to))
+                        sender.sendto(text, ("127.0.0.1", to))
             shown = await wait_shown(statsd, "done", 1)
             async with asyncio.timeout(30):
                 while summed(tmp_path, "count-done") < 1:  # noqa: ASYNC110 (the file system tells nobody)

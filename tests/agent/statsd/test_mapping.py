@@ -2,7 +2,7 @@
 
 import pytest
 
-from nunchi.agent.statsd.mapping import CACHE_MAX, Mapping, MappingError, clean_name
+from nunchi.agent.statsd.mapping import CACHE_MAX, Mapped, Mapping, MappingError, clean_name
 from nunchi.agent.statsd.settings import MappingSettings
 from nunchi.kit.settings import SettingsError, load
 from nunchi.wire.statsd import StatsdKind
@@ -112,3 +112,70 @@ def test_rules_that_cannot_be_used_are_named(text: str, message: str) -> None:
 def test_settings_say_what_is_wrong_with_a_rule(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         mapping(text)
+
+
+def mapped(text: str, name: str, kind: StatsdKind = StatsdKind.TIMER) -> Mapped:
+    found = Mapping(load(MappingSettings, text, "test")).lookup(name, kind)
+    assert found is not None
+    return found
+
+
+def test_options_of_a_rule_leave_open_what_the_defaults_say() -> None:
+    text = """
+defaults:
+  observer_type: summary
+  summary_options: {quantiles: [{quantile: 0.95}], max_age: 1m}
+  histogram_options: {buckets: [1, 2], native_histogram_max_buckets: 20}
+mappings:
+- {match: a, name: a, summary_options: {age_buckets: 3}}
+- {match: b, name: b, observer_type: histogram}
+- {match: c, name: c, observer_type: histogram, histogram_options: {native_histogram_bucket_factor: 2}}
+"""
+    of_a, of_b, of_c = (mapped(text, name) for name in "abc")
+    assert (of_a.observer_type, [one.quantile for one in of_a.summary.quantiles]) == ("summary", [0.95])
+    assert (of_a.summary.max_age.seconds, of_a.summary.age_buckets) == (60, 3)
+    assert (of_b.histogram.buckets, of_b.histogram.is_native) == ((1, 2), False)
+    assert (of_c.histogram.buckets, of_c.histogram.is_native, of_c.histogram.schema) == ((), True, 0)
+    assert of_c.histogram.native_buckets_max == 20
+    plain = mapped("{}", "x")
+    assert (plain.observer_type, plain.histogram.is_native) == ("histogram", True)
+    assert [one.quantile for one in plain.summary.quantiles] == [0.5, 0.9, 0.99]
+
+
+def test_the_older_words_of_statsd_exporter_are_understood() -> None:
+    text = """
+defaults: {timer_type: summary, quantiles: [{quantile: 0.1, error: 0.05}], buckets: [1]}
+mappings:
+- {match: a, name: a, timer_type: histogram, buckets: [5]}
+- {match: b, name: b, quantiles: [{quantile: 0.2}]}
+- {match: c, name: c, timer_type: histogram}
+"""
+    of_a, of_b, of_c, rest = (mapped(text, name) for name in ("a", "b", "c", "other"))
+    assert (of_a.observer_type, of_a.histogram.buckets) == ("histogram", (5,))
+    assert (of_b.observer_type, of_b.summary.quantiles[0].quantile) == ("summary", 0.2)
+    assert of_c.histogram.buckets == (1,)
+    assert (rest.observer_type, rest.summary.quantiles[0].quantile) == ("summary", 0.1)
+
+
+def test_without_order_the_most_specific_glob_counts() -> None:
+    rules = "mappings: [{match: 'a.*.*', name: wide}, {match: 'a.*.c', name: right}, {match: 'a.b.*', name: left}]"
+    assert mapped(rules, "a.b.c").name == "wide"
+    unordered = "defaults: {glob_disable_ordering: true}\n" + rules
+    assert mapped(unordered, "a.b.c").name == "left"
+    assert mapped(unordered, "a.x.c").name == "right"
+    assert mapped(unordered, "a.x.y").name == "wide"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("defaults: {buckets: [2, 1]}", "each larger"),
+        ("mappings: [{match: a, name: a, buckets: [2, 1]}]", "each larger"),
+        ("mappings: [{match: a, name: a, buckets: [1], histogram_options: {buckets: [1]}}]", "not both"),
+        ("defaults: {histogram_options: {native_histogram_bucket_factor: 0.9}}", "above 1"),
+        ("defaults: {histogram_options: {native_histogram_max_buckets: 3}}", "10 to 1000"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused_when_they_are_read(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(MappingSettings, text, "test")

@@ -70,6 +70,9 @@ class Mapping:
                 self._expressions.append(_Rule(compile_expression(rule.match), rule))
             else:
                 self._globs.setdefault(rule.match.count("."), []).append(_Rule(compile_glob(rule.match), rule))
+        if self._defaults.glob_disable_ordering:
+            for rules in self._globs.values():
+                rules.sort(key=lambda one: [part.count("*") for part in one.setting.match.split(".")])
 
     @property
     def ttl_seconds(self) -> float:
@@ -105,9 +108,9 @@ class Mapping:
         return Mapped(
             name,
             labels,
-            rule.observer_type or defaults.observer_type,
-            rule.histogram_options or defaults.histogram_options,
-            rule.summary_options or defaults.summary_options,
+            rule.observer_type or rule.timer_type or defaults.observer(),
+            rule.histogram_options.filled(HistogramOptions(buckets=rule.buckets)).filled(defaults.histogram()),
+            rule.summary_options.filled(SummaryOptions(quantiles=rule.quantiles)).filled(defaults.summary()),
             (defaults.ttl if rule.ttl is None else rule.ttl).seconds,
             rule.scale,
             rule.honor_labels,

@@ -38,19 +38,24 @@ class QuantileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Quantiles over the last `max_age`, which moves on in `age_buckets` steps."""
+    """Quantiles over the last `max_age`, which moves on in `age_buckets` steps. What is empty or 0 is as in `defaults`."""
 
-    quantiles: tuple[QuantileSettings, ...] = (
-        QuantileSettings(quantile=0.5),
-        QuantileSettings(quantile=0.9),
-        QuantileSettings(quantile=0.99),
-    )
-    max_age: Duration = Duration(600_000)
-    age_buckets: int = 5
+    quantiles: tuple[QuantileSettings, ...] = ()
+    max_age: Duration = Duration(0)
+    age_buckets: int = 0
     buf_cap: int = 0
 
+    def filled(self, defaults: "SummaryOptions") -> "SummaryOptions":
+        """With the defaults' word where it says nothing itself."""
+        return SummaryOptions(
+            quantiles=self.quantiles or defaults.quantiles,
+            max_age=self.max_age if self.max_age.ms else defaults.max_age,
+            age_buckets=self.age_buckets or defaults.age_buckets,
+            buf_cap=self.buf_cap or defaults.buf_cap,
+        )
+
     def __post_init__(self) -> None:
-        if not 1 <= self.age_buckets <= AGES_MAX:
+        if not 0 <= self.age_buckets <= AGES_MAX:
             raise FieldError(f"1 to {AGES_MAX} steps", "age_buckets")
         if len(self.quantiles) > QUANTILES_MAX:
             raise FieldError(f"{QUANTILES_MAX} quantiles at most", "quantiles")
@@ -77,6 +82,17 @@ class HistogramOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         if buckets_max and not NATIVE_BUCKETS_MIN <= buckets_max <= NATIVE_BUCKETS_MOST:
             raise FieldError(f"{NATIVE_BUCKETS_MIN} to {NATIVE_BUCKETS_MOST}", "native_histogram_max_buckets")
 
+    def filled(self, defaults: "HistogramOptions") -> "HistogramOptions":
+        """With the defaults' word where it says nothing itself: bounds are not taken over where it gives a factor."""
+        own = self.buckets or self.native_histogram_bucket_factor
+        return HistogramOptions(
+            buckets=self.buckets if own else defaults.buckets,
+            native_histogram_bucket_factor=(
+                self.native_histogram_bucket_factor if own else defaults.native_histogram_bucket_factor
+            ),
+            native_histogram_max_buckets=self.native_histogram_max_buckets or defaults.native_histogram_max_buckets,
+        )
+
     @property
     def is_native(self) -> bool:
         """Whether buckets are exponential and open ended."""
@@ -94,19 +110,49 @@ class HistogramOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         return self.native_histogram_max_buckets or NATIVE_BUCKETS_MAX
 
 
-class MappingDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What holds for every name where its own rule says nothing else."""
+STANDARD_SUMMARY = SummaryOptions(
+    quantiles=tuple(QuantileSettings(quantile=quantile) for quantile in (0.5, 0.9, 0.99)),
+    max_age=Duration(600_000),
+    age_buckets=5,
+)
 
-    observer_type: ObserverType = "histogram"
+
+class MappingDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What holds for every name where its own rule says nothing else. `timer_type`, `buckets` and `quantiles` are
+    statsd_exporter's older words for `observer_type` and for what stands in the options.
+    """
+
+    observer_type: ObserverType | None = None
+    timer_type: ObserverType | None = None
+    buckets: tuple[float, ...] = ()
+    quantiles: tuple[QuantileSettings, ...] = ()
     histogram_options: HistogramOptions = HistogramOptions()
     summary_options: SummaryOptions = SummaryOptions()
     match_type: MatchType = "glob"
     ttl: Duration = Duration(3_600_000)
     glob_disable_ordering: bool = False
 
+    def __post_init__(self) -> None:
+        HistogramOptions(buckets=self.buckets)  # which checks them
+
+    def observer(self) -> ObserverType:
+        """As what observations are shown."""
+        return self.observer_type or self.timer_type or "histogram"
+
+    def histogram(self) -> HistogramOptions:
+        """How they are counted, complete."""
+        return self.histogram_options.filled(HistogramOptions(buckets=self.buckets))
+
+    def summary(self) -> SummaryOptions:
+        """Which quantiles are shown of which time, complete."""
+        return self.summary_options.filled(SummaryOptions(quantiles=self.quantiles)).filled(STANDARD_SUMMARY)
+
 
 class MappingRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Names that match become `name` with `labels`, in which `$1` is what the first star, or group, has matched."""
+    """Names that match become `name` with `labels`, in which `$1` is what the first star, or group, has matched.
+
+    What options leave open is as in `defaults`; the older words are those of `MappingDefaults`.
+    """
 
     match: str
     name: str = ""
@@ -115,8 +161,11 @@ class MappingRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     match_metric_type: MatchMetricType | None = None
     action: Literal["map", "drop"] = "map"
     observer_type: ObserverType | None = None
-    histogram_options: HistogramOptions | None = None
-    summary_options: SummaryOptions | None = None
+    timer_type: ObserverType | None = None
+    histogram_options: HistogramOptions = HistogramOptions()
+    summary_options: SummaryOptions = SummaryOptions()
+    buckets: tuple[float, ...] = ()
+    quantiles: tuple[QuantileSettings, ...] = ()
     ttl: Duration | None = None
     honor_labels: bool = False
     scale: float = 1.0
@@ -125,10 +174,17 @@ class MappingRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def __post_init__(self) -> None:
         if self.action == "map" and not self.name:
             raise FieldError("write the name that matching metrics get, or action: drop", "name")
+        HistogramOptions(buckets=self.buckets)  # which checks them
+        if self.buckets and self.histogram_options.buckets:
+            raise FieldError("give the bounds here or in histogram_options, not both", "buckets")
+        if self.quantiles and self.summary_options.quantiles:
+            raise FieldError("give the quantiles here or in summary_options, not both", "quantiles")
 
 
 class MappingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A mapping file: the first rule that matches counts, globs before regular expressions."""
+    """A mapping file: the first rule that matches counts, globs before regular expressions. With `glob_disable_ordering`
+    of several globs the most specific one counts: from the left, a word before a star.
+    """
 
     defaults: MappingDefaults = MappingDefaults()
     mappings: tuple[MappingRule, ...] = ()

@@ -162,6 +162,6 @@ def load_mapping(settings: StatsdSettings, folder: Path) -> MappingSettings:
 
 def window_step_seconds(settings: MappingSettings) -> float:
     """How often quantiles' windows move on: as the finest of the rules asks for."""
-    options = [settings.defaults.summary_options]
-    options += [rule.summary_options for rule in settings.mappings if rule.summary_options]
+    defaults = settings.defaults.summary()
+    options = [defaults, *(rule.summary_options.filled(defaults) for rule in settings.mappings)]
     return max(0.1, min(one.max_age.seconds / one.age_buckets for one in options))
