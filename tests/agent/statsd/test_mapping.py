@@ -106,7 +106,7 @@ def test_rules_that_cannot_be_used_are_named(text: str, message: str) -> None:
         ("mappings: [{match: a}]", "name"),
         ("defaults: {histogram_options: {buckets: [2, 1]}}", "larger"),
         ("defaults: {summary_options: {quantiles: [{quantile: 2}]}}", "between 0 and 1"),
-        ("defaults: {summary_options: {age_buckets: 0}}", "steps"),
+        ("defaults: {summary_options: {age_buckets: 21}}", "steps"),
     ],
 )
 def test_settings_say_what_is_wrong_with_a_rule(text: str, message: str) -> None:
