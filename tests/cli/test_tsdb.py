@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.disk import FILE_MODE
 from nunchi.model.labels import Labels
-from nunchi.server.data_folder.folder import look, open_to_write
+from nunchi.server.data_folder.errors import UnfitFolder
+from nunchi.server.data_folder.folder import check_folder, look, open_to_write
 from nunchi.server.world import World
 from nunchi.testing.contracts.store import LOAD_A, LOAD_B, UP, append, samples_of
 from nunchi.tsdb.database import Database
@@ -154,9 +156,11 @@ def test_what_is_no_data_folder_is_named_and_nothing_is_made(tmp_path: Path, fol
         (folder / "head", "is no data folder of nunchi"),
         (folder / "blocks", "is a part of a data folder: name the folder above it"),
     ):
-        for command in ("list", "analyze", "verify", "dump", "export", "repair"):
-            assert f"{path} {message}" in run(command, path, code=1)[1]
-        assert f"{path} {message}" in run("snapshot", path, tmp_path / "copy", code=1)[1]
+        with pytest.raises(UnfitFolder, match=re.escape(f"{path} {message}")):
+            check_folder(path)
+    for command in ("list", "analyze", "verify", "dump", "export", "repair"):
+        assert f"{empty} is no data folder" in run(command, empty, code=1)[1]
+    assert f"{empty} is no data folder" in run("snapshot", empty, tmp_path / "copy", code=1)[1]
     assert list(empty.iterdir()) == []
     assert not (tmp_path / "copy").exists()
     text = tmp_path / "a.om"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,7 +133,7 @@ def write(path: Path, series: int, samples: int, sync_always: bool, keep: bool, 
     check_new(path)
     try:
         with showing(f"{path} is removed") as progress:
-            found = bench_write(path, series, samples, World(), progress, syncs_always=sync_always)
+            found = bench_write(path, series, samples, World(), progress, time.process_time, syncs_always=sync_always)
     finally:
         if not keep:
             shutil.rmtree(path, ignore_errors=True)

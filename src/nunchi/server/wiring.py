@@ -71,14 +71,7 @@ def build_server(
     queries = QueryRunner(engine, clock, RunnerSettings(concurrency_max=flags.query_max_concurrency), telemetry)
     judgement = build_judgement(flags, world, telemetry, store, engine)
     status = ServerStatus(flags, clock, telemetry, world.host_name, store.progress)
-    policy = HttpPolicy(
-        external_url=flags.web_external_url,
-        insecure=flags.web_insecure,
-        lifecycle=flags.web_enable_lifecycle,
-        admin=flags.web_enable_admin_api,
-        web_config_file=flags.web_config_file,
-        own_token=own_token,
-    )
+    policy = http_policy(flags, own_token)
 
     async def reload() -> None:
         await server.reload()
@@ -134,6 +127,18 @@ def build_server(
         )
     )
     return server
+
+
+def http_policy(flags: ServerFlags, own_token: Secret | None) -> HttpPolicy:
+    """What may be asked of the web, and by whom."""
+    return HttpPolicy(
+        external_url=flags.web_external_url,
+        insecure=flags.web_insecure,
+        lifecycle=flags.web_enable_lifecycle,
+        admin=flags.web_enable_admin_api,
+        web_config_file=flags.web_config_file,
+        own_token=own_token,
+    )
 
 
 def build_engine(flags: ServerFlags, world: World, telemetry: Telemetry) -> Engine:

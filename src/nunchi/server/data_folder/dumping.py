@@ -1,7 +1,8 @@
 """`dump` and `export`: samples as lines, as they come, or as OpenMetrics that import reads back.
 
-Export declares a type only where the lines keep OpenMetrics's rules for it; histograms and summaries stand metric after metric,
-point after point. Invariant: what import makes of an export has every bit of every sample, staleness markers included; NaN is NaN.
+Export declares a type only where the lines keep OpenMetrics's rules for it; histograms and summaries stand metric after
+metric, point after point. Invariant: what import makes of an export has every bit of every sample, staleness markers
+included; NaN is NaN.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

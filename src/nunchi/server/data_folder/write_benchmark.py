@@ -4,7 +4,7 @@ Targets of 500 series are appended one after the other, as scrapes arrive: count
 """
 
 import resource
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,14 @@ def check_new(path: Path) -> None:
 
 
 def bench_write(
-    path: Path, series: int, samples: int, world: World, progress: Progress, *, syncs_always: bool = False
+    path: Path,
+    series: int,
+    samples: int,
+    world: World,
+    progress: Progress,
+    cpu_seconds: Callable[[], float],
+    *,
+    syncs_always: bool = False,
 ) -> WriteReport:
     """Append to a folder that `check_new` let pass. Raises `WorldError`, `Interrupted`."""
     steps = max(1, samples // series)
@@ -58,7 +65,7 @@ def bench_write(
     begin_ms = world.clock.now_ms() - steps * STEP_MS
     progress.begin("appending", steps * series, "samples")
     memory = _resident_bytes()
-    cpu, wall = time.process_time(), time.monotonic()
+    cpu, wall = cpu_seconds(), world.clock.monotonic()
     generator = np.random.default_rng(SEED)
     with open_to_write(path, world, DatabaseSettings(wal_sync_always=syncs_always)) as database:
         appender = database.appender()
@@ -73,7 +80,7 @@ def bench_write(
             database.maintain()
         grown = _resident_bytes() - memory
     return WriteReport(
-        series, steps * series, time.process_time() - cpu, time.monotonic() - wall, _sealed_bytes(path), max(grown, 0)
+        series, steps * series, cpu_seconds() - cpu, world.clock.monotonic() - wall, _sealed_bytes(path), max(grown, 0)
     )
 
 
