@@ -9,14 +9,14 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.wire.errors import WireError
 from nunchi.wire.kernels.pack import decode_cells, encode_cells, spread
+from nunchi.wire.pack_bytes import Source, put_short, put_varint, shared_prefix
 from nunchi.wire.pack_seal import SALT_BYTES, SEAL_BYTES, SESSION_BYTES, PackMode
 
-__all__ = ["decode_cells", "spread"]
+__all__ = ["Source", "decode_cells", "spread"]
 
 MAGIC = b"NP"
 VERSION = 1
@@ -227,7 +227,7 @@ def split_first(datagram: bytes) -> tuple[FirstHead, bytes, bytes]:
 def encode_confirm(confirm: Confirm) -> bytes:
     """See `Confirm`."""
     numbers = CONFIRM_BODY.pack(confirm.epoch, confirm.started_ms, confirm.interval_ms)
-    return numbers + _short(confirm.name) + _short(confirm.version)
+    return numbers + put_short(confirm.name) + put_short(confirm.version)
 
 
 def decode_confirm(body: bytes) -> Confirm:
@@ -296,7 +296,7 @@ def encode_metadata(dictionary: int, metadata: Mapping[str, Metadata], bytes_max
     head = DICTIONARY_BODY.pack(dictionary, 0, 0)
     parts: list[bytes] = []
     for name, entry in metadata.items():
-        texts = _short(name) + _short(entry.help) + _short(entry.unit)
+        texts = put_short(name) + put_short(entry.help) + put_short(entry.unit)
         part = bytes([METRIC_TYPES.index(entry.type)]) + texts
         if parts and (len(parts) == 255 or len(head) + 1 + sum(map(len, parts)) + len(part) > bytes_max):
             yield head + bytes([len(parts)]) + b"".join(parts)
@@ -351,7 +351,7 @@ def encode_answer(answer: Answer, bytes_max: int) -> bytes:
         )
     ]  # fmt: skip
     for reason, count in answer.rejected.items():
-        part = _short(reason[:REASON_BYTES_MAX]) + COUNT.pack(min(count, 0xFFFFFFFF))
+        part = put_short(reason[:REASON_BYTES_MAX]) + COUNT.pack(min(count, 0xFFFFFFFF))
         if sum(map(len, parts)) + len(part) > bytes_max:
             break
         parts.append(part)
@@ -367,73 +367,6 @@ def decode_answer(body: bytes) -> Answer:
         reason = source.short()
         (rejected[reason],) = source.unpack(COUNT)
     return Answer(number, answered, accepted, duplicate, dictionary, known, sent_ms, received_ms, rejected)
-
-
-class Source:
-    """Bytes taken from the front, never more than there are."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    @property
-    def left(self) -> int:
-        """Bytes not taken yet."""
-        return len(self._data) - self._at
-
-    def take(self, length: int) -> bytes:
-        """The next bytes."""
-        if length > self.left:
-            raise WireError("pack: it ends before what it announces")
-        self._at += length
-        return self._data[self._at - length : self._at]
-
-    def rest(self) -> bytes:
-        """All that is left."""
-        return self.take(self.left)
-
-    def unpack(self, shape: struct.Struct) -> tuple[Any, ...]:
-        """The next numbers."""
-        return shape.unpack(self.take(shape.size))
-
-    def varint(self) -> int:
-        """A number in sevens of bits, the low ones first; at most 32 bits."""
-        number = 0
-        for shift in range(0, 35, 7):
-            byte = self.take(1)[0]
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return number
-        raise WireError("pack: a number is too long")
-
-    def short(self) -> str:
-        """A text of up to 255 bytes."""
-        try:
-            return self.take(self.take(1)[0]).decode()
-        except UnicodeDecodeError:
-            raise WireError("pack: a text is not valid UTF-8") from None
-
-
-def _short(text: str) -> bytes:
-    encoded = text.encode(errors="replace")[:255].decode(errors="ignore").encode()
-    return bytes([len(encoded)]) + encoded
-
-
-def put_varint(number: int) -> bytes:
-    """See `Source.varint`."""
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def shared_prefix(one: bytes, other: bytes) -> int:
-    """How many bytes two keys begin with alike."""
-    length = min(len(one), len(other))
-    difference = int.from_bytes(one[:length], "big") ^ int.from_bytes(other[:length], "big")
-    return length - (difference.bit_length() + 7) // 8
 
 
 assert SALT_BYTES == 16
