@@ -68,3 +68,9 @@ def test_versions_of_the_future_are_refused() -> None:
         parse_tombstones(struct.pack(">IB", 0x0130BA30, 2) + bytes(4))
     with pytest.raises(DamagedFile, match="begins with"):
         parse_index(array(bytes(80)))
+
+
+def test_places_that_an_index_has_not_are_damage() -> None:
+    places = struct.pack(">6Q", 5, 10**6, 0, 0, 0, 0)
+    with pytest.raises(DamagedFile, match="names byte 1000000 of 70"):
+        parse_index(array(struct.pack(">IB", 0xBAAAD700, 2) + bytes(13) + places + struct.pack(">I", crc32c(places))))

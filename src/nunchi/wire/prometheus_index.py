@@ -67,9 +67,12 @@ def parse_index(data: NDArray[np.uint8]) -> PrometheusIndex:
     if checks.crc32c(table[:-4]) != checksum:
         raise DamagedFile("its table of contents fails its checksum")
     series_end = min([place for place in others if place > series_at], default=len(data) - CONTENTS.size)
+    series_end = min(series_end, len(data))
+    if series_at > series_end:
+        raise DamagedFile(f"its table of contents names byte {series_at} of {len(data)}")
     symbols = _parse_symbols(data, symbols_at, by_place=version == 1)
     alignment = SERIES_ALIGNMENT if version == 2 else 1
-    damaged, *arrays = kernel.scan_series(data, series_at, min(series_end, len(data)), alignment)
+    damaged, *arrays = kernel.scan_series(data, series_at, series_end, alignment)
     if damaged:
         raise DamagedFile(f"the series at byte {damaged} is damaged")
     refs, pair_ends, pairs, chunk_ends, begin_times, end_times, chunk_refs, begins, ends = (
