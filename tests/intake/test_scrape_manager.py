@@ -261,9 +261,7 @@ async def test_what_is_not_supported_is_refused_by_name_and_nothing_changes(mana
     await asyncio.sleep(0)
     for more, fault in (
         ("dns_sd_configs: [{names: [a]}]", "dns_sd_configs is understood but not run"),
-        ("scrape_native_histograms: true", "scrape_native_histograms is on"),
-        ("scrape_protocols: [PrometheusProto]", "PrometheusProto is not read"),
-        ("fallback_scrape_protocol: PrometheusProto", "fallback_scrape_protocol"),
+        ("convert_classic_histograms_to_nhcb: true", "convert_classic_histograms_to_nhcb is on"),
     ):
         with pytest.raises(UnsupportedSettingsError, match=fault):
             manager.apply(settings(job(target.address, name="other", more=more)))
@@ -274,7 +272,7 @@ async def test_a_store_that_fails_is_this_scrapes_error_and_the_next_one_comes(m
     manager.apply(settings(job(target.address)))
     real = store.publish
 
-    def full(pending, metadata) -> None:
+    def full(pending, metadata, marks) -> None:
         raise WorldError("disk full")
 
     store.publish = full

@@ -142,4 +142,7 @@ def test_the_accept_header_lists_protocols_with_falling_quality() -> None:
         "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
         "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
     )
-    assert accept_header(("PrometheusProto", "PrometheusText0.0.4")) == "text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
+    assert accept_header(("PrometheusProto", "PrometheusText0.0.4")) == (
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+        "text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
+    )

@@ -30,15 +30,28 @@ class Bucket:
     index: int
 
 
+@lru_cache(maxsize=16)
+def _fractions(schema: int) -> tuple[float, ...]:
+    """The bounds of a schema above 0 within [1/2, 1), to the bit as Prometheus and its clients have them.
+
+    Every other one is a bound of the next coarser schema; those between are the one before, times the width of a bucket.
+    The first root of 2 is Go's: the last digit but one.
+    """
+    if schema == 1:
+        return (0.5, 0.7071067811865475)
+    width = 2.0 ** (2.0**-schema)
+    return tuple(bound for coarse in _fractions(schema - 1) for bound in (coarse, coarse * width))
+
+
 @lru_cache(maxsize=16384)
 def exponential_bound(index: int, schema: int) -> float:
     """The upper bound of bucket `index` on the positive side; the last finite one is the largest float."""
     if schema <= 0:
         exponent = index << -schema
         return FLOAT_MAX if exponent == 1024 else math.ldexp(1.0, exponent)
-    fraction = 2.0 ** ((index & ((1 << schema) - 1)) / (1 << schema))
-    exponent = index >> schema
-    return FLOAT_MAX if exponent >= 1024 else math.ldexp(fraction, exponent)
+    fraction = _fractions(schema)[index & ((1 << schema) - 1)]
+    exponent = (index >> schema) + 1
+    return FLOAT_MAX if exponent > 1024 else math.ldexp(fraction, exponent)
 
 
 def custom_bounds(index: int, bounds: tuple[float, ...]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import re2
 
 from nunchi.kit.errors import InputError
-from nunchi.model.labels import Labels, quote
+from nunchi.model.labels import METRIC_NAME, Labels, quote
 
 REGEX_CACHE_MAX = 4096
 
@@ -88,3 +88,11 @@ class Matcher:
 def all_match(matchers: Iterable[Matcher], labels: Labels) -> bool:
     """Whether a label set satisfies every condition."""
     return all(matcher.matches(labels.get(matcher.name)) for matcher in matchers)
+
+
+def equal_names(matchers: Iterable[Matcher]) -> frozenset[str] | None:
+    """The metric name that matchers demand; None where they leave it open."""
+    for matcher in matchers:
+        if matcher.name == METRIC_NAME and matcher.operator is MatchOperator.EQUAL:
+            return frozenset((matcher.value,))
+    return None

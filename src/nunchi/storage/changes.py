@@ -14,8 +14,7 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.model.labels import METRIC_NAME
-from nunchi.model.matchers import Matcher, MatchOperator
+from nunchi.model.matchers import Matcher, equal_names
 
 ENTRIES_MAX = 1024
 NEVER_MS = 2**62
@@ -67,14 +66,6 @@ class Late:
     def of_matchers(cls, matchers: Sequence[Matcher], first_ms: int, last_ms: int) -> "Late":
         """A change to whatever some matchers select."""
         return cls(Span(first_ms, last_ms), equal_names(matchers))
-
-
-def equal_names(matchers: Sequence[Matcher]) -> frozenset[str] | None:
-    """The metric name that matchers demand; None where they leave it open."""
-    for matcher in matchers:
-        if matcher.name == METRIC_NAME and matcher.operator is MatchOperator.EQUAL:
-            return frozenset((matcher.value,))
-    return None
 
 
 class _LateSpan(NamedTuple):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.staleness import NORMAL_NAN_BITS
@@ -77,6 +78,7 @@ class Exposition:
     metadata    of metric families, by name as exposed, where it is new or has changed
     is_steady   the same lines in the same order as the body before: `series` is then the very same array
     empty_labels  of new series, the names exposed with an empty value, which `Labels` leaves out
+    histogram_of  int32[n], numbers of `histograms`, `FLOAT` where the sample is a number; None: all are numbers
     """
 
     series: NDArray[np.int32]
@@ -88,6 +90,8 @@ class Exposition:
     is_steady: bool
     exemplars: int = 0
     empty_labels: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    histogram_of: NDArray[np.int32] | None = None
+    histograms: HistogramColumns | None = None
 
     def __len__(self) -> int:
         return len(self.values)

@@ -1,4 +1,4 @@
-"""The two grammars of expositions, and how HTTP headers name them. Standard library only: agents speak of them too.
+"""The forms of expositions, two of text and one of bytes, and how HTTP headers name them. Standard library only: agents use it.
 
 Invariant: every version of a grammar is read and written the same way; a header's version parameter decides nothing.
 """
@@ -9,10 +9,14 @@ from nunchi.wire.errors import WireError
 
 
 class ExpositionFormat(Enum):
-    """Prometheus text (0.0.4, 1.0.0) or OpenMetrics text (0.0.1, 1.0.0); the value is the media type."""
+    """Prometheus text (0.0.4, 1.0.0), OpenMetrics text (0.0.1, 1.0.0), or Prometheus's protobuf, which is only read.
+
+    The value is the media type.
+    """
 
     TEXT = "text/plain"
     OPEN_METRICS = "application/openmetrics-text"
+    PROTOBUF = "application/vnd.google.protobuf"
 
     @property
     def content_type(self) -> str:
@@ -24,9 +28,10 @@ class ExpositionFormat(Enum):
     @classmethod
     def of_content_type(cls, header: str | None, fallback: "ExpositionFormat | None" = None) -> "ExpositionFormat":
         """The format a `Content-Type` names, else `fallback`; raises `WireError` where there is neither."""
-        media_type = (header or "").partition(";")[0].strip().lower()
+        media_type, _, parameters = (header or "").partition(";")
+        media_type = media_type.strip().lower()
         for known in cls:
-            if known.value == media_type:
+            if known.value == media_type and (known is not cls.PROTOBUF or _is_delimited(parameters)):
                 return known
         if fallback is not None:
             return fallback
@@ -40,6 +45,8 @@ class ExpositionFormat(Enum):
             return cls.TEXT
         if name in {"OpenMetricsText0.0.1", "OpenMetricsText1.0.0"}:
             return cls.OPEN_METRICS
+        if name == "PrometheusProto":
+            return cls.PROTOBUF
         raise ValueError(f"scrape protocol {name!r} is not supported")
 
     @classmethod
@@ -52,6 +59,12 @@ class ExpositionFormat(Enum):
                 weights[media_type] = max(weights[media_type], _weight(parameters))
         is_liked = 0 < weights[cls.OPEN_METRICS.value] >= weights[cls.TEXT.value]
         return cls.OPEN_METRICS if is_liked else cls.TEXT
+
+
+def _is_delimited(parameters: str) -> bool:
+    """Whether the parameters of a protobuf media type name the one message and encoding that we read."""
+    given = {part.strip() for part in parameters.split(";")}
+    return {"proto=io.prometheus.client.MetricFamily", "encoding=delimited"} <= given
 
 
 def _weight(parameters: list[str]) -> float:

@@ -1,6 +1,6 @@
 """Which expositions are asked for, and the request's header that asks: in order of preference, as Prometheus writes it.
 
-Invariant: what is asked for can be read; protocols that nunchi does not read are never offered.
+Invariant: what is asked for can be read.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ PROTOCOL_MEDIA_TYPES = {
 }
 ESCAPED_PROTOCOLS = ("PrometheusText1.0.0", "OpenMetricsText1.0.0")
 DEFAULT_PROTOCOLS = ("OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4")
-UNREAD_PROTOCOLS = ("PrometheusProto",)
+NATIVE_PROTOCOLS = ("PrometheusProto", *DEFAULT_PROTOCOLS)  # where native histograms are wanted: only protobuf has them
 
 
 def accept_header(protocols: Sequence[str], escaping: str = "allow-utf-8") -> str:
@@ -22,8 +22,6 @@ def accept_header(protocols: Sequence[str], escaping: str = "allow-utf-8") -> st
     quality = len(PROTOCOL_MEDIA_TYPES) + 1
     parts = []
     for name in protocols:
-        if name in UNREAD_PROTOCOLS:
-            continue
         media_type = PROTOCOL_MEDIA_TYPES[name]
         if name in ESCAPED_PROTOCOLS:
             media_type += f";escaping={escaping}"

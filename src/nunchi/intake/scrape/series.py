@@ -6,7 +6,7 @@ Invariant: the first columns of the layout are the report's; `_present` are the 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,14 @@ from nunchi.admission.limits import NO_LIMITS, SeriesLimits
 from nunchi.admission.passage import REFUSED, Passage
 from nunchi.intake.scrape.errors import ScrapeError, ScrapeLimitError
 from nunchi.model.batch import Batch
+from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.metadata import Metadata
 from nunchi.model.names import NameScheme
 from nunchi.model.relabel import Relabeller
 from nunchi.model.staleness import STALE
 from nunchi.wire.exposition import NO_TIMESTAMP, Exposition, ExpositionError, ExpositionFormat, ExpositionReader
+from nunchi.wire.metric_families import FamilyReader
 
 EXPORTED_PREFIX = "exported_"
 UNUSED_COLUMNS_MAX = 1000
@@ -40,6 +42,8 @@ class SampleRules:
     honor_timestamps: bool = True
     track_timestamps_staleness: bool = False
     samples_max: int = 0
+    with_native_histograms: bool = False
+    with_classic_histograms: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +77,8 @@ class Scraped:
     samples: int
     samples_kept: int
     series_added: int
+    histogram_of: NDArray[np.int32] | None = None
+    histograms: HistogramColumns | None = None
 
 
 def merge_labels(exposed: Labels, target: Labels, honored_empty: Sequence[str] | None = None) -> dict[str, str]:
@@ -100,6 +106,17 @@ def merge_labels(exposed: Labels, target: Labels, honored_empty: Sequence[str] |
     return labels
 
 
+def _kept(numbers: NDArray[np.int32] | None, kept: NDArray[np.int64] | None) -> NDArray[np.int32] | None:
+    return numbers if numbers is None or kept is None else numbers[kept]
+
+
+def _padded(numbers: NDArray[np.int32] | None, size: int) -> NDArray[np.int32] | None:
+    """Which cells are histograms, where plain numbers follow."""
+    if numbers is None:
+        return None
+    return np.concatenate((numbers, np.full(size - len(numbers), FLOAT, np.int32)))
+
+
 class TargetSeries:
     """The series of one target, and which of them were there last time."""
 
@@ -113,6 +130,8 @@ class TargetSeries:
     def _begin(self, present_keys: list[bytes]) -> None:
         rules = self.rules
         self._reader = ExpositionReader()
+        self._families: FamilyReader | None = None
+        self._is_judged = False
         self._passage = Passage(series_stages(rules.relabelling, rules.scheme, rules.limits))
         columns = self._passage.columns_of(self._report_keys + present_keys)
         self._report_columns = columns[: len(self._report_keys)]
@@ -140,7 +159,7 @@ class TargetSeries:
     def read(self, body: bytes, exposition_format: ExpositionFormat) -> Scraped:
         """Parse and judge a body; raises `ScrapeError`, and then nothing of it counts."""
         try:
-            exposition = self._reader.read(body, exposition_format)
+            exposition = self._read(body, exposition_format)
         except ExpositionError as error:
             raise ScrapeError(str(error)) from error
         rules = self.rules
@@ -164,7 +183,25 @@ class TargetSeries:
             samples=len(exposition.series),
             samples_kept=samples_kept,
             series_added=0 if shape is self._shape else len(np.setdiff1d(shape.distinct, self._counted, True)),
+            histogram_of=_kept(exposition.histogram_of, kept),
+            histograms=exposition.histograms,
         )
+
+    def _read(self, body: bytes, exposition_format: ExpositionFormat) -> Exposition:
+        """Two readers number series each in its own way: where a target changes its format, all are judged again."""
+        is_protobuf = exposition_format is ExpositionFormat.PROTOBUF
+        if is_protobuf is not (self._families is not None) and self._is_judged:
+            self._forget_unused()
+        self._is_judged = True
+        if not is_protobuf:
+            self._families = None
+            return self._reader.read(body, exposition_format)
+        if self._families is None:
+            rules = self.rules
+            self._families = FamilyReader(
+                with_native=rules.with_native_histograms, with_classic=rules.with_classic_histograms
+            )
+        return self._families.read(body)
 
     def batches(self, timestamp_ms: int, scraped: Scraped | None, report: Sequence[float]) -> list[Batch]:
         """The rows of one scrape, markers and report included; `scraped` None means that it failed."""
@@ -180,13 +217,21 @@ class TargetSeries:
         if len(gone):
             columns = np.concatenate((columns, gone))
             values = np.concatenate((values, np.full(len(gone), STALE)))
+        histogram_of = _padded(scraped.histogram_of, len(columns))
         if scraped.timestamps is None:
-            return [Batch.row(layout, timestamp_ms, columns, values, scraped.metadata)]
+            batch = Batch.row(layout, timestamp_ms, columns, values, scraped.metadata)
+            return [replace(batch, histogram_of=histogram_of, histograms=scraped.histograms)]
         times = np.full(len(columns), timestamp_ms, np.int64)
         own = scraped.timestamps != NO_TIMESTAMP
         times[: len(own)][own] = scraped.timestamps[own]
         order = np.argsort(times, kind="stable")
-        return [Batch.cells(layout, times[order], columns[order], values[order], scraped.metadata)]
+        numbers = None if histogram_of is None else histogram_of[order]
+        return [
+            Batch.cells(
+                layout, times[order], columns[order], values[order], scraped.metadata,
+                histogram_of=numbers, histograms=scraped.histograms,
+            )
+        ]  # fmt: skip
 
     def end_batches(self, timestamp_ms: int) -> list[Batch]:
         """Markers for everything, the report too: the target is no more."""

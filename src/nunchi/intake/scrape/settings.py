@@ -14,7 +14,7 @@ import msgspec
 from nunchi.admission.limits import SeriesLimits
 from nunchi.intake.mechanisms import DiscoverySettings, UnsupportedSettingsError, refuse_unsupported
 from nunchi.intake.scrape.fetch import FetchSettings
-from nunchi.intake.scrape.negotiation import DEFAULT_PROTOCOLS, PROTOCOL_MEDIA_TYPES, UNREAD_PROTOCOLS
+from nunchi.intake.scrape.negotiation import DEFAULT_PROTOCOLS, NATIVE_PROTOCOLS, PROTOCOL_MEDIA_TYPES
 from nunchi.intake.scrape.pool import PoolSettings
 from nunchi.intake.scrape.series import SampleRules
 from nunchi.intake.scrape.target import TargetDefaults
@@ -227,18 +227,14 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path) -> PoolS
     """Everything a pool needs; relative file names are below `folder`. Raises `UnsupportedSettingsError`."""
     where = f'job "{job.job_name}"'
     refuse_unsupported(job, where)
-    for name in ("scrape_native_histograms", "convert_classic_histograms_to_nhcb"):
-        own = getattr(job, name)
-        if getattr(common, name) if own is None else own:
-            raise UnsupportedSettingsError(
-                f"{where}: {name} is on, and native histograms are not stored by this version; set it to false"
-            )
-    scheme = _scheme(common, job)
-    protocols = tuple(job.scrape_protocols or common.scrape_protocols or DEFAULT_PROTOCOLS)
-    if all(name in UNREAD_PROTOCOLS for name in protocols):
+    if _is_on(common, job, "convert_classic_histograms_to_nhcb"):
         raise UnsupportedSettingsError(
-            f"{where}: {', '.join(protocols)} is not read by this version; add a text protocol"
+            f"{where}: convert_classic_histograms_to_nhcb is on, and this version does not convert; set it to false"
         )
+    scheme = _scheme(common, job)
+    with_native = _is_on(common, job, "scrape_native_histograms")
+    default_protocols = NATIVE_PROTOCOLS if with_native else DEFAULT_PROTOCOLS
+    protocols = tuple(job.scrape_protocols or common.scrape_protocols or default_protocols)
     interval = job.scrape_interval or common.interval
     timeout = job.scrape_timeout or min(common.timeout, interval)
     return PoolSettings(
@@ -256,6 +252,8 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path) -> PoolS
             honor_timestamps=job.honor_timestamps,
             track_timestamps_staleness=job.track_timestamps_staleness,
             samples_max=job.sample_limit or common.sample_limit,
+            with_native_histograms=with_native,
+            with_classic_histograms=_is_on(common, job, "always_scrape_classic_histograms"),
         ),
         fetch=FetchSettings(
             http=HttpClientSettings(**{name: getattr(job, name) for name in HttpClientSettings.__struct_fields__}),
@@ -272,6 +270,12 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path) -> PoolS
             common.extra_scrape_metrics if job.extra_scrape_metrics is None else job.extra_scrape_metrics
         ),
     )
+
+
+def _is_on(common: GlobalSettings, job: JobSettings, name: str) -> bool:
+    """A switch of a job, the global one where the job does not say."""
+    own = getattr(job, name)
+    return bool(getattr(common, name) if own is None else own)
 
 
 def _fallback(job: JobSettings, where: str) -> ExpositionFormat | None:

@@ -1,7 +1,7 @@
 """Which metrics a plan reads, as far as its selectors say so."""
 
+from nunchi.model.matchers import equal_names
 from nunchi.query.plan import nodes as plan
-from nunchi.storage.changes import equal_names
 
 
 def metric_names_of(planned: plan.PlanNode) -> frozenset[str] | None:
