@@ -146,7 +146,7 @@ async def test_a_body_that_unpacks_to_too_much_is_too_large(post) -> None:
 
 
 async def test_a_store_that_fails_asks_for_the_request_again(write, store, clock) -> None:
-    def full(pending, metadata, marks) -> None:
+    def full(*_) -> None:
         raise WorldError("disk full")
 
     store.publish = full
@@ -204,7 +204,7 @@ async def test_a_push_of_another_content_type_is_refused(post, clock) -> None:
 async def test_a_store_that_fails_leaves_the_payload_with_the_agent(post, store, clock) -> None:
     real = store.publish
 
-    def full(pending, metadata, marks) -> None:
+    def full(*_) -> None:
         raise WorldError("disk full")
 
     store.publish = full

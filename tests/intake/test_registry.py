@@ -263,7 +263,7 @@ def test_nothing_counts_as_taken_that_was_not_committed(agent, store) -> None:
     body = agent.payload(agent.round({LOAD: 1.0}))
     real = store.publish
 
-    def full(pending, metadata, marks) -> None:
+    def full(*_) -> None:
         raise WorldError("disk full")
 
     store.publish = full

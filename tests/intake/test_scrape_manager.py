@@ -272,7 +272,7 @@ async def test_a_store_that_fails_is_this_scrapes_error_and_the_next_one_comes(m
     manager.apply(settings(job(target.address)))
     real = store.publish
 
-    def full(pending, metadata, marks) -> None:
+    def full(*_) -> None:
         raise WorldError("disk full")
 
     store.publish = full

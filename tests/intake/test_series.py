@@ -6,6 +6,7 @@ from nunchi.admission.limits import SeriesLimits
 from nunchi.intake.scrape.errors import ScrapeError, ScrapeLimitError
 from nunchi.intake.scrape.report import REPORT_NAMES
 from nunchi.intake.scrape.series import SampleRules, Scraped, TargetSeries, merge_labels
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.labels import Labels
 from nunchi.model.names import NameScheme
 from nunchi.model.relabel import Relabeller, RelabelRule
@@ -248,3 +249,19 @@ def test_metadata_is_remembered(scraper) -> None:
     one.scrape("# HELP a What a is.\n# TYPE a counter\na 2\n")
     assert one.series.metadata["a"].help == "What a is."
     assert one.store.metadata()["a"].type.value == "counter"
+
+
+def test_exemplars_go_to_their_series_with_the_time_of_the_scrape_where_they_have_none(door, store, clock) -> None:
+    rules = SampleRules(
+        relabelling=Relabeller([RelabelRule(source_labels=("__name__",), regex="b_total", action="drop")])
+    )
+    series = TargetSeries(TARGET, rules, REPORT_NAMES)
+    now_ms = clock.now_ms()
+    body = '# TYPE a counter\nb_total 1 # {t="0"} 1\na_total 2 # {t="1"} 0.5 1.5\nc_total 3 # {t="2",s="}#"} 4\n# EOF\n'
+    scraped = series.read(body.encode(), ExpositionFormat.OPEN_METRICS)
+    (batch,) = series.batches(now_ms, scraped, REPORT)
+    found = [(batch.layout.labels(column).metric_name, exemplar) for column, exemplar in batch.exemplars]
+    assert found == [
+        ("a_total", Exemplar(Labels({"t": "1"}), 0.5, 1500)),
+        ("c_total", Exemplar(Labels({"t": "2", "s": "}#"}), 4.0, now_ms, has_timestamp=False)),
+    ]

@@ -2,11 +2,15 @@
 
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tests.web.conftest import Asker
 
+from nunchi.model.batch import Batch
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.labels import Labels
+from nunchi.model.series_group import Layout
 from nunchi.testing.contracts.store import append
 from nunchi.testing.engine_setting import EngineSetting
 from nunchi.testing.script_loading import LoadedSample, LoadedSeries
@@ -132,7 +136,22 @@ async def test_a_tree_of_nonsense_is_refused(asker: Asker):
     assert message.startswith('invalid parameter "query": 1:5: parse error')
 
 
-async def test_exemplars_are_none_and_their_parameters_are_judged(asker: Asker):
+async def test_exemplars_of_the_series_that_selectors_match(asker: Asker):
+    store_counters(asker)
+    appender = asker.site.store.appender()
+    nothing = np.empty(0, np.int64)
+    one = Exemplar(Labels({"trace_id": "x"}), 0.25, NOW_MS)
+    batch = Batch.cells(Layout.of(A), nothing, np.empty(0, np.int32), np.empty(0), exemplars=[(0, one)])
+    appender.append(batch)
+    appender.commit()
+    span = {"start": NOW_MS / 1000 - 60, "end": NOW_MS / 1000}
+    found = await asker.data("/api/v1/query_exemplars", query="rate(requests_total[5m]) + up", **span)
+    shown = {"labels": {"trace_id": "x"}, "value": "0.25", "timestamp": NOW_MS / 1000}
+    assert found == [{"seriesLabels": dict(A), "exemplars": [shown]}]
+    assert await asker.data("/api/v1/query_exemplars", query="up", **span) == []
+
+
+async def test_exemplars_parameters_are_judged(asker: Asker):
     assert await asker.data("/api/v1/query_exemplars", query="up", start=0, end=10) == []
     status, kind, message = await asker.error("/api/v1/query_exemplars", query="up", start=10, end=0)
     assert (status, kind, message) == (400, "bad_data", "end timestamp must not be before start timestamp")

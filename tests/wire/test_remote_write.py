@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nunchi.model.batch import Batch
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.labels import Labels
@@ -184,12 +185,22 @@ def test_metadata_is_returned_by_family() -> None:
     assert RemoteWriteReader().read(encode_write_request([], known)).metadata == known
 
 
-def test_exemplars_are_counted() -> None:
-    series = bytes_field(1, bytes_field(1, b"__name__") + bytes_field(2, b"h")) + bytes_field(3, b"\x11" + bytes(8))
+def test_exemplars_come_with_their_series() -> None:
+    sent = [Exemplar(Labels({"trace_id": "é"}), 0.25, 5), Exemplar(Labels({}), -1.0, -5)]
     reader = RemoteWriteReader()
+    body = encode_write_request([(UP, [(1, 2.0)]), (LOAD, [])], exemplars={LOAD: sent})
     for _ in range(2):
-        request = reader.read(bytes_field(1, series))
-        assert (request.exemplars, len(request), request.histograms) == (1, 0, None)
+        request = reader.read(body)
+        assert (request.exemplars, request.exemplars_invalid, len(request)) == ([(1, one) for one in sent], 0, 1)
+
+
+@pytest.mark.parametrize(
+    "message", [b"\x11\x00", b"\x0a\xff", b"\x18" + b"\xff" * 11, b"\x0a\x03\x0a\x01\xff", b"\x0b"]
+)
+def test_exemplars_that_cannot_be_read_are_counted(message: bytes) -> None:
+    series = bytes_field(1, bytes_field(1, b"__name__") + bytes_field(2, b"h")) + bytes_field(3, message)
+    request = RemoteWriteReader().read(bytes_field(1, series))
+    assert (request.exemplars, request.exemplars_invalid) == ([], 1)
 
 
 @pytest.mark.parametrize("is_integer", [True, False])

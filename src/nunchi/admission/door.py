@@ -70,7 +70,7 @@ class Door:
         try:
             for batch in batches:
                 judged = self._without_future(batch, result)
-                if len(judged):
+                if len(judged) or judged.exemplars:
                     _add(result, appender.append(judged))
             if not result.kept:
                 for key, value in marks.items():

@@ -47,7 +47,10 @@ class FolderAsker:
         clock = SystemClock()
         runner = QueryRunner(self._opened.engine, clock)
         reading = Reading(runner, self._opened.store.querier)
-        queries, series = QueryEndpoints(reading, clock.now_ms), SeriesEndpoints(self._opened.store, reading)
+        queries, series = (
+            QueryEndpoints(self._opened.store, reading, clock.now_ms),
+            SeriesEndpoints(self._opened.store, reading),
+        )
         endpoints: dict[str, Endpoint] = {
             "query": queries.query,
             "query_range": queries.query_range,

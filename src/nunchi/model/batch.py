@@ -4,13 +4,14 @@ A scrape is one row; a remote-write request is as many rows as it has runs of eq
 names its column. The samples of one series stand in the order in which they are to be judged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
@@ -47,6 +48,7 @@ class Batch:
     late_max_seconds  how late a sample may come behind its series' newest one; None: the store's own window
     histogram_of int32[cells], numbers of `histograms`, `FLOAT` where the cell is a number; None: all are numbers
     starts       int64[cells], since when each sample counts, milliseconds, 0 where unknown; None: all unknown
+    exemplars    (column, exemplar), those of one series in the order of their times; not bound to cells
     """
 
     layout: Layout
@@ -60,6 +62,7 @@ class Batch:
     histogram_of: NDArray[np.int32] | None = None
     histograms: HistogramColumns | None = None
     starts: NDArray[np.int64] | None = None
+    exemplars: Sequence[tuple[int, Exemplar]] = ()
 
     @classmethod
     def row(
@@ -93,6 +96,7 @@ class Batch:
         histogram_of: NDArray[np.int32] | None = None,
         histograms: HistogramColumns | None = None,
         starts: NDArray[np.int64] | None = None,
+        exemplars: Sequence[tuple[int, Exemplar]] = (),
     ) -> "Batch":
         """Cells with a timestamp each; runs of equal timestamps become rows."""
         rows = np.flatnonzero(np.diff(timestamps_ms, prepend=np.int64(-1) << np.int64(62)))
@@ -109,6 +113,7 @@ class Batch:
             histogram_of,
             histograms,
             starts,
+            exemplars,
         )
 
     def __len__(self) -> int:
@@ -119,10 +124,10 @@ class Batch:
         return np.repeat(self.timestamps, np.diff(self.row_offsets))
 
     def keep(self, cells: NDArray[np.bool_]) -> "Batch":
-        """Only some of the cells."""
+        """Only some of the cells; all exemplars."""
         return Batch.cells(
             self.layout, self.cell_timestamps()[cells], self.columns[cells], self.values[cells], self.metadata,
             self.on_conflict, self.late_max_seconds,
             None if self.histogram_of is None else self.histogram_of[cells], self.histograms,
-            None if self.starts is None else self.starts[cells],
+            None if self.starts is None else self.starts[cells], self.exemplars,
         )  # fmt: skip

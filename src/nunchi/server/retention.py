@@ -6,7 +6,8 @@ Invariant: something always bounds what is kept: 15 days where nobody named a ti
 from nunchi.kit.durations import format_duration
 from nunchi.kit.sizes import Size
 from nunchi.server.flags import ServerFlags
-from nunchi.server.storage_settings import TsdbSettings
+from nunchi.server.storage_settings import StorageSettings, TsdbSettings
+from nunchi.tsdb.database import Database
 from nunchi.tsdb.state import RETENTION_MS, DatabaseSettings
 
 UNBOUNDED_MS = 100 * 365 * 24 * 3600 * 1000
@@ -23,6 +24,13 @@ def database_settings(flags: ServerFlags, tsdb: TsdbSettings) -> DatabaseSetting
         wal_compressed=flags.storage_tsdb_wal_compression,
         wal_sync_always=flags.storage_tsdb_wal_sync == "always",
     )
+
+
+def follow_storage(database: Database, flags: ServerFlags, storage: StorageSettings) -> None:
+    """Let an open database keep what `storage` of the configuration file says now."""
+    chosen = database_settings(flags, storage.tsdb)
+    database.keep(chosen.retention_ms, chosen.retention_bytes, chosen.late_max_ms)
+    database.hold_exemplars(storage.exemplars.max_exemplars)
 
 
 def retention_text(settings: DatabaseSettings) -> str:

@@ -28,7 +28,7 @@ from nunchi.server.evaluator import RuleEvaluator
 from nunchi.server.flags import ServerFlags
 from nunchi.server.fleet import Fleet
 from nunchi.server.language import DELAYED_NAMES, load_functions, parser_settings, split_features
-from nunchi.server.retention import database_settings
+from nunchi.server.retention import database_settings, follow_storage
 from nunchi.server.server import Adjust, Server, ServerParts, unchanged
 from nunchi.server.status import ServerStatus
 from nunchi.server.storage_settings import TsdbSettings
@@ -107,8 +107,7 @@ def build_server(
     def apply(configuration: LoadedConfiguration) -> None:
         judgement.apply(configuration, external_url(flags))
         scrape.apply(configuration.prometheus.scrape)
-        chosen = database_settings(flags, configuration.prometheus.settings.storage.tsdb)
-        store.keep(chosen.retention_ms, chosen.retention_bytes, chosen.late_max_ms)
+        follow_storage(store, flags, configuration.prometheus.settings.storage)
 
     server = Server(
         ServerParts(

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.batch import Batch, Reason
+from nunchi.model.exemplar import ExemplarRefusal
 from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.matchers import Matcher
 from nunchi.model.metadata import Metadata
 from nunchi.model.symbols import LabelTable, Symbols
+from nunchi.storage.exemplars import SeriesExemplars
 
 FUTURE_MS_MAX = 10 * 60 * 1000
 REJECTION_EXAMPLES_MAX = 8
@@ -36,18 +38,26 @@ class Rejection:
 
 @dataclass(slots=True)
 class AppendResult:
-    """The three fates of samples: stored; rejected for good, with a reason each; kept out for now, worth retrying."""
+    """The three fates of samples: stored; rejected for good, with a reason each; kept out for now, worth retrying.
+
+    exemplars_refused  by reason; whether an exemplar is stored never touches a sample
+    """
 
     accepted: int = 0
     rejected: dict[Reason, int] = field(default_factory=dict)
     kept: int = 0
     examples: list[Rejection] = field(default_factory=list)
+    exemplars_refused: dict[ExemplarRefusal, int] = field(default_factory=dict)
 
     def reject(self, rejection: Rejection) -> None:
         """Count one rejected sample; the first few are remembered."""
         self.rejected[rejection.reason] = self.rejected.get(rejection.reason, 0) + 1
         if len(self.examples) < REJECTION_EXAMPLES_MAX:
             self.examples.append(rejection)
+
+    def refuse_exemplar(self, refusal: ExemplarRefusal) -> None:
+        """Count one exemplar that is not stored."""
+        self.exemplars_refused[refusal] = self.exemplars_refused.get(refusal, 0) + 1
 
     @property
     def rejected_total(self) -> int:
@@ -189,6 +199,12 @@ class Store(Protocol):
 
     def metadata(self) -> Mapping[str, Metadata]:
         """By metric family name."""
+        ...
+
+    def exemplars(
+        self, selectors: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int
+    ) -> Sequence[SeriesExemplars]:
+        """Exemplars in [start_ms, end_ms] of the series that some selector matches, sorted by labels."""
         ...
 
     def marks(self) -> Mapping[str, bytes]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nunchi.kit.clock import Clock
 from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.matchers import Matcher, MatchOperator, all_match
@@ -33,6 +34,7 @@ from nunchi.storage.contracts import (
     StoreStatistics,
     Tile,
 )
+from nunchi.storage.exemplars import ExemplarBuffer, SeriesExemplars, select_exemplars
 from nunchi.storage.memory_series import Sample, Series
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
@@ -51,6 +53,7 @@ class MemoryStore:
         self.by_name: dict[str, dict[bytes, Series]] = {}
         self._metadata: dict[str, Metadata] = {}
         self._marks: dict[str, bytes] = {}
+        self.exemplar_buffer = ExemplarBuffer()
         self._prune_at_ms = 0
         self._log = ChangeLog()
 
@@ -66,6 +69,11 @@ class MemoryStore:
         """See `Store.metadata`."""
         with self.lock:
             return dict(self._metadata)
+
+    def exemplars(self, selectors: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[SeriesExemplars]:
+        """See `Store.exemplars`."""
+        with self.lock:
+            return select_exemplars(self.exemplar_buffer.series(), selectors, start_ms, end_ms)
 
     def marks(self) -> Mapping[str, bytes]:
         """See `Store.marks`."""
@@ -88,7 +96,11 @@ class MemoryStore:
         return self._log.changes(since, names)
 
     def publish(
-        self, pending: "dict[bytes, Pending]", metadata: Mapping[str, Metadata], marks: Mapping[str, bytes]
+        self,
+        pending: "dict[bytes, Pending]",
+        metadata: Mapping[str, Metadata],
+        marks: Mapping[str, bytes],
+        exemplars: Sequence[tuple[bytes, Exemplar]],
     ) -> None:
         """Make an appender's samples visible, all at once."""
         changed: list[tuple[int, str]] = []
@@ -103,6 +115,8 @@ class MemoryStore:
                         changed.append((timestamp_ms, series.labels.metric_name))
                         series.put(timestamp_ms, sample, conflict)
             self._metadata.update(metadata)
+            for key, exemplar in exemplars:
+                self.exemplar_buffer.add(key, exemplar)
             self._marks = {key: value for key, value in {**self._marks, **marks}.items() if value}
             self._prune()
             times = np.array([at for at, _ in changed], np.int64)
@@ -138,6 +152,7 @@ class MemoryAppender:
         self._pending: dict[bytes, Pending] = {}
         self._metadata: dict[str, Metadata] = {}
         self._marks: dict[str, bytes] = {}
+        self._exemplars: list[tuple[bytes, Exemplar]] = []
 
     def append(self, batch: Batch) -> AppendResult:
         """See `Appender.append`."""
@@ -160,8 +175,20 @@ class MemoryAppender:
                         self._pending.setdefault(key, {})[timestamp_ms] = (sample, batch.on_conflict)
                 else:
                     result.reject(Rejection(reason, layout.labels(column), timestamp_ms))
+            self._judge_exemplars(batch, result)
         self._metadata.update(batch.metadata)
         return result
+
+    def _judge_exemplars(self, batch: Batch, result: AppendResult) -> None:
+        pending = dict(self._exemplars)
+        for column, exemplar in batch.exemplars:
+            key = batch.layout.key(column)
+            refusal = self._store.exemplar_buffer.judge(key, exemplar, pending.get(key))
+            if refusal is None:
+                pending[key] = exemplar
+                self._exemplars.append((key, exemplar))
+            else:
+                result.refuse_exemplar(refusal)
 
     def _judge(
         self, key: bytes, timestamp_ms: int, sample: Sample, now_ms: int, late_max_ms: int, conflict: Conflict
@@ -198,13 +225,15 @@ class MemoryAppender:
         pending, self._pending = self._pending, {}
         metadata, self._metadata = self._metadata, {}
         marks, self._marks = self._marks, {}
-        self._store.publish(pending, metadata, marks)
+        exemplars, self._exemplars = self._exemplars, []
+        self._store.publish(pending, metadata, marks, exemplars)
 
     def rollback(self) -> None:
         """See `Appender.rollback`."""
         self._pending = {}
         self._metadata = {}
         self._marks = {}
+        self._exemplars = []
 
 
 class Held(NamedTuple):

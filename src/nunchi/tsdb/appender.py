@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
 from nunchi.storage.contracts import FUTURE_MS_MAX, MARK_BYTES_MAX, AppendResult, Rejection
@@ -34,6 +35,7 @@ class DatabaseAppender:
         self._late: list[Cells] = []
         self._metadata: dict[str, Metadata] = {}
         self._marks: dict[str, bytes] = {}
+        self._exemplars: list[tuple[bytes, Exemplar]] = []
         self._head = state.head
 
     def append(self, batch: Batch) -> AppendResult:
@@ -42,7 +44,7 @@ class DatabaseAppender:
         result = AppendResult()
         if state.loading is not None:
             batch, result.kept = state.loading.admit(batch)
-            if not len(batch):
+            if not len(batch) and not batch.exemplars:
                 return result
         if batch.histograms is not None:
             batch = _storable(batch, result)
@@ -50,6 +52,7 @@ class DatabaseAppender:
             self._head = state.head
             refs = state.resolve(batch.layout, batch.columns)
             self._metadata.update(batch.metadata)
+            self._judge_exemplars(batch, result)
             if len(batch.values) == 0:
                 return result
             times, lasts, fates = (
@@ -146,6 +149,19 @@ class DatabaseAppender:
             stored.update(zip(keys, contents_of(own), strict=True))
         return stored
 
+    def _judge_exemplars(self, batch: Batch, result: AppendResult) -> None:
+        if not batch.exemplars:
+            return
+        buffer, pending = self._state.head.exemplars, dict(self._exemplars)
+        for column, exemplar in batch.exemplars:
+            key = batch.layout.key(column)
+            refusal = buffer.judge(key, exemplar, pending.get(key))
+            if refusal is None:
+                pending[key] = exemplar
+                self._exemplars.append((key, exemplar))
+            else:
+                result.refuse_exemplar(refusal)
+
     def mark(self, key: str, value: bytes) -> None:
         """See `Appender.mark`."""
         assert len(value) <= MARK_BYTES_MAX, key
@@ -154,16 +170,17 @@ class DatabaseAppender:
     def commit(self) -> None:
         """See `Appender.commit`."""
         cells, late, metadata, marks = self._cells, self._late, self._metadata, self._marks
-        self._cells, self._late, self._metadata, self._marks = [], [], {}, {}
+        exemplars = tuple(self._exemplars)
+        self._cells, self._late, self._metadata, self._marks, self._exemplars = [], [], {}, {}, []
         if self._head is not self._state.head and (cells or late):
             raise NotLoadedError("loading ended between append and commit: send the samples again")
-        self._state.publish(self._owner, join_cells(cells), join_cells(late), metadata, marks)
+        self._state.publish(self._owner, join_cells(cells), join_cells(late), metadata, marks, exemplars)
 
     def rollback(self) -> None:
         """See `Appender.rollback`."""
         if self._cells or self._late:
             self._state.forget_pending(self._owner)
-        self._cells, self._late, self._metadata, self._marks = [], [], {}, {}
+        self._cells, self._late, self._metadata, self._marks, self._exemplars = [], [], {}, {}, []
 
 
 def _judge_past(

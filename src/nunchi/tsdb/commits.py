@@ -10,7 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import HistogramColumns
+from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata
 from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.errors import CorruptionError
@@ -23,7 +25,7 @@ from nunchi.tsdb.wal import Span
 HEADER = struct.Struct("<IIIIIII")
 # kind, bytes
 SECTION = struct.Struct("<BI")
-HISTOGRAMS, LATE_HISTOGRAMS, STARTS, LATE_STARTS = range(1, 5)
+HISTOGRAMS, LATE_HISTOGRAMS, STARTS, LATE_STARTS, EXEMPLARS = range(1, 6)
 """What may follow the marks, a section each."""
 
 
@@ -35,6 +37,7 @@ class Commit:
     refs, times, values, starts, histograms  `Cells` in the order of their series
     late_*              `Cells` that are late or replace others
     marks               by key, what writers want to know again; an empty one is forgotten
+    exemplars           with the label key of the series of each
     """
 
     series: NDArray[np.int32]
@@ -52,6 +55,7 @@ class Commit:
     late_histograms: HistogramColumns | None
     metadata: dict[str, Metadata]
     marks: dict[str, bytes] = field(default_factory=dict)
+    exemplars: tuple[tuple[bytes, Exemplar], ...] = ()
 
     @property
     def cells(self) -> Cells:
@@ -94,7 +98,24 @@ def _encode_sections(commit: Commit) -> bytes:
         if cells.starts is not None:
             content = encode_numbers(cells.starts.astype(np.float64))
             parts += [SECTION.pack(starts, len(content)), content]
+    if commit.exemplars:
+        rows = [
+            (key, one.labels.key(), one.value, one.timestamp_ms, one.has_timestamp) for key, one in commit.exemplars
+        ]
+        content = msgspec.msgpack.encode(rows)
+        parts += [SECTION.pack(EXEMPLARS, len(content)), content]
     return b"".join(parts)
+
+
+def _decode_exemplars(content: bytes) -> tuple[tuple[bytes, Exemplar], ...]:
+    try:
+        rows = msgspec.msgpack.decode(content, type=list[tuple[bytes, bytes, float, int, bool]])
+    except msgspec.MsgspecError as error:
+        raise CorruptionError(f"exemplars of a record of the WAL: {error}") from None
+    return tuple(
+        (key, Exemplar(Labels.from_key(labels), value, timestamp_ms, has_timestamp))
+        for key, labels, value, timestamp_ms, has_timestamp in rows
+    )
 
 
 def _with_sections(cells: Cells, sections: dict[int, bytes], histograms: int, starts: int) -> Cells:
@@ -186,4 +207,5 @@ def decode_commit(body: bytes) -> Commit:
         *_with_sections(behind, sections, LATE_HISTOGRAMS, LATE_STARTS),
         msgspec.json.decode(metadata, type=dict[str, Metadata]) if metadata else {},
         msgspec.msgpack.decode(marks, type=dict[str, bytes]) if marks else {},
+        _decode_exemplars(sections[EXEMPLARS]) if EXEMPLARS in sections else (),
     )  # fmt: skip

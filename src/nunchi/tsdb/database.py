@@ -20,6 +20,7 @@ from nunchi.model.metadata import Metadata
 from nunchi.storage.cardinality import Cardinality
 from nunchi.storage.changes import Changes
 from nunchi.storage.contracts import StoreStatistics
+from nunchi.storage.exemplars import SeriesExemplars, select_exemplars
 from nunchi.tsdb.appender import DatabaseAppender
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.cardinality import head_cardinality
@@ -163,6 +164,19 @@ class Database:
         with self._state.lock:
             self._state.check_loaded()
             return dict(self._state.head.metadata)
+
+    def exemplars(self, selectors: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[SeriesExemplars]:
+        """See `Store.exemplars`."""
+        with self._state.lock:
+            self._state.check_loaded()
+            held = self._state.head.exemplars.series()
+        return select_exemplars(held, selectors, start_ms, end_ms)
+
+    def hold_exemplars(self, exemplars_max: int) -> None:
+        """Keep at most so many exemplars from now on; 0: none."""
+        with self._state.lock:
+            self._state.settings = replace(self._state.settings, exemplars_max=exemplars_max)
+            self._state.head.exemplars.hold(exemplars_max)
 
     def marks(self) -> Mapping[str, bytes]:
         """See `Store.marks`."""

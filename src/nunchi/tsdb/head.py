@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import ABSENT_BITS
+from nunchi.storage.exemplars import ExemplarBuffer
 from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.commits import Commit
 from nunchi.tsdb.open_cells import Generation, Newest
@@ -31,6 +32,7 @@ class Head:
         self.frozen: tuple[Generation, ...] = ()
         self.metadata: dict[str, Metadata] = {}
         self.marks: dict[str, bytes] = {}
+        self.exemplars = ExemplarBuffer()
         self.frozen_marks: dict[str, bytes] = {}
         self.unlogged: list[NDArray[np.int32]] = []
         self.unsealed: list[NDArray[np.int32]] = []
@@ -89,6 +91,8 @@ class Head:
     def take_notes(self, commit: Commit) -> None:
         """What a commit says beside its samples."""
         self.metadata.update(commit.metadata)
+        for label_key, exemplar in commit.exemplars:
+            self.exemplars.add(label_key, exemplar)
         for key, value in commit.marks.items():
             if value:
                 self.marks[key] = value

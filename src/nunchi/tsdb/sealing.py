@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.disk import DiskError
+from nunchi.tsdb.cells import NO_CELLS
 from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.commits import Commit, encode_commit
 from nunchi.tsdb.manifest import RunEntry
 from nunchi.tsdb.open_cells import Generation
 from nunchi.tsdb.querier import View
@@ -18,6 +20,7 @@ from nunchi.tsdb.writing import write_run
 OPEN_SAMPLES_MIN = 1 << 21
 OPEN_SAMPLES_PER_SERIES = 16
 OPEN_AGE_MS_MAX = 2 * 3600 * 1000
+RECORD_EXEMPLARS_MAX = 10_000
 
 
 def is_seal_due(state: State) -> bool:
@@ -35,10 +38,22 @@ def seal(state: State) -> None:
     with state.lock:
         head = state.head
         if not head.open.is_empty and len(head.frozen) == 0:
-            head.freeze(state.wal.rotate())
+            first_segment = state.wal.rotate()
+            _log_exemplars(state)
+            head.freeze(first_segment)
     for generation in head.frozen:
         seal_generation(state, generation)
     state.wal.cut(state.manifest.first_segment)
+
+
+def _log_exemplars(state: State) -> None:
+    """The exemplars that are held, once more: the segments that have them are about to go."""
+    held = tuple(state.head.exemplars.all())
+    nothing = np.zeros(0, np.int32)
+    for begin in range(0, len(held), RECORD_EXEMPLARS_MAX):
+        part = held[begin : begin + RECORD_EXEMPLARS_MAX]
+        commit = Commit(nothing, b"", np.zeros(1, np.int64), *NO_CELLS, *NO_CELLS, {}, {}, part)
+        state.wal.append(*encode_commit(commit, places=0))
 
 
 def seal_generation(state: State, generation: Generation) -> None:

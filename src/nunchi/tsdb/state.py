@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskError
 from nunchi.kit.logs import Logger
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
 from nunchi.storage.changes import ChangeLog
 from nunchi.storage.errors import NotLoadedError
+from nunchi.storage.exemplars import EXEMPLARS_MAX
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.chunks import ChunksFile
@@ -56,6 +58,7 @@ class DatabaseSettings:
     late_max_ms: int = 0
     wal_sync_always: bool = False
     wal_compressed: bool = True
+    exemplars_max: int = EXEMPLARS_MAX
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,19 +135,26 @@ class State:
                 head.raise_newest(refs, block.newest_of(hashes))
 
     def publish(
-        self, owner: int, cells: Cells, late: Cells, metadata: Mapping[str, Metadata], marks: Mapping[str, bytes]
+        self,
+        owner: int,
+        cells: Cells,
+        late: Cells,
+        metadata: Mapping[str, Metadata],
+        marks: Mapping[str, bytes],
+        exemplars: tuple[tuple[bytes, Exemplar], ...],
     ) -> None:
         """Log what an appender accepted, then make it visible. Raises a `DiskError`, and then nothing has happened."""
         with self.lock:
             head = self.head
             news = {name: known for name, known in metadata.items() if head.metadata.get(name) != known}
             self.forget_pending(owner)
-            if len(cells.refs) == 0 and len(late.refs) == 0 and not news and not marks:
+            if len(cells.refs) == 0 and len(late.refs) == 0 and not news and not marks and not exemplars:
                 return
             made = head.take_unlogged()
             keys, ends = head.table.keys_of(made) if len(made) else NO_KEYS
             cells, late = cells.compacted(), late.compacted()
-            commit = Commit(made, keys, np.array([0, *ends], np.int64), *cells, *late, metadata=news, marks=dict(marks))
+            all_ends = np.array([0, *ends], np.int64)
+            commit = Commit(made, keys, all_ends, *cells, *late, news, dict(marks), exemplars)
             places = len(head.table)
             if self.loading is not None:
                 commit = self.loading.moved(commit)
@@ -157,6 +167,8 @@ class State:
             if self.loading is not None:
                 self.loading.note(commit)
             head.unlogged.clear()
+            if exemplars:
+                head.exemplars.hold(self.settings.exemplars_max)
             head.take_notes(commit)
             self.apply(cells, late)
             refs, times = cells.refs, cells.times

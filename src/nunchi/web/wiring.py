@@ -73,7 +73,7 @@ def web_routes(parts: WebParts) -> list[Route]:
     admin = [] if parts.admin is None else AdminEndpoints(parts.admin, parts.clock, parts.random).routes(envelope)
     return [
         *admin,
-        *QueryEndpoints(reading, parts.clock.now_ms, parts.results).routes(envelope),
+        *QueryEndpoints(parts.store, reading, parts.clock.now_ms, parts.results).routes(envelope),
         *SeriesEndpoints(parts.store, reading).routes(envelope),
         *TargetEndpoints(parts.targets).routes(envelope),
         *RuleEndpoints(parts.rules, parts.alertmanager_urls).routes(envelope),

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.staleness import NORMAL_NAN_BITS
 from nunchi.wire.errors import ExpositionError
+from nunchi.wire.exemplars import read_exemplar
 from nunchi.wire.exposition_format import ExpositionFormat
 from nunchi.wire.go_floats import format_canonical, parse_float
 from nunchi.wire.kernels.exposition import (
@@ -77,6 +79,7 @@ class Exposition:
     new_series  (id, labels) of series that the reader did not know
     metadata    of metric families, by name as exposed, where it is new or has changed
     is_steady   the same lines in the same order as the body before: `series` is then the very same array
+    exemplars   (sample, exemplar); the time of one without a time is `NO_TIMESTAMP` where the sample has none either
     empty_labels  of new series, the names exposed with an empty value, which `Labels` leaves out
     histogram_of  int32[n], numbers of `histograms`, `FLOAT` where the sample is a number; None: all are numbers
     """
@@ -88,7 +91,7 @@ class Exposition:
     metadata: dict[str, Metadata]
     has_timestamps: bool
     is_steady: bool
-    exemplars: int = 0
+    exemplars: list[tuple[int, Exemplar]] = field(default_factory=list)
     empty_labels: dict[int, tuple[str, ...]] = field(default_factory=dict)
     histogram_of: NDArray[np.int32] | None = None
     histograms: HistogramColumns | None = None
@@ -127,12 +130,13 @@ class ExpositionReader:
             raise
         scanner.commit()
         self._families = families
-        exposition = self._exposition(new_series, metadata, empty_labels)
+        exposition = self._exposition(body, new_series, metadata, empty_labels)
         self._forget(format)
         return exposition
 
     def _exposition(
         self,
+        body: bytes,
         new_series: list[tuple[int, Labels]],
         metadata: dict[str, Metadata],
         empty_labels: dict[int, tuple[str, ...]],
@@ -162,9 +166,23 @@ class ExpositionReader:
             metadata,
             scanner.has_timestamps,
             scanner.is_steady,
-            scanner.exemplars,
+            self._exemplars(body, timestamps),
             empty_labels,
         )
+
+    def _exemplars(self, body: bytes, timestamps: NDArray[np.int64]) -> list[tuple[int, Exemplar]]:
+        found = []
+        for sample, begin, end in self._scanner.exemplars:
+            text = body[begin:end].partition(b"#")[2].strip(_BLANKS)
+            labels, brace, rest = text.rpartition(b"}")
+            try:
+                pairs = parse_series(labels + brace)
+            except ValueError:
+                continue
+            exemplar = read_exemplar(Labels(pairs), rest, int(timestamps[sample]))
+            if exemplar is not None:
+                found.append((sample, exemplar))
+        return found
 
     def _parse_new_series(self, body: bytes) -> tuple[list[tuple[int, Labels]], dict[int, tuple[str, ...]]]:
         new_series: list[tuple[int, Labels]] = []

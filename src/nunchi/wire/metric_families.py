@@ -98,7 +98,7 @@ class FamilyReader:
         columns = HistogramColumns.of(found.histograms, found.are_integer) if found.histograms else None
         self._last = Exposition(
             series, values, timestamps, found.new_series, changed, bool((timestamps != NO_TIMESTAMP).any()), is_steady,
-            found.exemplars, found.empty_labels,
+            [], found.empty_labels,
             None if columns is None else np.array(found.histogram_of, np.int32), columns,
         )  # fmt: skip
         return self._last

@@ -1,7 +1,7 @@
 """Prometheus remote write 1.0: `WriteRequest` messages, decompressed, to cells of a layout, and the other way for senders.
 
 One reader serves all senders of a door: a series is known by the bytes of its labels, so in steady state a sample costs a
-hash and a look-up (`kernels/remote_write.pyx`) and Python sees only new series. Exemplars are counted.
+hash and a look-up (`kernels/remote_write.pyx`) and Python sees only new series, and exemplars.
 Invariants: ids are dense from 0 and announced once, in order, so that they are the columns of one `Layout`; a request that
 cannot be read changes nothing; at most `series_max` spellings, and those of one request more, are remembered.
 """
@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram import Histogram
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.wire.errors import WireError
+from nunchi.wire.exemplars import decode_exemplar, encode_exemplar
 from nunchi.wire.histograms import decode_histograms, encode_histogram
 from nunchi.wire.kernels.remote_write import ERRORS, RemoteWriteScanner
 from nunchi.wire.prometheus_proto import METRIC_TYPES, bytes_field, double_field, integer_field, text_field
@@ -35,6 +37,7 @@ class WriteRequest:
     new_series  (id, label key), ascending by id
     is_renumbered  the reader forgot and numbers anew from 0: begin a new layout before taking `new_series`
     invalid     samples dropped because of their series' labels, by reason
+    exemplars   (series, exemplar), in the request's order; `exemplars_invalid` more could not be read
     histogram_of, histograms  as in `Batch`; None: there are none
     invalid_histograms  int64[n]: cells of histograms that contradict themselves; `without` leaves them out
     """
@@ -47,11 +50,12 @@ class WriteRequest:
     new_series: list[tuple[int, bytes]]
     is_renumbered: bool
     invalid: dict[str, int]
-    exemplars: int
+    exemplars: list[tuple[int, Exemplar]]
     metadata: dict[str, Metadata]
     histogram_of: NDArray[np.int32] | None = None
     histograms: HistogramColumns | None = None
     invalid_histograms: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    exemplars_invalid: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -88,6 +92,7 @@ class RemoteWriteReader:
         scanner.write_rows(row_timestamps, row_offsets)
         is_renumbered, first = scanner.is_renumbered, scanner.announced_from
         histogram_of, histograms, refused = self._histograms(body, cells)
+        exemplars, exemplars_invalid = self._exemplars(body)
         return WriteRequest(
             series,
             timestamps,
@@ -97,12 +102,22 @@ class RemoteWriteReader:
             list(enumerate(scanner.take_keys(), first)),
             is_renumbered,
             scanner.invalid_samples(),
-            scanner.exemplars,
+            exemplars,
             self._metadata(body),
             histogram_of,
             histograms,
             refused,
+            exemplars_invalid,
         )
+
+    def _exemplars(self, body: bytes) -> tuple[list[tuple[int, Exemplar]], int]:
+        found = []
+        places = self._scanner.exemplars.tolist()
+        for series, begin, end in places:
+            exemplar = decode_exemplar(body[begin:end]) if series >= 0 else None
+            if exemplar is not None:
+                found.append((series, exemplar))
+        return found, len(places) - len(found)
 
     def _histograms(
         self, body: bytes, cells: int
@@ -133,8 +148,9 @@ def encode_write_request(
     metadata: Mapping[str, Metadata] | None = None,
     *,
     integer_histograms: bool = False,
+    exemplars: Mapping[Labels, Sequence[Exemplar]] | None = None,
 ) -> bytes:
-    """A `WriteRequest` of series with their (timestamp_ms, value) samples; not compressed."""
+    """A `WriteRequest` of series with their (timestamp_ms, value) samples, and their exemplars; not compressed."""
     parts = []
     for labels, samples in series:
         fields = [bytes_field(1, text_field(1, name) + text_field(2, value)) for name, value in labels.pairs]
@@ -144,6 +160,7 @@ def encode_write_request(
                 fields.append(bytes_field(4, message))
             else:
                 fields.append(bytes_field(2, double_field(1, value) + integer_field(2, timestamp_ms)))
+        fields += [bytes_field(3, encode_exemplar(exemplar)) for exemplar in (exemplars or {}).get(labels, ())]
         parts.append(bytes_field(1, b"".join(fields)))
     for name, known in (metadata or {}).items():
         kind = integer_field(1, METRIC_TYPES.index(known.type))

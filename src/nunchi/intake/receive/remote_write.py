@@ -41,7 +41,7 @@ class RemoteWriteReceiver:
             "nunchi_remote_write_requests_total", "Remote write requests, by the status answered.", "status"
         )
         self._exemplars = telemetry.counter(
-            "nunchi_remote_write_exemplars_dropped_total", "Exemplars received; they are not stored.", "reason"
+            "nunchi_remote_write_exemplars_dropped_total", "Exemplars received that were not stored.", "reason"
         )
         telemetry.gauge(
             "nunchi_remote_write_series_remembered", "Label sets that are known without being read again."
@@ -85,6 +85,7 @@ class RemoteWriteReceiver:
             written.metadata,
             histogram_of=written.histogram_of,
             histograms=written.histograms,
+            exemplars=written.exemplars,
         )
         if len(written.invalid_histograms):
             fine = np.ones(len(batch), np.bool_)
@@ -95,8 +96,10 @@ class RemoteWriteReceiver:
         except WorldError as error:
             self._log.warning("remote write not stored", samples=len(written), error=error)
             return retry_later(f"not stored: {error}")
-        if written.exemplars:
-            self._exemplars.add(written.exemplars, "not_supported")
+        if written.exemplars_invalid:
+            self._exemplars.add(written.exemplars_invalid, "invalid")
+        for refusal, count in result.exemplars_refused.items():
+            self._exemplars.add(count, refusal.value)
         self._count_unread(written, result)
         if result.rejected:
             return web.Response(status=400, text=describe_rejections(result, written.invalid))

@@ -16,6 +16,7 @@ from nunchi.admission.limits import NO_LIMITS, SeriesLimits
 from nunchi.admission.passage import REFUSED, Passage
 from nunchi.intake.scrape.errors import ScrapeError, ScrapeLimitError
 from nunchi.model.batch import Batch
+from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.metadata import Metadata
@@ -68,7 +69,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scraped:
-    """One exposition, judged. `timestamps` is None where no sample has one of its own."""
+    """One exposition, judged. `timestamps` is None where no sample has one of its own; exemplars have their columns."""
 
     shape: Shape
     values: NDArray[np.float64]
@@ -79,6 +80,26 @@ class Scraped:
     series_added: int
     histogram_of: NDArray[np.int32] | None = None
     histograms: HistogramColumns | None = None
+    exemplars: Sequence[tuple[int, Exemplar]] = ()
+
+
+def _with_columns(exemplars: Sequence[tuple[int, Exemplar]], shape: Shape) -> list[tuple[int, Exemplar]]:
+    """Exemplars by sample become exemplars by column; those of samples that are not kept fall out."""
+    found = []
+    for sample, exemplar in exemplars:
+        place = sample if shape.kept is None else int(np.searchsorted(shape.kept, sample))
+        if shape.kept is None or (place < len(shape.kept) and shape.kept[place] == sample):
+            found.append((int(shape.columns[place]), exemplar))
+    return found
+
+
+def _timed(exemplars: Sequence[tuple[int, Exemplar]], timestamp_ms: int) -> list[tuple[int, Exemplar]]:
+    """Those without a time have the scrape's; each series' in the order in which they are judged."""
+    timed = [
+        (column, replace(one, timestamp_ms=timestamp_ms) if one.timestamp_ms == NO_TIMESTAMP else one)
+        for column, one in exemplars
+    ]
+    return sorted(timed, key=lambda pair: (pair[1].timestamp_ms, pair[1].value))
 
 
 def merge_labels(exposed: Labels, target: Labels, honored_empty: Sequence[str] | None = None) -> dict[str, str]:
@@ -185,6 +206,7 @@ class TargetSeries:
             series_added=0 if shape is self._shape else len(np.setdiff1d(shape.distinct, self._counted, True)),
             histogram_of=_kept(exposition.histogram_of, kept),
             histograms=exposition.histograms,
+            exemplars=_with_columns(exposition.exemplars, shape),
         )
 
     def _read(self, body: bytes, exposition_format: ExpositionFormat) -> Exposition:
@@ -218,9 +240,10 @@ class TargetSeries:
             columns = np.concatenate((columns, gone))
             values = np.concatenate((values, np.full(len(gone), STALE)))
         histogram_of = _padded(scraped.histogram_of, len(columns))
+        exemplars = _timed(scraped.exemplars, timestamp_ms)
         if scraped.timestamps is None:
             batch = Batch.row(layout, timestamp_ms, columns, values, scraped.metadata)
-            return [replace(batch, histogram_of=histogram_of, histograms=scraped.histograms)]
+            return [replace(batch, histogram_of=histogram_of, histograms=scraped.histograms, exemplars=exemplars)]
         times = np.full(len(columns), timestamp_ms, np.int64)
         own = scraped.timestamps != NO_TIMESTAMP
         times[: len(own)][own] = scraped.timestamps[own]
@@ -229,7 +252,7 @@ class TargetSeries:
         return [
             Batch.cells(
                 layout, times[order], columns[order], values[order], scraped.metadata,
-                histogram_of=numbers, histograms=scraped.histograms,
+                histogram_of=numbers, histograms=scraped.histograms, exemplars=exemplars,
             )
         ]  # fmt: skip
 

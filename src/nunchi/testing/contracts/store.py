@@ -11,6 +11,7 @@ import numpy as np
 
 from nunchi.kit.clock import Clock
 from nunchi.model.batch import Batch, Conflict, Reason
+from nunchi.model.exemplar import Exemplar, ExemplarRefusal
 from nunchi.model.histogram import CUSTOM_SCHEMA, BucketSpan, Histogram, ResetHint
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, Labels
@@ -64,6 +65,11 @@ def append(
     result = appender.append(batch)
     appender.commit()
     return result
+
+
+def exemplar(timestamp_ms: int, value: float, span: str = "a") -> Exemplar:
+    """An exemplar with a span's id."""
+    return Exemplar(Labels({"span_id": span}), value, timestamp_ms)
 
 
 def samples_of(selection: Selection, tile_bytes: int = 1 << 20) -> dict[Labels, Samples]:
@@ -373,6 +379,42 @@ class StoreSuite:
         assert tile.starts is not None
         assert tile.starts.tolist() == [0, self.now + 1]
         querier.close()
+
+    def append_exemplars(self, *exemplars: tuple[Labels, Exemplar]) -> AppendResult:
+        """Append and commit exemplars alone."""
+        layout = Layout.of(*dict.fromkeys(labels for labels, _ in exemplars))
+        columns = {labels: column for column, labels in enumerate(dict.fromkeys(labels for labels, _ in exemplars))}
+        nothing = np.empty(0, np.int64)
+        rows = [(columns[labels], exemplar) for labels, exemplar in exemplars]
+        return self.append_batch(
+            Batch.cells(layout, nothing, np.empty(0, np.int32), np.empty(0, np.float64), exemplars=rows)
+        )
+
+    def test_exemplars_come_back_by_selector_and_range(self) -> None:
+        first, second = exemplar(self.now, 1.0), exemplar(self.now + 10, 2.0, span="b")
+        result = self.append_exemplars((LOAD_B, first), (LOAD_A, first), (LOAD_A, second))
+        assert result.exemplars_refused == {}
+        everything = self.store.exemplars([[NAME_SET]], 0, 2**62)
+        assert everything == [(LOAD_A, (first, second)), (LOAD_B, (first,))]
+        assert self.store.exemplars([[is_equal("instance", "a")], [is_equal("job", "x")]], self.now + 1, 2**62) == [
+            (LOAD_A, (second,))
+        ]
+        assert self.store.exemplars([], 0, 2**62) == []
+
+    def test_exemplars_are_refused_by_the_rules_of_prometheus(self) -> None:
+        held = exemplar(self.now, 2.0)
+        result = self.append_exemplars(
+            (UP, held), (UP, held), (UP, exemplar(self.now - 1, 9.0)), (UP, exemplar(self.now, 1.0)),
+            (UP, exemplar(self.now + 1, 1.0, span="x" * 200)),
+            (UP, replace(held, timestamp_ms=self.now + 5, has_timestamp=False)),
+        )  # fmt: skip
+        assert result.exemplars_refused == {
+            ExemplarRefusal.DUPLICATE: 1,
+            ExemplarRefusal.OUT_OF_ORDER: 2,
+            ExemplarRefusal.LABELS_TOO_LONG: 1,
+        }
+        again = self.append_exemplars((UP, exemplar(self.now, 2.0)))
+        assert sum(again.exemplars_refused.values()) == 1
 
     def test_statistics_count_what_is_stored(self) -> None:
         append(self.store, {UP: [(self.now, 1.0), (self.now + 9, 1.0)], LOAD_A: [(self.now, 1.0)]})

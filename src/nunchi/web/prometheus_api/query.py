@@ -9,19 +9,20 @@ import numpy as np
 
 from nunchi.kit.cores import Cores
 from nunchi.kit.http_route import Route
+from nunchi.model.exemplar import Exemplar
 from nunchi.query.engine import Engine, QueryOptions
 from nunchi.query.errors import ParseError
 from nunchi.query.frames.arrow import arrow_stream
 from nunchi.query.frames.columns import FramesMissing
 from nunchi.query.histograms.grid import rows_of
 from nunchi.query.limits import Budget
-from nunchi.query.rendering import render_value, result_type
+from nunchi.query.rendering import format_number, render_value, result_type
 from nunchi.query.result_cache import ResultCache
 from nunchi.query.syntax import parse, pretty_print
-from nunchi.query.syntax.nodes import Node
+from nunchi.query.syntax.nodes import Node, VectorSelector, walk
 from nunchi.query.syntax.signatures import ValueType
 from nunchi.query.values import Matrix, QueryResult, Samples, Statistics, Value, Vector
-from nunchi.storage.contracts import Querier
+from nunchi.storage.contracts import Querier, Store
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
 from nunchi.web.prometheus_api.errors import ApiError, invalid_parameter
 from nunchi.web.prometheus_api.negotiation import ARROW, JSON, QUERY_CONTENT_TYPES, choose_content_type
@@ -37,7 +38,10 @@ OpenQuerier = Callable[[], Querier]
 class QueryEndpoints:
     """Endpoints that evaluate or read expressions."""
 
-    def __init__(self, reading: Reading, now_ms: Callable[[], int], cache: ResultCache | None = None) -> None:
+    def __init__(
+        self, store: Store, reading: Reading, now_ms: Callable[[], int], cache: ResultCache | None = None
+    ) -> None:
+        self._store = store
         self._reading = reading
         self._now_ms = now_ms
         self._cache = cache
@@ -88,18 +92,27 @@ class QueryEndpoints:
         return Answer(tree_of(self._parsed(parameters)))
 
     async def query_exemplars(self, parameters: Parameters) -> Answer:
-        """Exemplars of the series that an expression selects: none are stored."""
+        """Exemplars of the series that the selectors of an expression match."""
         start_ms, end_ms = parameters.time_ms("start", TIME_MS_MIN), parameters.time_ms("end", TIME_MS_MAX)
         if end_ms < start_ms:
             raise ApiError.bad_data("end timestamp must not be before start timestamp")
-        self._parsed(parameters)
-        return Answer([])
+        selectors = [node.matchers for node in walk(self._parsed(parameters)) if isinstance(node, VectorSelector)]
+        found = self._store.exemplars(selectors, start_ms, end_ms)
+        return Answer([{"seriesLabels": dict(labels), "exemplars": list(map(_show, own))} for labels, own in found])
 
     def _parsed(self, parameters: Parameters) -> Node:
         try:
             return parse(parameters.text("query"), self._reading.engine.settings.parser)
         except ParseError as error:
             raise query_failure(error) from error
+
+
+def _show(exemplar: Exemplar) -> dict[str, object]:
+    return {
+        "labels": dict(exemplar.labels),
+        "value": format_number(exemplar.value, plain=True),
+        "timestamp": exemplar.timestamp_ms / 1000,
+    }
 
 
 class QuerySpan(NamedTuple):

@@ -86,6 +86,7 @@ cdef class ExpositionScanner:
     cdef int32_t series_next
     cdef size_t entries_before, arena_before
     cdef bint has_diverged
+    cdef vector[int64_t] exemplar_places  # sample, begin and end of what follows its series
     cdef int64_t error_at, exemplar_count
 
     def __cinit__(self, uint64_t seed):
@@ -109,8 +110,8 @@ cdef class ExpositionScanner:
 
     @property
     def exemplars(self):
-        """Exemplars of the last scan."""
-        return self.exemplar_count
+        """(sample, begin, end) of each exemplar of the last scan: from the sample's value to its line's end."""
+        return [tuple(self.exemplar_places[i:i + 3]) for i in range(0, self.exemplar_places.size(), 3)]
 
     @property
     def error_offset(self):
@@ -141,6 +142,7 @@ cdef class ExpositionScanner:
         self.arena_before = self.arena.size()
         self.has_diverged = False
         self.exemplar_count = 0
+        self.exemplar_places.clear()
         with nogil:
             error = self.scan_lines(begin, end, open_metrics)
             if error != FINE:
@@ -151,6 +153,7 @@ cdef class ExpositionScanner:
         cdef const char *at = begin
         cdef const char *after
         cdef const char *line
+        cdef int64_t exemplars
         cdef uint32_t format = STRICT if strict else 0
         cdef uint32_t context = format
         cdef size_t position = 0
@@ -201,7 +204,12 @@ cdef class ExpositionScanner:
                 at = after + 1
                 continue
             if strict:
+                exemplars = self.exemplar_count
                 at = read_strict_sample(after, end, &sample, &self.exemplar_count, &error)
+                if at != NULL and self.exemplar_count > exemplars:
+                    self.exemplar_places.push_back(self.values.size())
+                    self.exemplar_places.push_back(after - begin)
+                    self.exemplar_places.push_back(at - begin)
             else:
                 at = read_sample(after, end, &sample, &error)
             if at == NULL:

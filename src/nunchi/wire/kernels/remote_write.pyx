@@ -61,7 +61,7 @@ cdef class RemoteWriteScanner(Spellings):
     cdef vector[char] gathered            # label fields that do not stand together
     cdef int64_t invalid[FAULT_COUNT]
     cdef vector[int64_t] histogram_places # cell, begin and end in the body
-    cdef int64_t exemplar_count
+    cdef vector[int64_t] exemplar_places  # series, begin and end in the body
 
     @property
     def cell_count(self):
@@ -79,7 +79,8 @@ cdef class RemoteWriteScanner(Spellings):
 
     @property
     def exemplars(self):
-        return self.exemplar_count
+        """(series, begin, end) of the exemplar messages, offsets in the body; a series below 0 has bad labels."""
+        return np.array(self.exemplar_places, np.int64).reshape(-1, 3)
 
     def scan(self, bytes body):
         """Read a request; returns an index into `ERRORS`, 0 when all is well."""
@@ -87,7 +88,6 @@ cdef class RemoteWriteScanner(Spellings):
         cdef const char *end = begin + len(body)
         cdef Error error
         self.clear()
-        self.exemplar_count = 0
         for fault in range(FAULT_COUNT):
             self.invalid[fault] = 0
         with nogil:
@@ -125,7 +125,7 @@ cdef class RemoteWriteScanner(Spellings):
         cdef const char *start
         cdef const char *samples = NULL
         cdef const char *histograms = NULL
-        cdef int64_t exemplars = 0
+        cdef const char *exemplars = NULL
         cdef Error error
         cdef Field field
         if index != EMPTY:
@@ -139,8 +139,8 @@ cdef class RemoteWriteScanner(Spellings):
                 index = EMPTY
             elif field.number == 2 and samples == NULL:
                 samples = start
-            elif field.number == 3:
-                exemplars += 1
+            elif field.number == 3 and exemplars == NULL:
+                exemplars = start
             elif field.number == 4 and histograms == NULL:
                 histograms = start
         if index == EMPTY:
@@ -148,11 +148,22 @@ cdef class RemoteWriteScanner(Spellings):
             if index < 0:
                 return BAD_LABEL if index == DAMAGED else TOO_MANY
         self.follow(index)
-        self.exemplar_count += exemplars
         error = FINE if samples == NULL else self.scan_samples(samples, end, self.entries[index].series)
         if error == FINE and histograms != NULL:
             error = self.scan_histograms(histograms, end, body, self.entries[index].series)
+        if error == FINE and exemplars != NULL:
+            self.note_exemplars(exemplars, end, body, self.entries[index].series)
         return error
+
+    cdef void note_exemplars(self, const char *at, const char *end, const char *body, int32_t series) noexcept nogil:
+        """Where the messages of exemplars stand is kept for whoever decodes them."""
+        cdef Field field
+        while at < end:
+            at = read_field(at, end, &field)
+            if field.number == 3:
+                self.exemplar_places.push_back(series)
+                self.exemplar_places.push_back(field.begin - body)
+                self.exemplar_places.push_back(field.end - body)
 
     cdef int32_t find_labels(self, const char *begin, const char *end) noexcept nogil:
         """The entry of the label fields of a time series, wherever they stand in it."""
@@ -276,6 +287,7 @@ cdef class RemoteWriteScanner(Spellings):
         self.row_offsets.clear()
         self.metadata_spans.clear()
         self.histogram_places.clear()
+        self.exemplar_places.clear()
 
     def invalid_samples(self):
         """How many samples of the last request belong to series with which fault."""
