@@ -83,6 +83,7 @@ class Arrival:
             self._take_early()
             self._replay.end()
             state.manifest, state.sealed, state.head, state.loading = coming.manifest, coming.sealed, coming.head, None
+            state.head.exemplars.hold(state.settings.exemplars_max)
 
     def _take_early(self) -> None:
         with self._state.lock:
