@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.agent.test_forwarder import Sender, Server, serving
+from tests.agent.forwarding import Sender, Server, serving
 
 from nunchi.agent.forwarder.set_aside import BYTES_MAX, PAYLOADS_MAX, SetAside
 from nunchi.kit.logs import logger
