@@ -3,13 +3,12 @@
 import asyncio
 import io
 import itertools
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 
 from nunchi.kit.errors import InvariantError, WorldError
-from nunchi.kit.logs import configure, logger
+from nunchi.kit.logs import logger
 from nunchi.kit.supervision import Supervisor
 from nunchi.testing.clock import VirtualClock
 
@@ -35,14 +34,6 @@ class Worker:
 
     async def stop(self) -> None:
         self.events.append(f"stop {self.name}")
-
-
-@pytest.fixture
-def log_text() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    configure("debug", "logfmt", stream)
-    yield stream
-    configure("error", "logfmt")
 
 
 def supervisor(clock: VirtualClock, stop_seconds_max: float = 1.5) -> Supervisor:
