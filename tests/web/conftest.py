@@ -1,4 +1,4 @@
-"""Fixtures of the web's tests: a served site with a virtual clock, and who asks it."""
+"""Fixtures of the web's tests: a served site, and who asks it: a client of the API, or a browser."""
 
 import json
 from collections.abc import AsyncIterator
@@ -6,6 +6,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+from tests.web.browser import Tab, chromium, tab
 from tests.web.site import Site, serving
 
 from nunchi.kit.http_server import HttpPolicy
@@ -44,3 +47,24 @@ async def asker() -> AsyncIterator[Asker]:
     policy = HttpPolicy(lifecycle=True)
     async with serving(filled=False, clock=VirtualClock(), policy=policy) as site, aiohttp.ClientSession() as session:
         yield Asker(site, session)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site() -> AsyncIterator[Site]:
+    """A healthy site. A module whose tests change theirs has a fixture of this name for each test."""
+    async with serving() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def desk(browser: Browser, site: Site) -> AsyncIterator[Tab]:
+    """A desktop page of the site that must not have misbehaved in the end."""
+    async with tab(browser, site.url) as made:
+        yield made
+        assert await made.faults() == []

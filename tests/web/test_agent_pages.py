@@ -6,38 +6,20 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
-from tests.web.browser import PHONE, Tab, chromium, screenshot, tab
+from tests.web.browser import LOOKS, Tab, screenshot, tab
 from tests.web.fleet import LATE, SILENT, WELL
 from tests.web.site import Site, empty, hostile, serving
 from tests.web.sources import INSTANCE
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-LOOKS = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"color_scheme": "light", "viewport": PHONE, "has_touch": True, "is_mobile": True},
-}
 PAGES = {"agents": ("/agents", "Agents", "table .pill"), "agent": (f"/agent?id={WELL}", "Agent", ".panel canvas")}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def site() -> AsyncIterator[Site]:
     async with serving() as made:
         yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def desk(browser: Browser, site: Site) -> AsyncIterator[Tab]:
-    async with tab(browser, site.url) as made:
-        yield made
-        assert await made.faults() == []
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
-from tests.web.browser import PHONE, Tab, chromium, screenshot, tab
+from tests.web.browser import PHONE, Tab, screenshot, tab
 from tests.web.clouds import DENIED
 from tests.web.site import Site, serving
 
@@ -14,23 +14,10 @@ from nunchi.wire.cloud_exchange import ClipperReport, CloudReport
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def site() -> AsyncIterator[Site]:
     async with serving(filled=False) as made:
         yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def desk(browser: Browser, site: Site) -> AsyncIterator[Tab]:
-    async with tab(browser, site.url) as made:
-        yield made
-        assert await made.faults() == []
 
 
 async def test_accounts_stand_with_their_clippers_the_worst_first_and_what_they_cost(desk: Tab):

@@ -1,35 +1,13 @@
 """The page of events and service checks in a real browser."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
-from tests.web.browser import PHONE, Tab, chromium, screenshot, tab
+from tests.web.browser import PHONE, Tab, screenshot, tab
 from tests.web.site import Site, serving
 
 from nunchi.wire.happenings import EventReport, Happenings
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site() -> AsyncIterator[Site]:
-    async with serving() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def desk(browser: Browser, site: Site) -> AsyncIterator[Tab]:
-    async with tab(browser, site.url) as made:
-        yield made
-        assert await made.faults() == []
 
 
 async def test_events_show_newest_first_and_are_narrowed_by_type_and_text(desk: Tab):
