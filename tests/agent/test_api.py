@@ -13,6 +13,7 @@ from nunchi.agent.agent import Agent
 from nunchi.agent.configuration import ConfigurationFolder
 from nunchi.agent.program import AgentProgram
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
 from nunchi.kit.system_disk import SystemDisk
@@ -44,9 +45,8 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     )
     source = ConfigurationFolder(tmp_path, {}, state_folder=tmp_path)
     clock, chance = SystemClock(), Random(3)
-    agent = build_agent(
-        source.load(), clock, chance, SystemDisk(), Telemetry(), logger("agent"), tmp_path, {}, source=source
-    )
+    world = World(clock, chance, SystemDisk(), Telemetry(), logger("agent"), tmp_path, {})
+    agent = build_agent(source.load(), world, source=source)
     program = AgentProgram(agent, clock, chance, logger("agent"))
     await program.start()
     yield Client(agent, tmp_path)

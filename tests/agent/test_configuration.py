@@ -8,6 +8,7 @@ import pytest
 
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.kit.errors import InputError
 from nunchi.kit.logs import logger
 from nunchi.kit.settings import SettingsError
@@ -140,17 +141,9 @@ class Running:
         self.telemetry, self.clock = Telemetry(), VirtualClock()
         (folder.folder / "state").mkdir(exist_ok=True)
         configuration = ConfigurationFolder(folder.folder, {}, state_folder=folder.folder / "state").load()
-        self.agent = build_agent(
-            configuration,
-            self.clock,
-            Random(1),
-            SystemDisk(),
-            self.telemetry,
-            logger("test"),
-            folder.folder,
-            {},
-            source=ConfigurationFolder(folder.folder, {}, state_folder=folder.folder / "state"),
-        )
+        world = World(self.clock, Random(1), SystemDisk(), self.telemetry, logger("test"), folder.folder, {})
+        source = ConfigurationFolder(folder.folder, {}, state_folder=folder.folder / "state")
+        self.agent = build_agent(configuration, world, source=source)
 
     def instances(self) -> dict[str, object]:
         return {one.name: one for one in self.agent.schedule.instances}

@@ -18,6 +18,7 @@ from nunchi.agent.scouter_settings import ScouterSettings
 from nunchi.agent.settings import parse_agent_settings
 from nunchi.agent.udp_wire import UdpWire
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.intake.receive.pack_scouter import ScouterReceiver
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.listen_address import ListenAddress
@@ -166,9 +167,8 @@ async def test_an_agent_without_a_server_sends_its_rounds_to_scouter(tmp_path: P
             f" scouter: {{address: '127.0.0.1:{taken.getsockname()[1]}'}}}}",
             "agent.yaml",
         )
-        agent = build_agent(
-            configuration_of(settings), clock, random.Random(1), SystemDisk(), Telemetry(), logger("test"), tmp_path, {}
-        )
+        world = World(clock, random.Random(1), SystemDisk(), Telemetry(), logger("test"), tmp_path, {})
+        agent = build_agent(configuration_of(settings), world)
         supervisor = Supervisor(clock, random.Random(1), logger("test"))
         for part in agent.parts:
             await supervisor.start(part)

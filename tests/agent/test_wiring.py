@@ -16,6 +16,7 @@ from nunchi.agent.configuration import configuration_of
 from nunchi.agent.forwarder.delivery import PUSH_PATH
 from nunchi.agent.settings import AgentSettings, parse_agent_settings
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
 from nunchi.kit.supervision import Supervisor
@@ -29,7 +30,8 @@ from nunchi.wire.payload import Payload, PayloadReader
 @asynccontextmanager
 async def running_agent(settings: AgentSettings, folder: Path) -> AsyncIterator[Agent]:
     clock, source, log = SystemClock(), random.Random(3), logger("test")
-    agent = build_agent(configuration_of(settings), clock, source, SystemDisk(), Telemetry(), log, folder, {})
+    world = World(clock, source, SystemDisk(), Telemetry(), log, folder, {})
+    agent = build_agent(configuration_of(settings), world)
     supervisor = Supervisor(clock, source, log)
     for part in agent.parts:
         await supervisor.start(part)

@@ -8,6 +8,7 @@ from nunchi.admission.door import Door
 from nunchi.agent.configuration import configuration_of
 from nunchi.agent.settings import parse_agent_settings
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.intake.receive.pack import PackReceiver
 from nunchi.intake.receive.pack_keys import BookKeys
 from nunchi.intake.receive.pack_server import PackServer
@@ -48,8 +49,8 @@ udp: {{address: "127.0.0.1:{receiver.port}", key: {KEY}}}
 """,
         "agent.yaml",
     )
-    agent_telemetry = Telemetry()
-    agent = build_agent(configuration_of(settings), clock, source, SystemDisk(), agent_telemetry, log, tmp_path, {})
+    world = World(clock, source, SystemDisk(), Telemetry(), log, tmp_path, {})
+    agent = build_agent(configuration_of(settings), world)
     keys._listed.update(BookKeys(None, {agent.identity.id: Secret(KEY)})._listed)
     agents = Supervisor(clock, source, log)
     for part in agent.parts:

@@ -4,10 +4,8 @@ What only some settings ask for is imported where they do: every host pays for w
 Invariant: parts stand in the order in which they start. They stop in reverse: the schedule ends before what it feeds.
 """
 
-import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING
 
 import nunchi
@@ -15,10 +13,9 @@ from nunchi.agent.accounting import Accounting
 from nunchi.agent.agent import Agent, AgentParts
 from nunchi.agent.api import URL_FILE, AgentApi, load_token
 from nunchi.agent.check_telemetry import CheckTelemetry
-from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.exporter import Exporter
-from nunchi.agent.forwarder.delivery import Delivery, FastWay
+from nunchi.agent.forwarder.delivery import Delivery
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
 from nunchi.agent.forwarder.set_aside import FOLDER, SetAside
@@ -30,23 +27,18 @@ from nunchi.agent.listener import Listener
 from nunchi.agent.relay_settings import RelaySettings
 from nunchi.agent.root import Root
 from nunchi.agent.rounds import Aggregation
-from nunchi.agent.schedule import Burst, Schedule
+from nunchi.agent.schedule import Burst, CheckInstance, RoundSink, Schedule
 from nunchi.agent.server_link import HttpLink, ServerLink
 from nunchi.agent.settings import AgentSettings, ApiSettings, ExporterSettings
 from nunchi.agent.settings_api import SettingsApi
 from nunchi.agent.spool_limits import spool_limits
 from nunchi.agent.statsd_part import StatsdPart
 from nunchi.agent.threads import DaemonThreads, ThreadRunner
-from nunchi.agent.udp_sender_settings import UdpSettings
-from nunchi.agent.udp_switch import PackSwitch
-from nunchi.kit.clock import Clock
-from nunchi.kit.disk import Disk, DiskError
-from nunchi.kit.errors import InputError
+from nunchi.agent.udp_wiring import build_packs, build_scouter
+from nunchi.agent.world import World
+from nunchi.kit.disk import DiskError
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
-from nunchi.kit.listen_address import ListenAddress
-from nunchi.kit.logs import Logger
-from nunchi.kit.secrets import Secret
 from nunchi.kit.spool import Spool
 from nunchi.kit.telemetry import Telemetry
 
@@ -54,9 +46,7 @@ if TYPE_CHECKING:
     from nunchi.agent.cloud.wiring import Cloud
     from nunchi.agent.forwarder.happenings import HappeningDelivery
     from nunchi.agent.relay.telemetry import RelayTelemetry
-    from nunchi.agent.scouter_sender import ScouterSender
     from nunchi.agent.statsd.statsd import Statsd
-    from nunchi.agent.udp_sender import UdpTelemetry
 
 THREADS_MAX = 32
 BURST_INTERVAL_SECONDS = 1.0
@@ -66,140 +56,115 @@ HAPPENINGS_FOLDER = "happenings"
 
 def build_agent(
     configuration: AgentConfiguration,
-    clock: Clock,
-    random: Random,
-    disk: Disk,
-    telemetry: Telemetry,
-    log: Logger,
-    folder: Path = Path(),
-    environment: Mapping[str, str] = os.environ,
+    world: World,
     link: ServerLink | None = None,
     source: ConfigurationFolder | None = None,
 ) -> Agent:
-    """An agent of this configuration. Relative files in it are below `folder`; nothing is opened but the agent's id.
+    """An agent of this configuration; nothing is opened but the agent's id.
 
     `link` is the way to a server in the same process; without one it is the settings' `server`. `source` is where the
     configuration came from, to be read again; without one it stays as it is.
     """
     settings = configuration.settings
+    clock, telemetry, log = world.clock, world.telemetry, world.log
     root = Root(**{name: getattr(settings.paths, name) for name in ("proc", "sys", "rootfs", "udev")})
-    state_folder = folder / settings.state_folder
-    identity = load_identity(settings.name, state_folder, nunchi.__version__, root, disk, clock, random, log)
+    state = world.folder / settings.state_folder
+    identity = load_identity(settings.name, state, nunchi.__version__, root, world.disk, clock, world.random, log)
+    telemetry.gauge("agent_start_time_seconds", "When this agent started.").set(identity.started_at_ms / 1000)
     accounting = Accounting(telemetry)
-    instances = Instances()
     encoder = PushEncoder(identity, interval_ms=0)
     aggregation = Aggregation(settings.labels, accounting)
-    own_link = HttpLink(settings.server, clock, folder, environment, f"nunchi-agent/{identity.version}")
-    own_link.key = load_key(state_folder, disk, log)
-    statsd = build_statsd(
-        settings, identity, link or own_link, folder, state_folder, disk, clock, random, telemetry, log.part("statsd")
-    )
+    own_link = HttpLink(settings.server, clock, world.folder, world.environment, f"nunchi-agent/{identity.version}")
+    own_link.key = load_key(state, world.disk, log)
+    link = link or own_link
+    statsd = build_statsd(settings, identity, link, state, world.part("statsd"))
+    instances = Instances()
     instances.always = statsd.instances()
     first = instances.take(instances.plan(configuration.instances))
-    rounds = build_rounds(settings, encoder, accounting, state_folder, disk, clock, log.part("spool"))
+    rounds = build_rounds(settings, encoder, accounting, state, world.part("spool"))
     forwarder = packs = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
-        delivery = Delivery(link or own_link, accounting, clock, telemetry)
-        packs = build_packs(
-            delivery, own_link, encoder, identity, clock, random, disk, telemetry, log.part("udp"), folder
-        )
+        delivery = Delivery(link, accounting, clock, telemetry)
+        packs = build_packs(delivery, own_link, encoder, identity, world.part("udp"))
         packs.plan(settings.udp)()
         forwarder = Forwarder(
-            aggregation, rounds, delivery, accounting, telemetry, clock, random, log.part("forwarder")
+            aggregation, rounds, delivery, accounting, telemetry, clock, world.random, log.part("forwarder")
         )
-    scouter = build_scouter(settings, forwarder, identity, telemetry, log.part("scouter"))
-    schedule = Schedule(
-        first,
-        scouter or forwarder,
-        ThreadRunner(DaemonThreads("check", clock, THREADS_MAX)),
-        root,
-        clock,
-        CheckTelemetry(telemetry),
-        log.part("schedule"),
-        phase=int(identity.id[:8], 16) / 2**32,
-        burst=Burst(settings.burst.seconds, BURST_INTERVAL_SECONDS) if settings.burst else None,
-    )
-    telemetry.gauge("agent_start_time_seconds", "When this agent started.").set(identity.started_at_ms / 1000)
-
-    cloud = None
-    if settings.cloud is not None and forwarder is not None:
-        cloud = build_clippers(
-            settings.cloud, identity, settings.labels, forwarder, link or own_link, folder, state_folder, disk, clock,
-            random, telemetry, log.part("cloud"),
-        )  # fmt: skip
-    elif settings.cloud is not None:
-        log.warning("no clippers: they deliver to a server, and the settings say that there is none")
-    exporter = build_exporter(settings, schedule, clock, telemetry, log.part("exporter"))
-    changes = KeyChange(own_link, state_folder, disk, log.part("keys"))
+    scouter = build_scouter(settings, forwarder, identity, world.part("scouter"))
+    schedule = build_schedule(settings, first, scouter or forwarder, root, identity, world.part("schedule"))
+    cloud = build_clippers(settings, identity, forwarder, link, state, world.part("cloud"))
+    exporter = build_exporter(settings, schedule, world.part("exporter"))
+    changes = KeyChange(own_link, state, world.disk, log.part("keys"))
     parts = AgentParts(
-        schedule, forwarder, aggregation, encoder, rounds, link or own_link, own_link, exporter, instances, source,
+        schedule, forwarder, aggregation, encoder, rounds, link, own_link, exporter, instances, source,
         root, changes, statsd, packs, cloud, scouter,
     )  # fmt: skip
     agent = Agent(configuration, identity, accounting, parts, clock, telemetry, log)
-    agent.api = build_api(agent, schedule, cloud, state_folder, disk, random, clock, telemetry, log.part("api"))
-    if forwarder is not None:
-        agent.relay = build_relay(
-            agent, forwarder, rounds.spool, folder, environment, clock, telemetry, log.part("relay")
-        )
-    elif settings.relay is not None:
-        log.warning("no relay: it delivers to a server, and the settings say that there is none")
+    agent.api = build_api(agent, schedule, cloud, state, world.part("api"))
+    agent.relay = build_relay(agent, forwarder, rounds.spool, world.part("relay"))
     return agent
 
 
 def build_rounds(
-    settings: AgentSettings,
-    encoder: PushEncoder,
-    accounting: Accounting,
-    state_folder: Path,
-    disk: Disk,
-    clock: Clock,
-    log: Logger,
+    settings: AgentSettings, encoder: PushEncoder, accounting: Accounting, state: Path, world: World
 ) -> RoundSpool:
     """What waits for the server, on disk; not open yet."""
-    limits = spool_limits(settings.spool)
-    spool = Spool(state_folder / SPOOL_FOLDER, limits, disk, clock, log, on_drop=accounting.drop)
-    return RoundSpool(spool, encoder, accounting, clock, SetAside(state_folder / FOLDER, disk, clock, log))
+    disk, clock, log = world.disk, world.clock, world.log
+    spool = Spool(state / SPOOL_FOLDER, spool_limits(settings.spool), disk, clock, log, on_drop=accounting.drop)
+    return RoundSpool(spool, encoder, accounting, clock, SetAside(state / FOLDER, disk, clock, log))
 
 
-def build_exporter(
-    settings: AgentSettings, schedule: Schedule, clock: Clock, telemetry: Telemetry, log: Logger
-) -> Listener[ExporterSettings]:
+def build_schedule(
+    settings: AgentSettings,
+    instances: Sequence[CheckInstance],
+    sink: RoundSink | None,
+    root: Root,
+    identity: Identity,
+    world: World,
+) -> Schedule:
+    """What runs the checks. Agents begin their rounds at different moments, each always at the same."""
+    return Schedule(
+        instances,
+        sink,
+        ThreadRunner(DaemonThreads("check", world.clock, THREADS_MAX)),
+        root,
+        world.clock,
+        CheckTelemetry(world.telemetry),
+        world.log,
+        phase=int(identity.id[:8], 16) / 2**32,
+        burst=Burst(settings.burst.seconds, BURST_INTERVAL_SECONDS) if settings.burst else None,
+    )
+
+
+def build_exporter(settings: AgentSettings, schedule: Schedule, world: World) -> Listener[ExporterSettings]:
     """The listener of `/metrics`, which may be switched on later."""
 
     def open_exporter(own: ExporterSettings) -> HttpServer:
         policy = HttpPolicy(web_config_file=own.web_config_file)
-        routes = Exporter(schedule, telemetry).routes()
-        return HttpServer("agent.exporter", own.address, routes, policy, clock, telemetry, log)
+        routes = Exporter(schedule, world.telemetry).routes()
+        return HttpServer("agent.exporter", own.address, routes, policy, world.clock, world.telemetry, world.log)
 
-    return Listener("agent.exporter", settings.exporter, open_exporter, clock, log)
+    return Listener("agent.exporter", settings.exporter, open_exporter, world.clock, world.log)
 
 
 def build_statsd(
-    settings: AgentSettings,
-    identity: Identity,
-    link: ServerLink,
-    folder: Path,
-    state_folder: Path,
-    disk: Disk,
-    clock: Clock,
-    random: Random,
-    telemetry: Telemetry,
-    log: Logger,
+    settings: AgentSettings, identity: Identity, link: ServerLink, state: Path, world: World
 ) -> StatsdPart:
     """The listeners of StatsD, which may be wanted later. Raises InputError where the mapping rules cannot be used."""
+    clock, random, log = world.clock, world.random, world.log
 
     def build(wanted: AgentSettings) -> "tuple[Statsd, HappeningDelivery | None]":
         from nunchi.agent.forwarder.happenings import SPOOL_LIMITS, HappeningDelivery
         from nunchi.agent.statsd.statsd import Statsd
 
         assert wanted.statsd is not None
-        statsd = Statsd(wanted.statsd, wanted.interval.seconds, clock, random, telemetry, log, folder)
+        statsd = Statsd(wanted.statsd, wanted.interval.seconds, clock, random, world.telemetry, log, world.folder)
         if not wanted.server.enabled:
             return statsd, None
         counts = statsd.telemetry
         spool = Spool(
-            state_folder / HAPPENINGS_FOLDER, SPOOL_LIMITS, disk, clock, log,
+            state / HAPPENINGS_FOLDER, SPOOL_LIMITS, world.disk, clock, log,
             on_drop=lambda reason, count: counts.dropped.add(count, reason),
         )  # fmt: skip
         return statsd, HappeningDelivery(statsd.happenings, spool, link, identity, clock, random, counts, log)
@@ -207,143 +172,67 @@ def build_statsd(
     return StatsdPart(build, settings)
 
 
-def build_packs(
-    delivery: Delivery,
-    link: HttpLink,
-    encoder: PushEncoder,
-    identity: Identity,
-    clock: Clock,
-    random: Random,
-    disk: Disk,
-    telemetry: Telemetry,
-    log: Logger,
-    folder: Path,
-) -> PackSwitch:
-    """Rounds over UDP, which may be wanted later."""
-    counts: list[UdpTelemetry] = []  # made with the first sender
-
-    def build(settings: UdpSettings) -> FastWay:
-        from nunchi.agent.udp_sender import PackWay, UdpSender, UdpTelemetry
-        from nunchi.agent.udp_wire import UdpWire
-        from nunchi.wire.errors import WireError
-        from nunchi.wire.pack_seal import PackMode, check_mode, pack_key
-
-        def key() -> bytes:
-            try:
-                listed = read_key(settings, folder, disk)
-            except InputError as error:
-                raise WireError(str(error)) from error
-            text = listed.reveal() or link.key.reveal()
-            return pack_key(text) if text else b""
-
-        mode = PackMode(settings.mode)
-        check_mode(mode)
-        read_key(settings, folder, disk)
-        if not counts:
-            counts.append(UdpTelemetry(telemetry))
-        wire = UdpWire(ListenAddress.parse(settings.address))
-        sender = UdpSender(
-            wire, key, mode, settings.datagram_bytes, settings.timeout.seconds, identity, clock, random, counts[0], log
-        )
-        return PackWay(sender, encoder)
-
-    return PackSwitch(delivery, build)
-
-
-def build_scouter(
-    settings: AgentSettings, forwarder: Forwarder | None, identity: Identity, telemetry: Telemetry, log: Logger
-) -> "ScouterSender | None":
-    """What sends rounds as Scouter packs too, where that is wanted."""
-    if settings.scouter is None:
-        return None
-    from nunchi.agent.scouter_sender import ScouterSender
-    from nunchi.agent.udp_wire import UdpWire
-
-    wire = UdpWire(ListenAddress.parse(settings.scouter.address))
-    return ScouterSender(settings.scouter, wire, forwarder, identity, settings.labels, telemetry, log)
-
-
-def read_key(settings: UdpSettings, folder: Path, disk: Disk) -> Secret:
-    """The key of packs that the settings name, empty where they name none. Raises InputError."""
-    if not settings.key_file:
-        return settings.key
-    try:
-        return Secret(disk.read(folder / settings.key_file).decode(errors="replace").strip())
-    except DiskError as error:
-        raise InputError(f"udp: the key file cannot be read: {error}") from error
-
-
 def build_clippers(
-    settings: CloudSettings,
+    settings: AgentSettings,
     identity: Identity,
-    labels: Mapping[str, str],
-    forwarder: Forwarder,
+    forwarder: Forwarder | None,
     link: ServerLink,
-    folder: Path,
-    state_folder: Path,
-    disk: Disk,
-    clock: Clock,
-    random: Random,
-    telemetry: Telemetry,
-    log: Logger,
-) -> "Cloud":
-    """What watches cloud accounts."""
+    state: Path,
+    world: World,
+) -> "Cloud | None":
+    """What watches cloud accounts, where that is wanted and there is a server to deliver to."""
+    if settings.cloud is None:
+        return None
+    if forwarder is None:
+        world.log.warning("no clippers: they deliver to a server, and the settings say that there is none")
+        return None
     from nunchi.agent.clippers import build_providers
     from nunchi.agent.cloud.wiring import CloudWorld, build_cloud
 
-    world = CloudWorld(
-        identity, labels, forwarder, link, folder, state_folder, disk, clock, random, telemetry, log
+    lent = CloudWorld(
+        identity, settings.labels, forwarder, link, world.folder, state, world.disk, world.clock, world.random,
+        world.telemetry, world.log,
     )  # fmt: skip
-    return build_cloud(settings, build_providers, world)
+    return build_cloud(settings.cloud, build_providers, lent)
 
 
 def build_api(
-    agent: Agent,
-    schedule: Schedule,
-    cloud: "Cloud | None",
-    state_folder: Path,
-    disk: Disk,
-    random: Random,
-    clock: Clock,
-    telemetry: Telemetry,
-    log: Logger,
+    agent: Agent, schedule: Schedule, cloud: "Cloud | None", state: Path, world: World
 ) -> Listener[ApiSettings]:
     """The API's listener; where its token cannot be kept, nobody could use it, so it does not listen."""
+    disk, telemetry, log = world.disk, world.telemetry, world.log
     settings = agent.configuration.settings.api
-    changes = SettingsApi(lambda: agent.configuration.settings, agent.reload, state_folder, disk)
+    changes = SettingsApi(lambda: agent.configuration.settings, agent.reload, state, disk)
     others = [*changes.routes(), *(cloud.api.routes() if cloud is not None else ())]
     refused = telemetry.counter("agent_api_refused_total", "Requests to the API without the token.")
 
     def open_api(own: ApiSettings) -> HttpServer:
-        token = load_token(state_folder, disk, random)
+        token = load_token(state, disk, world.random)
         routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry, refused, others).routes()
         policy = HttpPolicy(web_config_file=own.web_config_file)
-        return HttpServer("agent.api", own.address, routes, policy, clock, telemetry, log)
+        return HttpServer("agent.api", own.address, routes, policy, world.clock, telemetry, log)
 
     def note_url(url: str) -> None:
         try:
-            disk.write_atomically(state_folder / URL_FILE, f"{url}\n".encode())
+            disk.write_atomically(state / URL_FILE, f"{url}\n".encode())
         except DiskError as error:
             log.warning("the API's address cannot be kept", error=error)
 
-    return Listener("agent.api", settings if settings.enabled else None, open_api, clock, log, note_url)
+    return Listener("agent.api", settings if settings.enabled else None, open_api, world.clock, log, note_url)
 
 
 def build_relay(
-    agent: Agent,
-    forwarder: Forwarder,
-    spool: Spool,
-    folder: Path,
-    environment: Mapping[str, str],
-    clock: Clock,
-    telemetry: Telemetry,
-    log: Logger,
-) -> Listener[RelaySettings]:
-    """The listener for others' samples, which may be switched on later."""
+    agent: Agent, forwarder: Forwarder | None, spool: Spool, world: World
+) -> Listener[RelaySettings] | None:
+    """The listener for others' samples, which may be switched on later; None where there is no server to deliver to."""
 
     def settings() -> AgentSettings:
         return agent.configuration.settings
 
+    if forwarder is None:
+        if settings().relay is not None:
+            world.log.warning("no relay: it delivers to a server, and the settings say that there is none")
+        return None
     counts: list[RelayTelemetry] = []  # made with the first listener
 
     def open_relay(own: RelaySettings) -> HttpServer:
@@ -351,14 +240,14 @@ def build_relay(
         from nunchi.agent.relay.wiring import RelayServer, RelayWorld
 
         if not counts:
-            counts.append(RelayTelemetry(telemetry))
-        world = RelayWorld(
-            lambda: settings().labels, lambda: settings().server, forwarder, spool, folder, environment,
-            clock, telemetry, counts[0], log,
+            counts.append(RelayTelemetry(world.telemetry))
+        lent = RelayWorld(
+            lambda: settings().labels, lambda: settings().server, forwarder, spool, world.folder, world.environment,
+            world.clock, world.telemetry, counts[0], world.log,
         )  # fmt: skip
-        return RelayServer(own, world)
+        return RelayServer(own, lent)
 
-    return Listener("agent.relay", settings().relay, open_relay, clock, log)
+    return Listener("agent.relay", settings().relay, open_relay, world.clock, world.log)
 
 
 def observe_spool(rounds: RoundSpool, telemetry: Telemetry) -> None:

@@ -23,6 +23,7 @@ from nunchi.agent.root import Root
 from nunchi.agent.server_link import HttpLink
 from nunchi.agent.settings import STATE_FOLDER
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.cli.agent_checks import make_check, try_check
 from nunchi.kit import logs
 from nunchi.kit.clock import SystemClock
@@ -124,10 +125,8 @@ async def _run(home: Path | None, plugin_filter: str, log_file: Path | None) -> 
     configuration = filtered(place.configuration, plugin_filter)
     lock: DiskLock | None = await lock_process(place.state_folder, disk, clock, log)
     try:
-        agent = build_agent(
-            configuration, clock, random, disk, Telemetry(), log, place.folder, os.environ,
-            source=None if plugin_filter else place.source,
-        )  # fmt: skip
+        world = World(clock, random, disk, Telemetry(), log, place.folder, os.environ)
+        agent = build_agent(configuration, world, source=None if plugin_filter else place.source)
         settings = configuration.settings
         target = settings.server.url if settings.server.enabled else "nobody"
         others = [] if log_file is None else [LogFile(log_file, lambda: agent.configuration.settings.log, clock, log)]

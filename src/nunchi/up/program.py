@@ -13,6 +13,7 @@ from nunchi.agent.configuration import configuration_of
 from nunchi.agent.program import AgentProgram
 from nunchi.agent.settings import AgentSettings, ApiSettings, ServerSettings
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World as AgentWorld
 from nunchi.intake.discovery.static import StaticSettings
 from nunchi.intake.scrape.settings import JobSettings
 from nunchi.kit.durations import Duration
@@ -98,16 +99,8 @@ class UpProgram:
             api=ApiSettings(enabled=False),
             state_folder=str(folder),
         )
-        agent = build_agent(
-            configuration_of(settings),
-            world.clock,
-            world.random,
-            world.disk,
-            Telemetry(),
-            log,
-            folder,
-            world.environment,
-        )
+        around = AgentWorld(world.clock, world.random, world.disk, Telemetry(), log, folder, world.environment)
+        agent = build_agent(configuration_of(settings), around)
         return AgentProgram(agent, world.clock, world.random, log)
 
 

@@ -11,6 +11,7 @@ from tests.agent.test_api import Client
 from nunchi.agent.configuration import ConfigurationFolder
 from nunchi.agent.program import AgentProgram
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
 from nunchi.kit.system_disk import SystemDisk
@@ -39,8 +40,9 @@ api: {{address: '127.0.0.1:0'}}
 cloud: {{aws: {{endpoint_url: '{url}', credentials: {{main: {{access_key_id: AK, secret_access_key: s3cr3t}}}}}}}}
 """)
     source = ConfigurationFolder(tmp_path, {}, state_folder=tmp_path)
-    clock, chance, disk = SystemClock(), Random(3), SystemDisk()
-    agent = build_agent(source.load(), clock, chance, disk, Telemetry(), logger("agent"), tmp_path, {}, source=source)
+    clock, chance = SystemClock(), Random(3)
+    world = World(clock, chance, SystemDisk(), Telemetry(), logger("agent"), tmp_path, {})
+    agent = build_agent(source.load(), world, source=source)
     program = AgentProgram(agent, clock, chance, logger("agent"))
     await program.start()
     yield Client(agent, tmp_path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from nunchi.agent.agent import Agent
 from nunchi.agent.configuration import ConfigurationFolder
 from nunchi.agent.wiring import build_agent
+from nunchi.agent.world import World
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
 from nunchi.kit.supervision import Supervisor
@@ -65,7 +66,8 @@ async def relaying(folder: Path, url: str, more: str = "", series_max: int = 3) 
     source = ConfigurationFolder(folder, {}, state_folder=folder)
     clock, chance, log = SystemClock(), random.Random(3), logger("test")
     telemetry = Telemetry()
-    agent = build_agent(source.load(), clock, chance, SystemDisk(), telemetry, log, folder, {}, source=source)
+    world = World(clock, chance, SystemDisk(), telemetry, log, folder, {})
+    agent = build_agent(source.load(), world, source=source)
     supervisor = Supervisor(clock, chance, log)
     for part in agent.parts:
         await supervisor.start(part)
