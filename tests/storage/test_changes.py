@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from nunchi.storage import changes
 from nunchi.storage.changes import NEVER_MS, RECENT_MS, ChangeLog, Late, Span
 
+NOW_MS = 10 * RECENT_MS
+
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(0, 70))
 def test_the_oldest_change_since_a_version_is_the_minimum(commits: list[int], since: int):
@@ -64,24 +66,75 @@ def test_late_changes_are_never_told_smaller_than_they_are(
             assert any(span.first_ms <= first and first + width <= span.last_ms for span in told)
 
 
+class Names:
+    """Series whose metrics have numbers of their own; notes who was asked for."""
+
+    def __init__(self, texts: dict[int, str] | None = None) -> None:
+        self.texts, self.asked = texts or {}, []
+
+    def metrics_of(self, series: np.ndarray) -> np.ndarray:
+        self.asked.append(series.tolist())
+        return series
+
+    def metric_texts(self, metrics: np.ndarray) -> list[str]:
+        return [self.texts.get(number, f"m{number}") for number in metrics.tolist()]
+
+
+def record(log: ChangeLog, cells: list[tuple[int, int]], names: Names) -> None:
+    """Commit (series, timestamp)."""
+    series, times = np.array([one for one, _ in cells], np.int32), np.array([at for _, at in cells], np.int64)
+    log.record_cells(
+        Span(int(times.min()), int(times.max())), ((series, times), (series[:0], times[:0])), NOW_MS, names
+    )
+
+
 def test_cells_are_split_by_their_age():
-    log = ChangeLog()
-    asked = []
-
-    def names_of(series: np.ndarray) -> list[str]:
-        asked.append(series.tolist())
-        return [f"m{number}" for number in series.tolist()]
-
-    now_ms = 10 * RECENT_MS
-    log.record_cells(np.array([1, 2]), np.array([now_ms - 1, now_ms]), now_ms, names_of)
-    assert asked == []
-    assert log.changes(0) == changes.Changes(1, now_ms - 1, -NEVER_MS)
-    log.record_cells(np.array([3, 1, 3]), np.array([7, now_ms, 9]), now_ms, names_of)
-    assert asked == [[3]]
-    assert log.changes(1, frozenset({"m3"})) == changes.Changes(2, now_ms, -NEVER_MS, (Span(7, 9),))
+    log, names = ChangeLog(), Names({5: "\ufffd"})
+    record(log, [(1, NOW_MS - 1), (2, NOW_MS)], names)
+    assert log.changes(0) == changes.Changes(1, NOW_MS - 1, -NEVER_MS)
+    assert names.asked == []
+    record(log, [(3, 7), (1, NOW_MS), (3, 9)], names)
+    assert log.changes(1, frozenset({"m3"})) == changes.Changes(2, NOW_MS, -NEVER_MS, (Span(7, 9),))
     assert log.changes(1, frozenset({"m1"})).spans == ()
-    log.record_cells(np.array([4]), np.array([5]), now_ms, lambda _: ["\ufffd"])
+    assert names.asked == [[3, 3]]
+    record(log, [(5, 5)], names)
     assert log.changes(2, frozenset({"m1"})).spans == (Span(5, 5),)
+
+
+def test_series_without_a_name_are_told_as_such():
+    log = ChangeLog()
+    record(log, [(-1, 5), (0, 6)], Names())
+    assert log.changes(0, frozenset({""})).spans == log.changes(0, frozenset({"m0"})).spans == (Span(5, 6),)
+    assert log.changes(0, frozenset({"m1"})).spans == ()
+
+
+def test_names_are_looked_up_when_somebody_asks_and_changes_near_each_other_are_one():
+    log, names, others = ChangeLog(), Names(), Names({1: "other"})
+    for at in range(0, 5 * RECENT_MS, RECENT_MS):
+        record(log, [(1, at)], names)
+    record(log, [(2, 7 * RECENT_MS)], names)
+    record(log, [(1, 10)], others)
+    assert names.asked == others.asked == []
+    assert log.changes(0, frozenset({"m1"})).spans == (Span(0, 4 * RECENT_MS),)
+    assert log.changes(0, frozenset({"m2"})).spans == (Span(7 * RECENT_MS, 7 * RECENT_MS),)
+    assert log.changes(0, frozenset({"other"})).spans == (Span(0, 4 * RECENT_MS),)
+    assert log.changes(6, frozenset({"m1"})).version == 7
+    record(log, [(1, 3)], names)
+    assert log.changes(7, frozenset({"m1"})).spans == (Span(3, 3),)
+
+
+def test_what_waits_for_names_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(changes, "UNNAMED_COMMITS_MAX", 3)
+    monkeypatch.setattr(changes, "UNNAMED_CELLS_MAX", 10)
+    log, names = ChangeLog(), Names()
+    for at in range(4):
+        record(log, [(at, at)], names)
+    assert len(names.asked) == 1
+    record(log, [(7, at) for at in range(11)], names)
+    assert len(names.asked) == 2
+    log.name()
+    assert len(names.asked) == 2
+    assert log.changes(3).spans == (Span(0, 3), Span(0, 10))
 
 
 def test_removal_by_age_is_told_apart_from_other_changes():

@@ -23,7 +23,7 @@ from nunchi.model.matchers import Matcher, MatchOperator, all_match
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable, Symbols
-from nunchi.storage.changes import ChangeLog, Changes
+from nunchi.storage.changes import ChangeLog, Changes, Span
 from nunchi.storage.contracts import (
     FUTURE_MS_MAX,
     MARK_BYTES_MAX,
@@ -35,7 +35,7 @@ from nunchi.storage.contracts import (
     Tile,
 )
 from nunchi.storage.exemplars import ExemplarBuffer, SeriesExemplars, select_exemplars
-from nunchi.storage.memory_series import Sample, Series
+from nunchi.storage.memory_series import ChangedNames, Sample, Series
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
 PRUNE_INTERVAL_MS = 60_000
@@ -119,11 +119,11 @@ class MemoryStore:
                 self.exemplar_buffer.add(key, exemplar)
             self._marks = {key: value for key, value in {**self._marks, **marks}.items() if value}
             self._prune()
-            times = np.array([at for at, _ in changed], np.int64)
-            places = np.arange(len(changed), dtype=np.int32)
-            self._log.record_cells(
-                places, times, self.clock.now_ms(), lambda some: (changed[at][1] for at in some.tolist())
-            )
+            if changed:
+                times = np.array([at for at, _ in changed], np.int64)
+                names = ChangedNames([name for _, name in changed])
+                span = Span(int(times.min()), int(times.max()))
+                self._log.record_cells(span, ((names.series, times),), self.clock.now_ms(), names)
 
     def _prune(self) -> None:
         now_ms = self.clock.now_ms()

@@ -5,8 +5,12 @@ Invariant: timestamps are strictly ascending. Reset hints are kept as they were 
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nunchi.model.batch import Conflict
 from nunchi.model.histogram import Histogram
@@ -91,3 +95,20 @@ def _settled(sample: Sample, before: Sample | None) -> Sample:
         return sample
     hint = hint_after(before.histogram if before else None, sample.histogram)
     return sample._replace(histogram=replace(sample.histogram, reset_hint=hint))
+
+
+class ChangedNames:
+    """Implements `MetricNames` for the cells of a commit: each counts as a series of its own."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        self._names = list(numbers)
+        self.series = np.array([numbers[name] for name in names], np.int32)
+
+    def metrics_of(self, series: NDArray[np.int32]) -> NDArray[np.int32]:
+        """See `MetricNames`."""
+        return series
+
+    def metric_texts(self, metrics: NDArray[np.int64]) -> list[str]:
+        """See `MetricNames`."""
+        return [self._names[metric] for metric in metrics.tolist()]

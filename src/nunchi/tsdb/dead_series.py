@@ -59,6 +59,7 @@ def _hand_over(state: State, replacement: "_Replacement", number: int) -> bool:
                 former = state.manifest.series
                 state.settle(state.sealed, series=number, series_bytes=replacement.file.size)
                 replacement.take_over()
+                state.changes.name()
                 state.looked_at = state.sealed
                 break
         replacement.take(missing)

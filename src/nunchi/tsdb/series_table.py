@@ -120,6 +120,17 @@ class SeriesTable:
             self._symbol_bytes, self._symbol_ends,
         )  # fmt: skip
 
+    def metrics_of(self, refs: NDArray[np.int32]) -> NDArray[np.int32]:
+        """See `storage.changes.MetricNames`."""
+        metrics: NDArray[np.int32] = self._metrics[refs]
+        return metrics
+
+    def metric_texts(self, metrics: NDArray[np.int64]) -> list[str]:
+        """See `storage.changes.MetricNames`."""
+        symbols, data = self._pair_values[metrics], self._symbol_bytes
+        begins, ends = self._symbol_ends[symbols - 1].tolist(), self._symbol_ends[symbols].tolist()
+        return [data[begin:end].tobytes().decode("utf-8", "replace") for begin, end in zip(begins, ends, strict=True)]
+
     def _keep_postings(self, postings: Postings) -> None:
         if postings.series > self.postings.series:
             self.postings = postings

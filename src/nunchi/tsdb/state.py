@@ -19,7 +19,7 @@ from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
-from nunchi.storage.changes import ChangeLog
+from nunchi.storage.changes import ChangeLog, Span
 from nunchi.storage.errors import NotLoadedError
 from nunchi.storage.exemplars import EXEMPLARS_MAX
 from nunchi.tsdb.block import Block
@@ -159,8 +159,9 @@ class State:
             if self.loading is not None:
                 commit = self.loading.moved(commit)
                 places += self.loading.places
+            body, span = encode_commit(commit, places)
             try:
-                self.wal.append(*encode_commit(commit, places))
+                self.wal.append(body, span)
             except DiskError:
                 self.telemetry.commits_failed.add()
                 raise
@@ -171,14 +172,10 @@ class State:
                 head.exemplars.hold(self.settings.exemplars_max)
             head.take_notes(commit)
             self.apply(cells, late)
-            refs, times = cells.refs, cells.times
-            if len(late.refs):
-                refs, times = np.concatenate([refs, late.refs]), np.concatenate([times, late.times])
-            self.changes.record_cells(refs, times, self.clock.now_ms(), self._metric_names)
-
-    def _metric_names(self, refs: NDArray[np.int32]) -> list[str]:
-        index = self.head_index()
-        return index.texts(np.unique(index.metric_ranks(refs)))
+            if span.oldest_ms <= span.newest_ms:
+                parts = ((cells.refs, cells.times), (late.refs, late.times))
+                changed = Span(span.oldest_ms, span.newest_ms)
+                self.changes.record_cells(changed, parts, self.clock.now_ms(), head.table)
 
     def apply(self, cells: Cells, late: Cells) -> None:
         """Make logged cells visible. In-order ones that another writer overtook stay only if nothing is there yet."""
