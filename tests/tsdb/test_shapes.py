@@ -123,3 +123,17 @@ def test_cells_with_timestamps_of_their_own_are_a_vector_each_and_come_back() ->
                 (now - 400_000 + step * 15_000 + own, float(now - 400_000 + step * 15_000 + own)) for step in range(20)
             ]
         database.seal()
+
+
+@pytest.mark.parametrize("seals", [False, True])
+def test_a_series_that_begins_at_the_epoch_shares_no_timestamps_with_one_that_begins_later(seals: bool) -> None:
+    database = make_database(VirtualClock(10.0))
+    layout = Layout.of(Labels.of("early"), Labels.of("later"))
+    for at_ms, columns in ((0, [0]), (1, [0, 1]), (2, [0, 1])):
+        commit(database, row(layout, at_ms, np.array(columns), float(at_ms)))
+    if seals:
+        database.seal()
+    assert select(database) == {
+        layout.labels(0): [(0, 0.0), (1, 1.0), (2, 2.0)],
+        layout.labels(1): [(1, 1.0), (2, 2.0)],
+    }

@@ -41,7 +41,7 @@ cdef inline uint64_t bits_of(double value) noexcept nogil:
 
 
 cdef inline uint64_t mix(uint64_t state, uint64_t word) noexcept nogil:
-    state = (state ^ word) * <uint64_t>0x9E3779B97F4A7C15
+    state = (state + <uint64_t>0x5851F42D4C957F2D ^ word) * <uint64_t>0x9E3779B97F4A7C15  # so that a zero counts, too
     state ^= state >> 32
     state *= <uint64_t>0xD6E8FEB86659FD93
     return state ^ (state >> 29)
