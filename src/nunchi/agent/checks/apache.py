@@ -5,12 +5,10 @@ from collections import Counter
 from collections.abc import Mapping
 
 from nunchi.agent.check import Context
-from nunchi.agent.check_service import ServiceCheck
+from nunchi.agent.check_page import PageCheck, PageSettings
 from nunchi.agent.clients.deadline import Deadline
-from nunchi.agent.clients.http import HttpAsker, HttpCheckSettings, require_url
 from nunchi.agent.emission import Emission
 from nunchi.agent.errors import ServiceError
-from nunchi.kit.secrets import redact_url
 from nunchi.model.metadata import MetricType
 
 COUNTERS = {
@@ -50,16 +48,13 @@ SCOREBOARD = {
 VERSION = re.compile(r"Apache/(\d+)\.(\d+)\.(\d+)")
 
 
-class ApacheSettings(HttpCheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ApacheSettings(PageSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`url`: the page of mod_status, with `?auto`."""
 
     url: str = "http://127.0.0.1/server-status?auto"
 
-    def __post_init__(self) -> None:
-        require_url("url", self.url)
 
-
-class ApacheCheck(ServiceCheck):
+class ApacheCheck(PageCheck):
     """`apache_*`. `ExtendedStatus On` is needed for accesses, bytes and CPU."""
 
     name = "apache"
@@ -67,19 +62,9 @@ class ApacheCheck(ServiceCheck):
     up_metric = "apache_up"
     settings_type = ApacheSettings
 
-    def __init__(self, settings: ApacheSettings) -> None:
-        super().__init__(settings)
-        self._url = settings.url
-        self._asker = HttpAsker(settings)
-
-    @property
-    def target(self) -> str:
-        """See `ServiceCheck.target`."""
-        return redact_url(self._url)
-
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
-        text = self._asker.ask_for_body(self._url, deadline).decode(errors="replace")
+        text = self.read_page(deadline)
         page = {
             name: value.strip() for name, colon, value in (line.partition(": ") for line in text.splitlines()) if colon
         }

@@ -5,14 +5,12 @@ import re
 from collections.abc import Mapping
 
 from nunchi.agent.check import Context
-from nunchi.agent.check_service import ServiceCheck
+from nunchi.agent.check_page import PageCheck, PageSettings
 from nunchi.agent.clients.deadline import Deadline
-from nunchi.agent.clients.http import HttpAsker, HttpCheckSettings, require_url
 from nunchi.agent.emission import Emission
 from nunchi.agent.errors import ServiceError
 from nunchi.agent.exposition import forward_exposition
 from nunchi.agent.patterns import compile_pattern
-from nunchi.kit.secrets import redact_url
 from nunchi.model.metadata import MetricType
 
 ROWS_MAX = 2000
@@ -73,18 +71,18 @@ MILLISECONDS = frozenset({"check_duration", "qtime", "ctime", "rtime", "ttime"})
 CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 
 
-class HaproxySettings(HttpCheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HaproxySettings(PageSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`url`: the statistics page with `;csv`, or the built-in exporter's; `exclude`: proxies that are passed over."""
 
     url: str = "http://127.0.0.1:8404/stats;csv"
     exclude: str = ""
 
     def __post_init__(self) -> None:
-        require_url("url", self.url)
+        super().__post_init__()
         compile_pattern("exclude", self.exclude)
 
 
-class HaproxyCheck(ServiceCheck):
+class HaproxyCheck(PageCheck):
     """`haproxy_*`."""
 
     name = "haproxy"
@@ -94,18 +92,11 @@ class HaproxyCheck(ServiceCheck):
 
     def __init__(self, settings: HaproxySettings) -> None:
         super().__init__(settings)
-        self._url = settings.url
         self._exclude = re.compile(settings.exclude) if settings.exclude else None
-        self._asker = HttpAsker(settings)
-
-    @property
-    def target(self) -> str:
-        """See `ServiceCheck.target`."""
-        return redact_url(self._url)
 
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
-        text = self._asker.ask_for_body(self._url, deadline).decode(errors="replace")
+        text = self.read_page(deadline)
         if text.startswith("# pxname,"):
             self._emit_table(context.emit, text)
         elif text.startswith("#"):

@@ -2,23 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from nunchi.agent.check import Context
-from nunchi.agent.check_service import ServiceCheck
-from nunchi.agent.check_settings import CheckSettings
-from nunchi.agent.clients.address import parse_address
-from nunchi.agent.clients.connection import Connection
+from nunchi.agent.check_database import DatabaseCheck, DatabaseSettings
 from nunchi.agent.clients.deadline import Deadline
 from nunchi.agent.clients.mongodb import MongoClient, MongoError
-from nunchi.agent.clients.passwords import read_password, require_one_password
 from nunchi.agent.emission import Emission
-from nunchi.agent.errors import ServiceError
-from nunchi.kit.secrets import Secret
-from nunchi.kit.tls import ClientContext, TlsClientSettings
 
-DEFAULT_PORT = 27017
 DATABASES_MAX = 100
 COLLECTIONS_MAX = 500
 DEPTH_MAX = 12
@@ -51,25 +42,19 @@ DATABASE_FIELDS = (
 )  # fmt: skip
 
 
-class MongodbSettings(CheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MongodbSettings(DatabaseSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`top`: use of collections; `databases`: sizes of databases."""
+
+    default_port = 27017
 
     address: str = "127.0.0.1:27017"
     username: str = ""
-    password: Secret = Secret("")
-    password_file: str = ""
     auth_database: str = "admin"
-    tls: bool = False
-    tls_config: TlsClientSettings = TlsClientSettings()
     databases: bool = True
     top: bool = False
 
-    def __post_init__(self) -> None:
-        parse_address(self.address, DEFAULT_PORT)
-        require_one_password(self.password, self.password_file)
 
-
-class MongodbCheck(ServiceCheck):
+class MongodbCheck(DatabaseCheck):
     """`mongodb_*`. What the server refuses to tell fails the run; `mongodb_up` stays 1."""
 
     name = "mongodb"
@@ -80,29 +65,15 @@ class MongodbCheck(ServiceCheck):
     def __init__(self, settings: MongodbSettings) -> None:
         super().__init__(settings)
         self._own = settings
-        self._address = parse_address(settings.address, DEFAULT_PORT)
-        self._tls = ClientContext(settings.tls_config, Path())
-
-    @property
-    def target(self) -> str:
-        """See `ServiceCheck.target`."""
-        return str(self._address)
 
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
-        with Connection.open(self._address, deadline) as connection:
-            if self._own.tls:
-                connection.wrap_tls(self._tls.context(), self._own.tls_config.server_name or self._address.host)
-            try:
-                self._ask(MongoClient(connection), context.emit)
-            except ServiceError as error:
-                if str(error).startswith(self.target):
-                    raise
-                raise ServiceError(f"{self.target}: {error}") from error
+        with self.connected(deadline) as connection:
+            self._ask(MongoClient(connection), context.emit)
 
     def _ask(self, client: MongoClient, emit: Emission) -> None:
         if self._own.username:
-            password = read_password(self._own.password, self._own.password_file)
+            password = self._own.read_password()
             client.log_in(self._own.username, password, self._own.auth_database)
         status = client.run("admin", serverStatus=1)
         emit_document(emit, "serverStatus", status, {})

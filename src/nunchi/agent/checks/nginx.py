@@ -3,11 +3,9 @@
 import re
 
 from nunchi.agent.check import Context
-from nunchi.agent.check_service import ServiceCheck
+from nunchi.agent.check_page import PageCheck, PageSettings
 from nunchi.agent.clients.deadline import Deadline
-from nunchi.agent.clients.http import HttpAsker, HttpCheckSettings, require_url
 from nunchi.agent.errors import ServiceError
-from nunchi.kit.secrets import redact_url
 
 PAGE = re.compile(
     r"Active connections:\s*(?P<active>\d+)\s+server accepts handled requests\s+(?P<accepted>\d+)\s+(?P<handled>\d+)"
@@ -15,16 +13,13 @@ PAGE = re.compile(
 )
 
 
-class NginxSettings(HttpCheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class NginxSettings(PageSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`url`: the page that `stub_status` serves."""
 
     url: str = "http://127.0.0.1/stub_status"
 
-    def __post_init__(self) -> None:
-        require_url("url", self.url)
 
-
-class NginxCheck(ServiceCheck):
+class NginxCheck(PageCheck):
     """`nginx_connections_*`, `nginx_http_requests_total`, `nginx_up`."""
 
     name = "nginx"
@@ -32,19 +27,9 @@ class NginxCheck(ServiceCheck):
     up_metric = "nginx_up"
     settings_type = NginxSettings
 
-    def __init__(self, settings: NginxSettings) -> None:
-        super().__init__(settings)
-        self._url = settings.url
-        self._asker = HttpAsker(settings)
-
-    @property
-    def target(self) -> str:
-        """See `ServiceCheck.target`."""
-        return redact_url(self._url)
-
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
-        text = self._asker.ask_for_body(self._url, deadline).decode(errors="replace")
+        text = self.read_page(deadline)
         page = PAGE.search(text)
         if page is None:
             raise ServiceError(f"{self.target}: this is not a stub_status page: it begins {text[:60]!r}")

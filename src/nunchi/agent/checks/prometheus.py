@@ -3,17 +3,15 @@
 import re
 
 from nunchi.agent.check import Context
-from nunchi.agent.check_service import ServiceCheck
+from nunchi.agent.check_page import PageCheck, PageSettings
 from nunchi.agent.clients.deadline import Deadline
-from nunchi.agent.clients.http import HttpAsker, HttpCheckSettings, require_url
 from nunchi.agent.exposition import SAMPLES_MAX, forward_exposition
 from nunchi.agent.patterns import compile_pattern
-from nunchi.kit.secrets import redact_url
 
 ACCEPT = {"Accept": "text/plain;version=0.0.4;q=1,*/*;q=0.1"}
 
 
-class PrometheusSettings(HttpCheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PrometheusSettings(PageSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`include` and `exclude`: metric names that are forwarded, and of those the ones that are not."""
 
     url: str = "http://127.0.0.1:9100/metrics"
@@ -22,12 +20,12 @@ class PrometheusSettings(HttpCheckSettings, frozen=True, forbid_unknown_fields=T
     samples_max: int = 10_000
 
     def __post_init__(self) -> None:
-        require_url("url", self.url)
+        super().__post_init__()
         compile_pattern("include", self.include)
         compile_pattern("exclude", self.exclude)
 
 
-class PrometheusCheck(ServiceCheck):
+class PrometheusCheck(PageCheck):
     """The exporter's own names, and `prometheus_target_up`, `…_samples`, `…_duration_seconds`."""
 
     name = "prometheus"
@@ -38,18 +36,12 @@ class PrometheusCheck(ServiceCheck):
     def __init__(self, settings: PrometheusSettings) -> None:
         super().__init__(settings)
         self._own = settings
-        self._asker = HttpAsker(settings)
         self._include = re.compile(settings.include)
         self._exclude = re.compile(settings.exclude) if settings.exclude else None
 
-    @property
-    def target(self) -> str:
-        """See `ServiceCheck.target`."""
-        return redact_url(self._own.url)
-
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
-        text = self._asker.ask_for_body(self._own.url, deadline, ACCEPT).decode(errors="replace")
+        text = self.read_page(deadline, ACCEPT)
         samples_max = min(self._own.samples_max, SAMPLES_MAX)
         count = forward_exposition(context.emit, text, self._accepts, samples_max)
         context.emit.gauge("prometheus_target_samples", count)

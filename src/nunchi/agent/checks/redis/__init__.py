@@ -1,10 +1,7 @@
 """A Redis or Valkey server, under redis_exporter's names."""
 
-from pathlib import Path
-
 from nunchi.agent.check import Context
-from nunchi.agent.check_service import ServiceCheck
-from nunchi.agent.check_settings import CheckSettings
+from nunchi.agent.check_database import DatabaseCheck, DatabaseSettings
 from nunchi.agent.checks.redis.fields import CLUSTER_GAUGES
 from nunchi.agent.checks.redis.info import (
     emit_commands,
@@ -14,18 +11,12 @@ from nunchi.agent.checks.redis.info import (
     find_number,
     parse_info,
 )
-from nunchi.agent.clients.address import parse_address
-from nunchi.agent.clients.connection import Connection
 from nunchi.agent.clients.deadline import Deadline
-from nunchi.agent.clients.passwords import read_password, require_one_password
 from nunchi.agent.clients.redis import RedisClient, RedisError, Reply
 from nunchi.agent.emission import Emission
 from nunchi.agent.errors import ServiceError
-from nunchi.kit.secrets import Secret
 from nunchi.kit.settings import FieldError
-from nunchi.kit.tls import ClientContext, TlsClientSettings
 
-DEFAULT_PORT = 6379
 DATABASES = 16
 KEYS_MAX = 200
 LENGTH_COMMANDS = {
@@ -38,28 +29,25 @@ LENGTH_COMMANDS = {
 }
 
 
-class RedisSettings(CheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`keys`: `db0:name` of keys whose size is shown; `tls_config` together with `tls: true`."""
+class RedisSettings(DatabaseSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`keys`: `db0:name` of keys whose size is shown."""
+
+    default_port = 6379
 
     address: str = "127.0.0.1:6379"
     username: str = ""
-    password: Secret = Secret("")
-    password_file: str = ""
-    tls: bool = False
-    tls_config: TlsClientSettings = TlsClientSettings()
     keys: tuple[str, ...] = ()
     commands: bool = True
 
     def __post_init__(self) -> None:
-        parse_address(self.address, DEFAULT_PORT)
-        require_one_password(self.password, self.password_file)
+        super().__post_init__()
         if len(self.keys) > KEYS_MAX:
             raise FieldError(f"{KEYS_MAX} keys are the most", "keys")
         for key in self.keys:
             split_key(key)
 
 
-class RedisCheck(ServiceCheck):
+class RedisCheck(DatabaseCheck):
     """`redis_*`."""
 
     name = "redis"
@@ -70,27 +58,11 @@ class RedisCheck(ServiceCheck):
     def __init__(self, settings: RedisSettings) -> None:
         super().__init__(settings)
         self._own = settings
-        self._address = parse_address(settings.address, DEFAULT_PORT)
-        self._tls = ClientContext(settings.tls_config, Path())
-
-    @property
-    def target(self) -> str:
-        """See `ServiceCheck.target`."""
-        return str(self._address)
 
     def measure(self, context: Context, deadline: Deadline) -> None:
         """See `ServiceCheck.measure`."""
-        with Connection.open(self._address, deadline) as connection:
-            if self._own.tls:
-                server_name = self._own.tls_config.server_name or self._address.host
-                connection.wrap_tls(self._tls.context(), server_name)
-            client = RedisClient(connection)
-            try:
-                self._ask(client, context)
-            except ServiceError as error:
-                if str(error).startswith(self.target):
-                    raise
-                raise ServiceError(f"{self.target}: {error}") from error
+        with self.connected(deadline) as connection:
+            self._ask(RedisClient(connection), context)
 
     def _ask(self, client: RedisClient, context: Context) -> None:
         self._authenticate(client)
@@ -112,7 +84,7 @@ class RedisCheck(ServiceCheck):
             emit_key(emit, client, *split_key(key))
 
     def _authenticate(self, client: RedisClient) -> None:
-        password = read_password(self._own.password, self._own.password_file)
+        password = self._own.read_password()
         if not password:
             return
         try:
