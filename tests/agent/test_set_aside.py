@@ -9,7 +9,8 @@ from nunchi.agent.forwarder.set_aside import BYTES_MAX, PAYLOADS_MAX, SetAside
 from nunchi.kit.logs import logger
 from nunchi.kit.system_disk import SystemDisk
 from nunchi.testing.clock import VirtualClock
-from nunchi.wire.payload import BODY_BYTES_MAX, PayloadReader, open_envelope
+from nunchi.wire.payload import PayloadReader
+from nunchi.wire.payload_envelope import BODY_BYTES_MAX, open_envelope
 
 
 def made(folder: Path) -> SetAside:

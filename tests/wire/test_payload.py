@@ -23,9 +23,9 @@ from nunchi.wire.payload import (
     PayloadReader,
     agent_id_of,
     decode_payload,
-    open_envelope,
 )
 from nunchi.wire.payload_encoder import PayloadEncoder, Round, Sender, encode_payload, seal
+from nunchi.wire.payload_envelope import open_envelope
 from nunchi.wire.payload_rounds import PayloadRounds
 
 SENDER = Sender("0123456789abcdef", "host-17", "0.1.0", 1_700_000_000_000)
@@ -142,7 +142,7 @@ def test_markers_of_ours_do_not_come_from_outside() -> None:
 
 def test_a_newer_version_is_refused_by_name() -> None:
     with pytest.raises(
-        UnknownVersion, match="its version is 3, this server reads up to 2; upgrade servers before agents"
+        UnknownVersion, match="its version is 3, this program reads up to 2; upgrade servers before agents"
     ):
         decode_payload(b"\x03anything")
 

@@ -15,8 +15,9 @@ from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import ABSENT_BITS, NORMAL_NAN_BITS, STALE
 from nunchi.wire.errors import WireError
-from nunchi.wire.payload import Payload, decode_payload, open_envelope
+from nunchi.wire.payload import Payload, decode_payload
 from nunchi.wire.payload_encoder import VERSION_HISTOGRAMS, Round, Sender, encode_payload, seal
+from nunchi.wire.payload_envelope import open_envelope
 from nunchi.wire.payload_histogram_columns import WIDTH_MAX
 from nunchi.wire.payload_rounds import PayloadRounds
 

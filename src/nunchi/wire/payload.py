@@ -5,8 +5,6 @@ stays within a few times `body_bytes_max`, and the label keys, in which one text
 """
 
 import hashlib
-import struct
-import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,31 +15,25 @@ from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import METRIC_NAME, SEPARATOR
 from nunchi.model.metadata import Metadata
 from nunchi.model.staleness import NORMAL_NAN_BITS, STALE_BITS
-from nunchi.wire.compression import Encoding, decode
-from nunchi.wire.errors import BodyTooLarge, UnknownVersion, WireError
+from nunchi.wire.errors import BodyTooLarge, WireError
 from nunchi.wire.payload_encoder import (
-    CHECKED_BYTES,
     COLUMNS_ALL,
     COLUMNS_AS_BEFORE,
     COLUMNS_LISTED,
     CONTENT_TYPE,
-    ENVELOPE,
     HEAD,
     LAYOUT_HEAD,
     LENGTH,
     METRIC_TYPES,
     REPLACES,
     ROUND_HEAD,
-    TEXT_LENGTH,
-    VERSION,
-    VERSION_HISTOGRAMS,
     Sender,
 )
+from nunchi.wire.payload_envelope import BODY_BYTES_MAX, Source, has_histograms, open_envelope
 from nunchi.wire.payload_histogram_columns import read_histogram_columns
 
 __all__ = ["CONTENT_TYPE", "Payload", "PayloadLayout", "PayloadReader", "PayloadRound", "Sender", "decode_payload"]
 
-BODY_BYTES_MAX = 32 * 1024 * 1024
 LAYOUTS_MAX = 256  # of one payload
 ROUNDS_MAX = 10_000
 LAYOUTS_REMEMBERED_MAX = 8
@@ -85,6 +77,19 @@ class Payload:
     histograms: HistogramColumns | None = None
 
 
+class ArraySource(Source):
+    """Numbers in arrays too."""
+
+    def planes(self, count: int, width: int) -> bytes:
+        """The next numbers of `width` bytes, which stand plane by plane."""
+        data = np.frombuffer(self.take(count * width), np.uint8)
+        return data.reshape(width, count).T.tobytes()
+
+    def integers(self, count: int) -> NDArray[np.uint32]:
+        """The next 32-bit numbers."""
+        return np.frombuffer(self.planes(count, 4), "<u4").astype(np.uint32)
+
+
 class PayloadReader:
     """Decodes the payloads of one sender; its last few layouts are remembered, so that known series cost nothing."""
 
@@ -99,7 +104,7 @@ class PayloadReader:
 
     def read_body(self, body: bytes, *, with_histograms: bool = False) -> Payload:
         """See `read`; of a body that is out of its envelope already."""
-        source = Source(body)
+        source = ArraySource(body)
         agent_id, name, version = source.text(), source.text(), source.text()
         epoch, first_sequence, interval_ms, layout_count, metadata_count, round_count = source.unpack(HEAD)
         if not agent_id:
@@ -117,14 +122,14 @@ class PayloadReader:
         sender = Sender(agent_id, name, version, epoch)
         return Payload(sender, first_sequence, samples, interval_ms, rounds, metadata, histograms)
 
-    def _read_layouts(self, source: "Source", count: int) -> list[PayloadLayout]:
+    def _read_layouts(self, source: ArraySource, count: int) -> list[PayloadLayout]:
         layouts: list[PayloadLayout] = []
         for _ in range(count):
             (length,) = source.unpack(LENGTH)
             block = source.take(length)
             digest = hashlib.blake2b(block, digest_size=32).digest()
             bytes_left = KEY_BYTES_MAX - sum(layout.key_bytes for layout in layouts)
-            layout = self._layouts.pop(digest, None) or read_layout(Source(block), bytes_left)
+            layout = self._layouts.pop(digest, None) or read_layout(ArraySource(block), bytes_left)
             self._remember(digest, layout)
             layouts.append(layout)
         return layouts
@@ -147,78 +152,7 @@ def agent_id_of(body: bytes) -> str:
     return Source(body).text()
 
 
-def has_histograms(payload: bytes) -> bool:
-    """Whether a payload is of the version that carries them."""
-    return payload[:1] == bytes([VERSION_HISTOGRAMS])
-
-
-def open_envelope(payload: bytes, body_bytes_max: int) -> bytes:
-    """The body of a payload, decompressed and checked."""
-    if not payload:
-        raise WireError("payload: it is empty")
-    if payload[0] > VERSION_HISTOGRAMS:
-        known = VERSION_HISTOGRAMS
-        raise UnknownVersion(
-            f"payload: its version is {payload[0]}, this server reads up to {known}; upgrade servers before agents"
-        )
-    if payload[0] < VERSION:
-        raise WireError("payload: the bytes are no payload")
-    if len(payload) < ENVELOPE.size:
-        raise WireError("payload: it is cut off in its envelope")
-    _, length, checksum = ENVELOPE.unpack_from(payload)
-    if payload[1:4] != bytes(3):
-        raise WireError("payload: its reserved bytes are not zero")
-    if length > body_bytes_max:
-        raise BodyTooLarge(f"payload: {length} bytes are more than the {body_bytes_max} allowed; push less at a time")
-    body = decode(Encoding.ZSTD, payload[ENVELOPE.size :], length)
-    if len(body) != length:
-        raise WireError(f"payload: it declares {length} bytes and holds {len(body)}")
-    if zlib.crc32(body, zlib.crc32(payload[:CHECKED_BYTES])) != checksum:
-        raise WireError("payload: its checksum is wrong; it was damaged on its way")
-    return body
-
-
-class Source:
-    """Bytes that are taken from the front; never more than there are."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, length: int) -> bytes:
-        """The next bytes."""
-        if length > len(self._data) - self._at:
-            raise WireError("payload: it ends before what it announces")
-        self._at += length
-        return self._data[self._at - length : self._at]
-
-    def unpack(self, shape: struct.Struct) -> tuple[int, ...]:
-        """The next numbers."""
-        return shape.unpack(self.take(shape.size))
-
-    def text(self) -> str:
-        """The next text, its length before it."""
-        try:
-            return self.take(*self.unpack(TEXT_LENGTH)).decode()
-        except UnicodeDecodeError:
-            raise WireError("payload: a text is not valid UTF-8") from None
-
-    def planes(self, count: int, width: int) -> bytes:
-        """The next numbers of `width` bytes, which stand plane by plane."""
-        data = np.frombuffer(self.take(count * width), np.uint8)
-        return data.reshape(width, count).T.tobytes()
-
-    def integers(self, count: int) -> NDArray[np.uint32]:
-        """The next 32-bit numbers."""
-        return np.frombuffer(self.planes(count, 4), "<u4").astype(np.uint32)
-
-    def end(self) -> None:
-        """Nothing may be left."""
-        if self._at != len(self._data):
-            raise WireError(f"payload: {len(self._data) - self._at} bytes are left over")
-
-
-def read_layout(source: Source, key_bytes_max: int) -> PayloadLayout:
+def read_layout(source: ArraySource, key_bytes_max: int) -> PayloadLayout:
     """The layout of a block."""
     series, symbol_count, symbol_bytes, pairs = source.unpack(LAYOUT_HEAD)
     lengths = source.integers(symbol_count).astype(np.int64)
@@ -268,7 +202,7 @@ def _label_keys(symbols: list[bytes], counts: list[int], names: list[int], value
     return keys
 
 
-def read_metadata(source: Source) -> tuple[str, Metadata]:
+def read_metadata(source: ArraySource) -> tuple[str, Metadata]:
     """The next metadata entry, by family name."""
     name = source.text()
     kind = source.take(1)[0]
@@ -278,7 +212,7 @@ def read_metadata(source: Source) -> tuple[str, Metadata]:
 
 
 def read_rounds(
-    source: Source, layouts: list[PayloadLayout], count: int, *, with_histograms: bool
+    source: ArraySource, layouts: list[PayloadLayout], count: int, *, with_histograms: bool
 ) -> tuple[tuple[PayloadRound, ...], HistogramColumns | None]:
     """All rounds: their heads, then the columns that are listed, then the values, then the histograms."""
     heads = [_read_head(source) for _ in range(count)]
@@ -328,7 +262,7 @@ def _histograms_at(histogram_of: NDArray[np.int32] | None, place: slice) -> NDAr
     return histogram_of[place]
 
 
-def _read_head(source: Source) -> tuple[int, int, int, int, bool]:
+def _read_head(source: ArraySource) -> tuple[int, int, int, int, bool]:
     """Time, layout, cells, how the columns are given, whether it replaces."""
     timestamp_ms, number, cells, how = source.unpack(ROUND_HEAD)
     return timestamp_ms, number, cells, how & ~REPLACES, bool(how & REPLACES)

@@ -7,37 +7,32 @@ any that do not fit are one `WireError`. Invariant: what is read and encoded aga
 
 import struct
 import sys
-import zlib
 from array import array
 from dataclasses import dataclass, replace
 
 from nunchi.model.labels import SEPARATOR
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
-from nunchi.wire.compression import Encoding, decode
 from nunchi.wire.errors import WireError
 from nunchi.wire.payload_encoder import (
-    CHECKED_BYTES,
     COLUMNS_ALL,
     COLUMNS_AS_BEFORE,
     COLUMNS_LISTED,
-    ENVELOPE,
     HEAD,
     LAYOUT_HEAD,
     LENGTH,
     METRIC_TYPES,
     REPLACES,
     ROUND_HEAD,
-    TEXT_LENGTH,
-    VERSION,
-    VERSION_HISTOGRAMS,
     Round,
     Sender,
 )
+from nunchi.wire.payload_envelope import Source, has_histograms, open_envelope
 from nunchi.wire.payload_histograms import read_histograms
 from nunchi.wire.payload_planes import integers, joined
 
 LAYOUTS_REMEMBERED_MAX = 8
+OWN_BYTES_MAX = (1 << 32) - 1  # what an envelope can say: whoever wrote it had it in memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,11 +60,11 @@ class PayloadRounds:
     def read(self, payload: bytes) -> WrittenPayload:
         """Raises `WireError`."""
         try:
-            return self._read(_Source(_open(payload)), with_histograms=payload[0] == VERSION_HISTOGRAMS)
+            return self._read(Source(open_envelope(payload, OWN_BYTES_MAX)), with_histograms=has_histograms(payload))
         except (struct.error, IndexError, KeyError, ValueError) as error:
             raise WireError(f"payload: it cannot be read back: {error}") from error
 
-    def _read(self, source: "_Source", *, with_histograms: bool) -> WrittenPayload:
+    def _read(self, source: Source, *, with_histograms: bool) -> WrittenPayload:
         agent_id, name, version = source.text(), source.text(), source.text()
         epoch, first_sequence, interval_ms, layouts, entries, count = source.unpack(HEAD)
         found = [self._layout(source.take(*source.unpack(LENGTH))) for _ in range(layouts)]
@@ -84,54 +79,18 @@ class PayloadRounds:
         return WrittenPayload(Sender(agent_id, name, version, epoch), first_sequence, interval_ms, rounds, metadata)
 
     def _layout(self, block: bytes) -> Layout:
-        layout = self._layouts.pop(block, None) or _read_layout(_Source(block))
+        layout = self._layouts.pop(block, None) or _read_layout(Source(block))
         self._layouts[block] = layout
         while len(self._layouts) > LAYOUTS_REMEMBERED_MAX:
             del self._layouts[next(iter(self._layouts))]
         return layout
 
 
-class _Source:
-    """Bytes that are taken from the front."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, length: int) -> bytes:
-        begin, self._at = self._at, self._at + length
-        if self._at > len(self._data):
-            raise WireError("payload: it ends before what it announces")
-        return self._data[begin : self._at]
-
-    def unpack(self, shape: struct.Struct) -> tuple[int, ...]:
-        return shape.unpack(self.take(shape.size))
-
-    def text(self) -> str:
-        return self.take(*self.unpack(TEXT_LENGTH)).decode()
-
-    def planes(self, count: int, width: int) -> bytes:
-        return joined(self.take(count * width), width)
-
-    def integers(self, count: int, typecode: str = "I") -> "array[int]":
-        return integers(self.take(4 * count), typecode)
-
-
-def _open(payload: bytes) -> bytes:
-    version, length, checksum = ENVELOPE.unpack_from(payload)
-    if version not in {VERSION, VERSION_HISTOGRAMS}:
-        raise WireError(f"payload: its version is {version}, not {VERSION} or {VERSION_HISTOGRAMS}")
-    body = decode(Encoding.ZSTD, payload[ENVELOPE.size :], length)
-    if zlib.crc32(body, zlib.crc32(payload[:CHECKED_BYTES])) != checksum:
-        raise WireError("payload: its checksum is wrong")
-    return body
-
-
-def _read_layout(source: _Source) -> Layout:
+def _read_layout(source: Source) -> Layout:
     series, symbol_count, symbol_bytes, pairs = source.unpack(LAYOUT_HEAD)
-    lengths = source.integers(symbol_count)
+    lengths = _integers(source, symbol_count)
     blob = source.take(symbol_bytes)
-    counts, names, values = source.integers(series), source.integers(pairs), source.integers(pairs)
+    counts, names, values = _integers(source, series), _integers(source, pairs), _integers(source, pairs)
     symbols, at = [], 0
     for length in lengths:
         symbols.append(blob[at : at + length])
@@ -146,10 +105,10 @@ def _read_layout(source: _Source) -> Layout:
     return layout
 
 
-def _read_rounds(source: _Source, layouts: list[Layout], count: int) -> tuple[Round, ...]:
+def _read_rounds(source: Source, layouts: list[Layout], count: int) -> tuple[Round, ...]:
     heads = [source.unpack(ROUND_HEAD) for _ in range(count)]
-    listed = source.integers(sum(cells for _, _, cells, how in heads if how & ~REPLACES == COLUMNS_LISTED), "i")
-    bits = source.planes(sum(cells for _, _, cells, _ in heads), 8)
+    listed = _integers(source, sum(cells for _, _, cells, how in heads if how & ~REPLACES == COLUMNS_LISTED), "i")
+    bits = joined(source.take(8 * sum(cells for _, _, cells, _ in heads)), 8)
     rounds: list[Round] = []
     before: dict[int, tuple[array[int], bytes]] = {}
     at = listed_at = 0
@@ -173,3 +132,7 @@ def _read_rounds(source: _Source, layouts: list[Layout], count: int) -> tuple[Ro
             values.byteswap()
         rounds.append(Round(timestamp_ms, layouts[number], columns, values, replaces))
     return tuple(rounds)
+
+
+def _integers(source: Source, count: int, typecode: str = "I") -> "array[int]":
+    return integers(source.take(4 * count), typecode)

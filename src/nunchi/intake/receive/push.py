@@ -13,7 +13,8 @@ from nunchi.intake.registry.errors import AgentConflictError, NotStoredError
 from nunchi.kit.http_server import OWNER, Access, Route
 from nunchi.kit.telemetry import Telemetry
 from nunchi.wire.errors import BodyTooLarge, UnknownVersion, WireError
-from nunchi.wire.payload import BODY_BYTES_MAX, CONTENT_TYPE, agent_id_of, has_histograms, open_envelope
+from nunchi.wire.payload import CONTENT_TYPE, agent_id_of
+from nunchi.wire.payload_envelope import BODY_BYTES_MAX, has_histograms, open_envelope
 
 PATH = "/api/v1/push"
 RETRY_AFTER_SECONDS = 2
