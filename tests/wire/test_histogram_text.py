@@ -33,7 +33,7 @@ def test_what_is_formatted_parses_back(histogram: Histogram, is_integer: bool) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "is no histogram"),
+        ("{}", "is not a histogram"),
         ("{count:1,sum:1}", "no schema"),
         ("{count:1,sum:1,schema:0,colour:3}", "no field 'colour'"),
         ("{count:[1],sum:1,schema:0}", "no field 'count' of this form"),

@@ -159,7 +159,7 @@ def body_of(payload: bytes) -> bytes:
     ("payload", "what"),
     [
         (b"", "it is empty"),
-        (b"\x00", "the bytes are no payload"),
+        (b"\x00", "these bytes are not a payload"),
         (b"\x01\x00\x00", "cut off in its envelope"),
         (b"\x01\x00\x00\x01" + golden_payload()[4:], "reserved bytes are not zero"),
         (golden_payload()[:8] + b"\x00\x00\x00\x00" + golden_payload()[12:], "its checksum is wrong"),
@@ -203,12 +203,12 @@ def with_layout(texts: list[bytes], counts: list[int], names: list[int], values:
     ("texts", "counts", "names", "values", "what"),
     [
         ([b"__name__", b"x"], [1], [0], [2], "a text that is not there"),
-        ([b"__name__", b"x"], [2], [0], [1], "not as many labels as it says"),
+        ([b"__name__", b"x"], [2], [0], [1], "not have as many labels as it declares"),
         ([b"a", b"x"], [1], [0], [1], "not sorted, not complete, or empty"),
         ([b"__name__", b""], [1], [0], [1], "not sorted, not complete, or empty"),
         ([b"__name__", b"x", b"a"], [2], [2, 0], [1, 1], "not sorted, not complete, or empty"),
         ([b"__name__", b"x"], [2], [0, 0], [1, 1], "not sorted, not complete, or empty"),
-        ([b"__name__", b"x"], [1, 1], [0, 0], [1, 1], "the same series twice"),
+        ([b"__name__", b"x"], [1, 1], [0, 0], [1, 1], "lists a series twice"),
         ([b"__name__", b"x\xff"], [1], [0], [1], "not valid UTF-8"),
     ],
 )
@@ -230,8 +230,8 @@ def test_one_long_text_that_stands_in_many_labels_is_no_bomb() -> None:
     ("head", "columns", "what"),
     [
         ((0, 1, 0, 0), [], "a layout that is not there"),
-        ((0, 0, 1, 0), [7], "a column that its layout has not"),
-        ((0, 0, 2, 0), [0, 0], "a column twice"),
+        ((0, 0, 1, 0), [7], "a column that its layout does not have"),
+        ((0, 0, 2, 0), [0, 0], "lists a column twice"),
         ((0, 0, 1, 1), [], "the columns of one before that is not there"),
         ((0, 0, 2, 2), [], "given in no known way"),
         ((0, 0, 1, 9), [], "given in no known way"),

@@ -16,6 +16,6 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def __post_init__(self) -> None:
         if self.bytes_max < BYTES_MIN:
-            raise FieldError(f"{BYTES_MIN} is the least", "bytes_max")
+            raise FieldError(f"must be at least {BYTES_MIN}", "bytes_max")
         if not 1 <= self.files_max <= FILES_MAX_MOST:
             raise FieldError(f"1 to {FILES_MAX_MOST}", "files_max")

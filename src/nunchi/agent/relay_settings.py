@@ -32,10 +32,10 @@ class RelaySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def __post_init__(self) -> None:
         if len(self.token.reveal()) < TOKEN_CHARACTERS_MIN:
             cure = "for one, the output of: openssl rand -hex 32"
-            raise FieldError(f"a token has {TOKEN_CHARACTERS_MIN} characters at least; {cure}", "token")
+            raise FieldError(f"a token needs at least {TOKEN_CHARACTERS_MIN} characters; {cure}", "token")
         for label in self.labels:
             if label in RESERVED_LABELS:
-                raise FieldError(f'"{label}" says who a series is: choose another name', "labels")
+                raise FieldError(f'"{label}" identifies a series: choose another name', "labels")
         if not 1 <= self.series_max <= SERIES_MAX_MOST:
             raise FieldError(f"1 to {SERIES_MAX_MOST}", "series_max")
 
@@ -59,15 +59,15 @@ class RelaySettings(ListenerSettings, frozen=True, forbid_unknown_fields=True, k
                 f"{self.address} can be reached from other machines and tokens are secrets: {cure}", "address"
             )
         if len(self.sources) > SOURCES_MAX:
-            raise FieldError(f"{SOURCES_MAX} sources at most", "sources")
+            raise FieldError(f"at most {SOURCES_MAX} sources", "sources")
         owners: dict[str, str] = {}
         for name, source in self.sources.items():
             if not SOURCE_NAME.fullmatch(name):
-                raise FieldError(f'"{name}" is no name of a source: letters, digits, "_", "-" and "."', "sources")
+                raise FieldError(f'"{name}" is not a valid source name: letters, digits, "_", "-" and "."', "sources")
             other = owners.setdefault(source.token.reveal(), name)
             if other != name:
                 raise FieldError(f"{other} and {name} have the same token: give each its own", "sources")
         if not 1024 <= self.body_bytes_max <= BODY_BYTES_MAX_MOST:
-            raise FieldError(f"1024 to {BODY_BYTES_MAX_MOST} bytes", "body_bytes_max")
+            raise FieldError(f"must be between 1024 and {BODY_BYTES_MAX_MOST} bytes", "body_bytes_max")
         if not self.sources and not self.agents:
-            raise FieldError("name the sources, or say agents: true; otherwise nobody could use it", "sources")
+            raise FieldError("name sources, or set agents: true; as it is, nobody could use the relay", "sources")

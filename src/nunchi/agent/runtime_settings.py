@@ -31,9 +31,9 @@ class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     def __post_init__(self) -> None:
         if len(self.labels or ()) > LABELS_MAX:
-            raise FieldError(f"{LABELS_MAX} labels at most", "labels")
+            raise FieldError(f"at most {LABELS_MAX} labels", "labels")
         if len(self.tags or ()) > TAGS_MAX:
-            raise FieldError(f"{TAGS_MAX} tags at most", "tags")
+            raise FieldError(f"at most {TAGS_MAX} tags", "tags")
 
 
 def overlay(settings: AgentSettings, state_folder: Path) -> AgentSettings:
@@ -44,7 +44,9 @@ def overlay(settings: AgentSettings, state_folder: Path) -> AgentSettings:
     except FileNotFoundError:
         return settings
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), None, f"{error}; remove the file to have the settings of the files") from error
+        raise SettingsError(
+            str(path), None, f"{error}; remove this file to return to the configuration files"
+        ) from error
     changed = load(RuntimeSettings, text, str(path))
     said = {name: value for name in changed.__struct_fields__ if (value := getattr(changed, name)) is not None}
     try:

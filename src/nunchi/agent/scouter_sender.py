@@ -77,7 +77,7 @@ class ScouterSender:
         try:
             return list(encode_datagrams(packs, self._settings.datagram_bytes))
         except WireError as error:
-            self._log.warning("a round is no Scouter pack", reason=error)
+            self._log.warning("a round cannot be written as a Scouter pack", reason=error)
             self._dropped.add(len(packs), "not_encoded")
             return []
 

@@ -26,6 +26,6 @@ class ScouterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         if not address.host or not address.port:
             raise FieldError(f"write host and port, as in scouter.example.org:{DEFAULT_PORT}", "address")
         if not self.object_type:
-            raise FieldError("a word for what this host is, as in linux", "object_type")
+            raise FieldError("must be one word for the kind of host, as in linux", "object_type")
         if not DATAGRAM_BYTES_MIN <= self.datagram_bytes <= DATAGRAM_BYTES_MAX:
-            raise FieldError(f"{DATAGRAM_BYTES_MIN} to {DATAGRAM_BYTES_MAX}", "datagram_bytes")
+            raise FieldError(f"must be between {DATAGRAM_BYTES_MIN} and {DATAGRAM_BYTES_MAX}", "datagram_bytes")

@@ -34,6 +34,6 @@ class UdpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         if not address.host or not address.port:
             raise FieldError("write the server's host and port, as in metrics.example.org:9191", "address")
         if not DATAGRAM_BYTES_MIN <= self.datagram_bytes <= DATAGRAM_BYTES_MAX:
-            raise FieldError(f"{DATAGRAM_BYTES_MIN} to {DATAGRAM_BYTES_MAX}", "datagram_bytes")
+            raise FieldError(f"must be between {DATAGRAM_BYTES_MIN} and {DATAGRAM_BYTES_MAX}", "datagram_bytes")
         if self.key and len(self.key.reveal().encode()) < KEY_BYTES_MIN:
             raise FieldError(f"a key has at least {KEY_BYTES_MIN} bytes: make one with openssl rand -hex 32", "key")

@@ -275,7 +275,9 @@ async def _ask_agent(folder: Path, method: str, path: str) -> dict[str, Any]:
         token = disk.read(folder / TOKEN_FILE).decode().strip()
         url = disk.read(folder / URL_FILE).decode().strip()
     except DiskError as error:
-        raise ProcessError(f"{error}: the agent's API is not there, or its token is another user's") from error
+        raise ProcessError(
+            f"{error}: the agent's API cannot be reached, or its token belongs to another user"
+        ) from error
     async with HttpClient(SystemClock(), HttpClientSettings(bearer_token=Secret(token))) as client:
         response = await client.request(method, url + path, body_bytes_max=STATUS_BYTES_MAX)
     if response.status == 401:
@@ -283,7 +285,7 @@ async def _ask_agent(folder: Path, method: str, path: str) -> dict[str, Any]:
     try:
         answer = msgspec.json.decode(response.body, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise ProcessError(f"{url} answers {response.status}, and what is not understood") from error
+        raise ProcessError(f"{url} answers {response.status}, with a body that cannot be read") from error
     if response.status != 200:
         raise InputError(str(answer.get("error", response.status)))
     return answer

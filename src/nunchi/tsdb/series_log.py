@@ -45,7 +45,7 @@ def read_series(disk: Disk, path: Path, size: int) -> Iterator[tuple[NDArray[np.
         raise CorruptionError(f"{path} has {len(data)} of the {size} bytes that belong to it")
     magic, version = FILE_HEADER.unpack_from(data)
     if magic != MAGIC:
-        raise CorruptionError(f"{path} is no file of label keys")
+        raise CorruptionError(f"{path} is not a file of label keys")
     check_version(path, version, SERIES_VERSION)
     at = FILE_HEADER.size
     while at < len(data):

@@ -84,7 +84,7 @@ def check_pattern(pattern: str, *steps: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise FieldError(f"{pattern!r} is no regular expression: {error}", *steps) from error
+        raise FieldError(f"{pattern!r} is not a valid regular expression: {error}", *steps) from error
 
 
 class MetricSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,7 +1,8 @@
 """A native histogram as one value of a text line: `{count:17,sum:3.5,schema:1,…}`, as OpenMetrics 2 proposes it.
 
-Spans are `offset:length`, counts absolute, what is empty is left out; `custom_values`, `hint` and `counts` are ours, for what the
-proposal does not say. Invariant: `parse_histogram(format_histogram(h)) == h`, and whether its counts are whole numbers.
+Spans are `offset:length`, counts absolute, what is empty is left out; `custom_values`, `hint` and `counts` are ours, for
+what the proposal does not say.
+Invariant: `parse_histogram(format_histogram(h)) == h`, and whether its counts are whole numbers.
 """
 
 import re
@@ -47,7 +48,7 @@ def parse_histogram(text: str) -> tuple[Histogram, bool]:
     """The histogram of a text, and whether its counts are whole numbers; raises `ValueError`."""
     match = _VALUE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no histogram: write {{count:…,sum:…,schema:…}}")
+        raise ValueError(f"{text!r} is not a histogram: write {{count:…,sum:…,schema:…}}")
     found: dict[str, str] = {}
     for name, listed, plain in _FIELD.findall(match[1]):
         if name not in (_LISTS if not plain else _PLAIN):
@@ -72,7 +73,7 @@ def parse_histogram(text: str) -> tuple[Histogram, bool]:
     )
     sides = ((above, histogram.positive_buckets), (below, histogram.negative_buckets))
     if any(sum(span.length for span in spans) != len(buckets) for spans, buckets in sides):
-        raise ValueError("the histogram has not as many buckets as its spans are long")
+        raise ValueError("the histogram does not have as many buckets as its spans cover")
     return histogram, found.get("counts") != FLOAT_COUNTS
 
 

@@ -184,7 +184,7 @@ def nonce_of(sequence: int) -> bytes:
 def kind_of(datagram: bytes) -> PackKind:
     """What a datagram claims to be. Raises WireError."""
     if datagram[:2] != MAGIC or len(datagram) < 4:
-        raise WireError("pack: the bytes are no pack")
+        raise WireError("pack: these bytes are not a pack")
     if datagram[2] & ~SIGNED_BIT != VERSION:
         raise WireError(f"pack: its version is {datagram[2] & ~SIGNED_BIT}, this program reads {VERSION}")
     try:

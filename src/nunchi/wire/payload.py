@@ -157,11 +157,11 @@ def read_layout(source: ArraySource, key_bytes_max: int) -> PayloadLayout:
     series, symbol_count, symbol_bytes, pairs = source.unpack(LAYOUT_HEAD)
     lengths = source.integers(symbol_count).astype(np.int64)
     if int(lengths.sum()) != symbol_bytes:
-        raise WireError("payload: the texts of a layout are not as long as it says")
+        raise WireError("payload: the texts of a layout are not as long as it declares")
     blob = source.take(symbol_bytes)
     counts = source.integers(series).astype(np.int64)
     if int(counts.sum()) != pairs:
-        raise WireError("payload: a layout has not as many labels as it says")
+        raise WireError("payload: a layout does not have as many labels as it declares")
     names, values = source.integers(pairs), source.integers(pairs)
     source.end()
     if pairs and max(names.max(), values.max()) >= symbol_count:
@@ -172,7 +172,7 @@ def read_layout(source: ArraySource, key_bytes_max: int) -> PayloadLayout:
     symbols = _cut(blob, lengths)
     keys = tuple(_label_keys(symbols, counts.tolist(), names.tolist(), values.tolist()))
     if len(set(keys)) != len(keys):
-        raise WireError("payload: a layout has the same series twice")
+        raise WireError("payload: a layout lists a series twice")
     return PayloadLayout(keys, key_bytes)
 
 
@@ -270,7 +270,7 @@ def _read_head(source: ArraySource) -> tuple[int, int, int, int, bool]:
 
 def _check_columns(columns: NDArray[np.uint32], layout: PayloadLayout) -> NDArray[np.int32]:
     if len(columns) and columns.max() >= len(layout.keys):
-        raise WireError("payload: a round has a column that its layout has not")
+        raise WireError("payload: a round names a column that its layout does not have")
     if len(np.unique(columns)) != len(columns):
-        raise WireError("payload: a round has a column twice")
+        raise WireError("payload: a round lists a column twice")
     return columns.astype(np.int32)

@@ -1,7 +1,7 @@
 """What both readers of payloads do first: the envelope is checked and opened, and the body taken from its front.
 
-Standard library alone, for the agent reads back what it spools. Invariant: no length is believed before it is compared with
-what is there, and no more is decompressed than the caller allows.
+Standard library and cramjam alone, for the agent reads back what it spools. Invariant: no length is believed before it is
+compared with what is there, and no more is decompressed than the caller allows.
 """
 
 import struct
@@ -29,7 +29,7 @@ def open_envelope(payload: bytes, body_bytes_max: int) -> bytes:
             f"payload: its version is {payload[0]}, this program reads up to {known}; upgrade servers before agents"
         )
     if payload[0] < VERSION:
-        raise WireError("payload: the bytes are no payload")
+        raise WireError("payload: these bytes are not a payload")
     if len(payload) < ENVELOPE.size:
         raise WireError("payload: it is cut off in its envelope")
     _, length, checksum = ENVELOPE.unpack_from(payload)

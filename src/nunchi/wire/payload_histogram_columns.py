@@ -51,7 +51,7 @@ def read_histogram_columns(
     sizes = source.integers(len(cells)).astype(np.int64)
     ends = np.fromiter(accumulate(cells), np.int64, len(cells))
     if int(sizes.sum()) != count or (sizes > np.array(cells, np.int64)).any():
-        raise WireError("payload: its rounds have not as many histograms as it says")
+        raise WireError("payload: its rounds do not have as many histograms as it declares")
     shapes = tuple(_read_shape(source) for _ in range(shape_count))
     shape_of = source.integers(count)
     marks = np.frombuffer(source.take(count), np.uint8)
@@ -64,7 +64,7 @@ def read_histogram_columns(
     offsets = np.zeros(count + 1, np.int64)
     np.cumsum(widths[shape_of], out=offsets[1:])
     if offsets[-1] != bucket_count:
-        raise WireError("payload: its histograms have not as many buckets as their shapes")
+        raise WireError("payload: its histograms do not have as many buckets as their shapes")
     sums.view(np.uint64)[np.isnan(sums)] = NORMAL_NAN_BITS  # markers of ours never come from outside
     found = HistogramColumns(
         shapes, shape_of.astype(np.int32), counts, sums, zero_counts, marks & np.uint8(HINT_BITS),
@@ -119,13 +119,13 @@ def _check_spans(spans: tuple[BucketSpan, ...]) -> None:
             raise WireError("payload: the buckets of a histogram overlap")
         index += span.offset + span.length
         if abs(span.offset) > INDEX_MAX or abs(index) > INDEX_MAX:
-            raise WireError("payload: the buckets of a histogram are out of all bounds")
+            raise WireError("payload: the buckets of a histogram are out of bounds")
 
 
 def _check_counts(found: HistogramColumns) -> None:
     for counts in (found.counts, found.zero_counts, found.buckets):
         if not (np.isfinite(counts) & (counts >= 0)).all():
-            raise WireError("payload: a histogram counts less than nothing, or without end")
+            raise WireError("payload: a histogram has a count that is negative or infinite")
     passed = np.zeros(len(found.buckets) + 1)
     np.cumsum(found.buckets, out=passed[1:])
     observed = passed[found.offsets[1:]] - passed[found.offsets[:-1]] + found.zero_counts

@@ -172,7 +172,7 @@ def _decode_histogram(words: Varints, *, is_float: bool) -> Histogram:
     if schema == CUSTOM_SCHEMA:
         bounds = tuple(_double(words) for _ in range(_bounded(words.unsigned(), BUCKETS_MAX)))
     if sum(span.length for span in above) != len(positive) or sum(span.length for span in below) != len(negative):
-        raise DamagedFile("a histogram of the log has not as many buckets as its spans are long")
+        raise DamagedFile("a histogram of the log does not have as many buckets as its spans cover")
     return Histogram(
         schema, count, total, threshold, zero_count, above, positive, below, negative, bounds,
         _HINTS[hint] if hint < len(_HINTS) else ResetHint.UNKNOWN,

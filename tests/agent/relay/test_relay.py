@@ -157,8 +157,8 @@ async def test_other_settings_change_sources_while_the_agent_runs(tmp_path: Path
         ("{sources: {a: {token: 0123456789abcdef}, b: {token: 0123456789abcdef}}}", "the same token"),
         ("{address: '0.0.0.0:9192', sources: {a: {token: 0123456789abcdef}}}", "web_config_file"),
         ("{sources: {a: {token: 0123456789abcdef, labels: {job: x}}}}", "choose another name"),
-        ("{}", "name the sources"),
-        ("{sources: {a/b: {token: 0123456789abcdef}}}", "no name of a source"),
+        ("{}", "name sources"),
+        ("{sources: {a/b: {token: 0123456789abcdef}}}", "not a valid source name"),
         ("{sources: {a: {tokn: 0123456789abcdef}}}", "token"),
     ],
 )

@@ -91,7 +91,7 @@ def test_names_become_what_metrics_may_be_called(name: str, expected: str) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mappings: [{match: '(', match_type: regex, name: x}]", "no regular expression"),
+        ("mappings: [{match: '(', match_type: regex, name: x}]", "not a valid regular expression"),
         ("mappings: [{match: '', name: x}]", "empty"),
     ],
 )
@@ -173,7 +173,7 @@ def test_without_order_the_most_specific_glob_counts() -> None:
         ("mappings: [{match: a, name: a, buckets: [2, 1]}]", "each larger"),
         ("mappings: [{match: a, name: a, buckets: [1], histogram_options: {buckets: [1]}}]", "not both"),
         ("defaults: {histogram_options: {native_histogram_bucket_factor: 0.9}}", "above 1"),
-        ("defaults: {histogram_options: {native_histogram_max_buckets: 3}}", "10 to 1000"),
+        ("defaults: {histogram_options: {native_histogram_max_buckets: 3}}", "between 10 and 1000"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_when_they_are_read(text: str, message: str) -> None:

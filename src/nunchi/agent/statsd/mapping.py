@@ -129,7 +129,7 @@ def compile_expression(expression: str) -> re.Pattern[str]:
     try:
         return re.compile(expression)
     except re.error as error:
-        raise MappingError(f'the mapping\'s match "{expression}" is no regular expression: {error}') from error
+        raise MappingError(f'the mapping\'s match "{expression}" is not a valid regular expression: {error}') from error
 
 
 def expand(template: str, match: re.Match[str]) -> str:

@@ -58,7 +58,7 @@ class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         if not 0 <= self.age_buckets <= AGES_MAX:
             raise FieldError(f"1 to {AGES_MAX} steps", "age_buckets")
         if len(self.quantiles) > QUANTILES_MAX:
-            raise FieldError(f"{QUANTILES_MAX} quantiles at most", "quantiles")
+            raise FieldError(f"at most {QUANTILES_MAX} quantiles", "quantiles")
 
 
 class HistogramOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,10 +77,12 @@ class HistogramOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         if list(self.buckets) != sorted(set(self.buckets)) or len(self.buckets) > BUCKETS_MAX:
             raise FieldError(f"write up to {BUCKETS_MAX} bounds, each larger than the one before", "buckets")
         if self.native_histogram_bucket_factor and not 1 < self.native_histogram_bucket_factor <= 65536:
-            raise FieldError("a factor above 1, as in 1.1", "native_histogram_bucket_factor")
+            raise FieldError("must be above 1, as in 1.1", "native_histogram_bucket_factor")
         buckets_max = self.native_histogram_max_buckets
         if buckets_max and not NATIVE_BUCKETS_MIN <= buckets_max <= NATIVE_BUCKETS_MOST:
-            raise FieldError(f"{NATIVE_BUCKETS_MIN} to {NATIVE_BUCKETS_MOST}", "native_histogram_max_buckets")
+            raise FieldError(
+                f"must be between {NATIVE_BUCKETS_MIN} and {NATIVE_BUCKETS_MOST}", "native_histogram_max_buckets"
+            )
 
     def filled(self, defaults: "HistogramOptions") -> "HistogramOptions":
         """With the defaults' word where it says nothing itself: bounds are not taken over where it gives a factor."""
@@ -222,7 +224,7 @@ class StatsdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
                         field,
                     )
         if len(self.unix_mode) > 4 or not all(digit in "01234567" for digit in self.unix_mode) or not self.unix_mode:
-            raise FieldError('an octal mode in quotes, as in "660"', "unix_mode")
+            raise FieldError('must be an octal mode in quotes, as in "660"', "unix_mode")
         if not 1 <= self.series_max <= SERIES_MAX_MOST:
             raise FieldError(f"1 to {SERIES_MAX_MOST}", "series_max")
         if self.connections_max < 1:

@@ -145,7 +145,7 @@ def check_happenings(body: Happenings) -> None:
     if len(body) > HAPPENINGS_MAX:
         raise HappeningsError(f"{len(body)} events and service checks are too many: send {HAPPENINGS_MAX} at a time")
     if body.first < 0 or body.epoch < 0:
-        raise HappeningsError("numbers and epochs are not below nothing")
+        raise HappeningsError("numbers and epochs cannot be negative")
     for event in body.events:
         _check_texts(event.title, event.text, event.tags)
     for check in body.service_checks:
@@ -156,4 +156,4 @@ def check_happenings(body: Happenings) -> None:
 
 def _check_texts(title: str, text: str, tags: Tags) -> None:
     if not title or len(title) > NAME_CHARACTERS_MAX or len(text) > TEXT_CHARACTERS_MAX or len(tags) > TAGS_MAX:
-        raise HappeningsError(f"an event or service check without a name, or longer than is taken: {title[:60]!r}")
+        raise HappeningsError(f"an event or service check has no name, or is too long: {title[:60]!r}")

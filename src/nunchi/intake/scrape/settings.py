@@ -174,7 +174,7 @@ def check_escaping(scheme: NameScheme | None, escaping: str | None) -> None:
     """Names that may not be UTF-8 cannot be asked for as UTF-8."""
     if scheme is NameScheme.LEGACY and escaping == UTF8_ESCAPING:
         raise FieldError(
-            f"{UTF8_ESCAPING} asks targets for names that metric_name_validation_scheme legacy forbids: change one of both",
+            f"{UTF8_ESCAPING} asks targets for names that metric_name_validation_scheme legacy forbids: change one of them",
             "metric_name_escaping_scheme",
         )
 

@@ -42,7 +42,7 @@ class RedisSettings(DatabaseSettings, frozen=True, forbid_unknown_fields=True, k
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.keys) > KEYS_MAX:
-            raise FieldError(f"{KEYS_MAX} keys are the most", "keys")
+            raise FieldError(f"at most {KEYS_MAX} keys", "keys")
         for key in self.keys:
             split_key(key)
 

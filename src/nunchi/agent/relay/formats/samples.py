@@ -42,10 +42,10 @@ def read(body: bytes, now_ms: int, _parameters: Mapping[str, str]) -> Reading:
     reading = Reading()
     for number, one in enumerate(told.samples):
         if not METRIC.fullmatch(one.name):
-            raise RelayError(f"samples[{number}].name: {one.name[:80]!r} is no metric name")
+            raise RelayError(f"samples[{number}].name: {one.name[:80]!r} is not a valid metric name")
         for label in one.labels:
             if not LABEL.fullmatch(label):
-                raise RelayError(f"samples[{number}].labels: {label[:80]!r} is no label name")
+                raise RelayError(f"samples[{number}].labels: {label[:80]!r} is not a valid label name")
         value = SPECIAL_VALUES[one.value] if isinstance(one.value, str) else one.value
         at_ms = now_ms if one.timestamp_ms is None else one.timestamp_ms
         reading.samples.append(RelayedSample(one.name, one.labels, value, at_ms, MetricType(one.type)))

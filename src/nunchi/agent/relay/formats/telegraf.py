@@ -36,7 +36,7 @@ def read(body: bytes, now_ms: int, parameters: Mapping[str, str]) -> Reading:
     """See `Format`."""
     unit = parameters.get("unit", "s")
     if unit not in UNITS_MS:
-        raise RelayError(f"unit: {unit[:20]!r} is none of {', '.join(UNITS_MS)}")
+        raise RelayError(f"unit: {unit[:20]!r} is not one of {', '.join(UNITS_MS)}")
     reading = Reading()
     for metric in _metrics(body):
         at_ms = now_ms if metric.timestamp is None else round(metric.timestamp * UNITS_MS[unit])
