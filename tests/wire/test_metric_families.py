@@ -145,20 +145,76 @@ def test_series_that_come_and_go_do_not_pile_up():
     for turn in range(3000):
         body = family("a", GAUGE, label("x", str(turn)) + bytes_field(2, double_field(1, float(turn))))
         assert samples(reader.read(body), labels) == {Labels.of("a", x=str(turn)): float(turn)}
-    assert len(reader._numbers) <= 1100
+    assert reader.series_remembered <= 1100
+
+
+def stamp(seconds: int, nanos: int = 0) -> bytes:
+    return integer_field(1, seconds) + integer_field(2, nanos)
+
+
+def exemplar(trace: str, value: float, seconds: int = 0) -> bytes:
+    return label("trace_id", trace) + double_field(2, value) + (bytes_field(3, stamp(seconds)) if seconds else b"")
+
+
+def test_created_timestamps_are_starts_of_all_samples_of_a_metric():
+    body = family("a_total", COUNTER, bytes_field(3, double_field(1, 1.0) + bytes_field(3, stamp(1500, 250_000_000))))
+    body += family("b", GAUGE, bytes_field(2, double_field(1, 1.0)))
+    body += family("h", HISTOGRAM, bytes_field(7, CLASSIC + bytes_field(15, stamp(7))))
+    body += family("s", SUMMARY, bytes_field(4, bytes_field(4, stamp(8))))
+    exposition = FamilyReader().read(body)
+    assert exposition.starts is not None
+    assert exposition.starts.tolist() == [1_500_250, 0, *[7000] * 5, 8000, 8000]
+    assert FamilyReader().read(family("b", GAUGE, bytes_field(2, b""))).starts is None
+
+
+def test_exemplars_belong_to_their_counters_and_buckets_and_to_native_histograms_where_they_have_a_time():
+    counter = bytes_field(3, double_field(1, 1.0) + bytes_field(2, exemplar("x", 0.5)))
+    bucket = bytes_field(3, integer_field(1, 1) + double_field(2, 1.0) + bytes_field(3, exemplar("y", 0.7, 12)))
+    native = bytes_field(16, exemplar("z", 0.8, 13)) + bytes_field(16, exemplar("timeless", 0.9))
+    body = family("a_total", COUNTER, counter)
+    body += family("h", HISTOGRAM, bytes_field(7, CLASSIC + NATIVE + bucket + native))
+
+    def given(**wishes: bool) -> list[tuple[str, str, int]]:
+        exposition = FamilyReader(**wishes).read(body)
+        names = dict(exposition.new_series)
+        return [
+            (names[int(exposition.series[at])].metric_name, one.labels.pairs[0][1], one.timestamp_ms)
+            for at, one in exposition.exemplars
+        ]
+
+    plain = ("a_total", "x", NO_TIMESTAMP)
+    assert given() == [plain, ("h_bucket", "y", 12_000)]
+    assert given(with_native=True) == [plain, ("h", "z", 13_000)]
+    assert given(with_native=True, with_classic=True) == [plain, ("h", "z", 13_000), ("h_bucket", "y", 12_000)]
+
+
+def test_a_metric_that_moves_or_changes_its_buckets_keeps_its_labels():
+    reader, names = FamilyReader(), {}
+    one, two = (family(name, GAUGE, bytes_field(2, double_field(1, 1.0))) for name in "ab")
+    finer = CLASSIC + bytes_field(3, integer_field(1, 4) + double_field(2, 7.0))
+    buckets = [family("h", HISTOGRAM, bytes_field(7, message)) for message in (CLASSIC, finer)]
+    first = samples(reader.read(one + two + buckets[0]), names)
+    second = samples(reader.read(two + buckets[1] + one), names)
+    assert set(second) == {*first, Labels.of("h_bucket", le="7.0")}
+    again = reader.read(two + buckets[1] + one)
+    assert again.is_steady
+    assert not again.new_series
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"\x05ab", "longer than the body"),
+        (b"\x05ab", "family 2 .*: it is cut off"),
         (family("", GAUGE), "no name"),
-        (family("a", 9), "type 9"),
-        (family("h", HISTOGRAM, bytes_field(7, bytes_field(12, span(0, 3)))), "0 buckets, and spans of 3"),
-        (family("h", HISTOGRAM, bytes_field(7, NATIVE + integer_field(5, 80))), "schema 40"),
+        (family("a", 9), "its type does not exist"),
+        (family("h", HISTOGRAM, bytes_field(7, bytes_field(12, span(0, 3)))), "contradict its spans"),
+        (
+            family("h", HISTOGRAM, bytes_field(7, NATIVE + integer_field(5, 80))),
+            "contradict its spans, its count or its schema",
+        ),
         (
             family("h", HISTOGRAM, bytes_field(7, bytes_field(12, span(0, 1)) + bytes_field(13, deltas(-1)))),
-            "less than",
+            "contradict",
         ),
         (family("a", GAUGE, bytes_field(1, bytes_field(1, b"\xff")) + bytes_field(2, b"")), "UTF-8"),
     ],

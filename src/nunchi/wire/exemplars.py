@@ -39,6 +39,28 @@ def decode_exemplar(message: bytes) -> Exemplar | None:
         return None
 
 
+def decode_family_exemplar(message: bytes, timestamp_ms: int) -> Exemplar | None:
+    """An `io.prometheus.client.Exemplar`; without a time of its own it has the sample's."""
+    pairs: list[tuple[str, str]] = []
+    value = 0.0
+    own: dict[int, int] | None = None
+    try:
+        for number, content in _fields(message):
+            if number == 1 and isinstance(content, bytes):
+                words = {part: text for part, text in _fields(content) if isinstance(text, bytes)}
+                pairs.append((words.get(1, b"").decode(), words.get(2, b"").decode()))
+            elif number == 2 and isinstance(content, bytes):
+                (value,) = struct.unpack("<d", content)
+            elif number == 3 and isinstance(content, bytes):
+                own = {part: whole for part, whole in _fields(content) if isinstance(whole, int)}
+    except (ValueError, struct.error, IndexError):
+        return None
+    if own is None:
+        return Exemplar(Labels(pairs), value, timestamp_ms, has_timestamp=False)
+    own_ms = own.get(1, 0) * 1000 + own.get(2, 0) // 1_000_000
+    return Exemplar(Labels(pairs), value, own_ms) if own_ms < TIMESTAMP_MS_MAX else None
+
+
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Numbers and contents of fields: varints as numbers, all else as bytes."""
     at = 0

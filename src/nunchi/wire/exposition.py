@@ -82,6 +82,7 @@ class Exposition:
     exemplars   (sample, exemplar); the time of one without a time is `NO_TIMESTAMP` where the sample has none either
     empty_labels  of new series, the names exposed with an empty value, which `Labels` leaves out
     histogram_of  int32[n], numbers of `histograms`, `FLOAT` where the sample is a number; None: all are numbers
+    starts      int64[n], since when each sample counts, milliseconds, 0 where unknown; None: all unknown
     """
 
     series: NDArray[np.int32]
@@ -95,6 +96,7 @@ class Exposition:
     empty_labels: dict[int, tuple[str, ...]] = field(default_factory=dict)
     histogram_of: NDArray[np.int32] | None = None
     histograms: HistogramColumns | None = None
+    starts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.values)

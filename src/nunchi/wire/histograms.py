@@ -14,15 +14,31 @@ from nunchi.model.histogram_columns import CODE_OF_HINT, HistogramColumns, Shape
 from nunchi.wire.kernels.histograms import HistogramDecoder
 from nunchi.wire.prometheus_proto import bytes_field, double_field, encode_varint, integer_field
 
+SHAPES_KNOWN_MAX = 4096
 
-def decode_histograms(body: bytes, places: NDArray[np.int64]) -> tuple[HistogramColumns, NDArray[np.bool_]]:
-    """The histogram messages at (begin, end) of a body, int64[n, 2], and bool[n]: which of them are fine."""
+
+def decode_histograms(
+    body: bytes, places: NDArray[np.int64], known: dict[bytes, Shape] | None = None
+) -> tuple[HistogramColumns, NDArray[np.bool_]]:
+    """The histogram messages at (begin, end) of a body, int64[n, 2], and bool[n]: which of them are fine.
+
+    Who reads the same histograms time after time keeps the shapes that are `known`, at most `SHAPES_KNOWN_MAX` of them.
+    """
     keys, shape_of, counts, sums, zero_counts, hints, are_integer, offsets, buckets, fine = HistogramDecoder().decode(
         body, places
     )
-    shapes = tuple(map(_shape, keys))
+    shapes = tuple(map(_shape, keys)) if known is None else _known_shapes(keys, known)
     columns = HistogramColumns(shapes, shape_of, counts, sums, zero_counts, hints, are_integer, offsets, buckets)
     return columns, fine
+
+
+def _known_shapes(keys: Sequence[bytes], known: dict[bytes, Shape]) -> tuple[Shape, ...]:
+    if len(known) > SHAPES_KNOWN_MAX:
+        known.clear()
+    for key in keys:
+        if key not in known:
+            known[key] = _shape(key)
+    return tuple(known[key] for key in keys)
 
 
 def _shape(key: bytes) -> Shape:

@@ -57,6 +57,14 @@ cdef inline void put(string& key, const void* at, size_t size) noexcept nogil:
     key.append(<const char*>at, size)
 
 
+cdef as_doubles(const vector[double]& held):
+    out = np.empty(held.size())
+    cdef double[::1] view = out
+    if held.size():
+        memcpy(&view[0], held.data(), 8 * held.size())
+    return out
+
+
 cdef class HistogramDecoder:
     """Decodes the histograms of one request."""
 
@@ -91,13 +99,13 @@ cdef class HistogramDecoder:
         return (
             list(self.shape_keys),
             np.array(self.shape_of, np.int32),
-            np.array(self.counts, np.float64),
-            np.array(self.sums, np.float64),
-            np.array(self.zero_counts, np.float64),
+            as_doubles(self.counts),
+            as_doubles(self.sums),
+            as_doubles(self.zero_counts),
             np.array(self.hints, np.uint8),
             np.array(self.integers, np.uint8).astype(np.bool_),
             np.array(self.offsets, np.int64),
-            np.array(self.buckets, np.float64),
+            as_doubles(self.buckets),
             np.array(self.fine, np.uint8).astype(np.bool_),
         )
 
