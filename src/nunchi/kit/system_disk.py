@@ -35,12 +35,15 @@ def _failing_as_disk_error(operation: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        if error.errno in _FULL:
-            raise DiskFull(operation, path, f"{reason}; free some space") from error
-        if isinstance(error, FileNotFoundError):
-            raise DiskMissing(operation, path, reason) from error
-        raise DiskError(operation, path, reason) from error
+        raise _disk_error(error, operation, path) from error
+
+
+def _disk_error(error: OSError, operation: str, path: Path) -> DiskError:
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in _FULL:
+        return DiskFull(operation, path, f"{reason}; free some space")
+    kind = DiskMissing if isinstance(error, FileNotFoundError) else DiskError
+    return kind(operation, path, reason)
 
 
 class SystemAppendFile:
@@ -63,14 +66,14 @@ class SystemAppendFile:
         self._refuse_if_broken("append to")
         start = self._size
         remaining = memoryview(content).cast("B")
-        with _failing_as_disk_error("append to", self.path):
-            try:
-                while remaining:
-                    remaining = remaining[os.write(self._descriptor, remaining) :]
-            except OSError:
-                self._take_back(start)
-                raise
-        self._size = start + memoryview(content).nbytes
+        size = start + len(remaining)
+        try:  # not by the context manager: this is on the way of every commit
+            while remaining:
+                remaining = remaining[os.write(self._descriptor, remaining) :]
+        except OSError as error:
+            self._take_back(start)
+            raise _disk_error(error, "append to", self.path) from error
+        self._size = size
         return start
 
     def sync(self) -> None:

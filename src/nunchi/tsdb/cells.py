@@ -22,6 +22,11 @@ class Cells(NamedTuple):
     starts: NDArray[np.int64] | None = None
     histograms: HistogramColumns | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether there are numbers only, without starts."""
+        return self.starts is None and self.histograms is None
+
     def take(self, which: NDArray[Any] | slice) -> "Cells":
         """Some of the cells."""
         starts = None if self.starts is None else self.starts[which]

@@ -4,6 +4,7 @@ A record is readable alone: it refers to series by number and brings the label k
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.exemplar import Exemplar
-from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata
 from nunchi.tsdb.cells import Cells
@@ -34,8 +34,8 @@ class Commit:
     """What becomes visible together.
 
     series, keys, ends  refs of new series, their label keys one after the other, int64[n + 1] where each begins, and the end
-    refs, times, values, starts, histograms  `Cells` in the order of their series
-    late_*              `Cells` that are late or replace others
+    cells               in the order of their series
+    late                cells that are late or replace others
     marks               by key, what writers want to know again; an empty one is forgotten
     exemplars           with the label key of the series of each
     """
@@ -43,29 +43,11 @@ class Commit:
     series: NDArray[np.int32]
     keys: bytes
     ends: NDArray[np.int64]
-    refs: NDArray[np.int32]
-    times: NDArray[np.int64]
-    values: NDArray[np.float64]
-    starts: NDArray[np.int64] | None
-    histograms: HistogramColumns | None
-    late_refs: NDArray[np.int32]
-    late_times: NDArray[np.int64]
-    late_values: NDArray[np.float64]
-    late_starts: NDArray[np.int64] | None
-    late_histograms: HistogramColumns | None
+    cells: Cells
+    late: Cells
     metadata: dict[str, Metadata]
-    marks: dict[str, bytes] = field(default_factory=dict)
+    marks: Mapping[str, bytes] = field(default_factory=dict)
     exemplars: tuple[tuple[bytes, Exemplar], ...] = ()
-
-    @property
-    def cells(self) -> Cells:
-        """The cells in order."""
-        return Cells(self.refs, self.times, self.values, self.starts, self.histograms)
-
-    @property
-    def late(self) -> Cells:
-        """The other cells."""
-        return Cells(self.late_refs, self.late_times, self.late_values, self.late_starts, self.late_histograms)
 
 
 def encode_commit(commit: Commit, places: int) -> tuple[bytes, Span]:
@@ -74,7 +56,8 @@ def encode_commit(commit: Commit, places: int) -> tuple[bytes, Span]:
     rows, oldest_ms, newest_ms, cells = encode_cells(taken.refs, taken.times, np.ascontiguousarray(taken.values))
     metadata = msgspec.json.encode(commit.metadata) if commit.metadata else b""
     marks = msgspec.msgpack.encode(commit.marks) if commit.marks else b""
-    sections = _encode_sections(commit)
+    is_plain = taken.is_plain and late.is_plain and not commit.exemplars
+    sections = b"" if is_plain else _encode_sections(commit)
     head = HEADER.pack(
         len(commit.series), len(commit.keys), rows, len(taken.refs), len(late.refs), len(metadata), len(marks)
     )
@@ -203,8 +186,8 @@ def decode_commit(body: bytes) -> Commit:
     behind = Cells(late_refs.astype(np.int32), late_times.astype(np.int64), late_values.astype(np.float64))
     return Commit(
         series.astype(np.int32), keys.tobytes(), ends,
-        *_with_sections(taken, sections, HISTOGRAMS, STARTS),
-        *_with_sections(behind, sections, LATE_HISTOGRAMS, LATE_STARTS),
+        _with_sections(taken, sections, HISTOGRAMS, STARTS),
+        _with_sections(behind, sections, LATE_HISTOGRAMS, LATE_STARTS),
         msgspec.json.decode(metadata, type=dict[str, Metadata]) if metadata else {},
         msgspec.msgpack.decode(marks, type=dict[str, bytes]) if marks else {},
         _decode_exemplars(sections[EXEMPLARS]) if EXEMPLARS in sections else (),

@@ -20,6 +20,8 @@ from nunchi.tsdb.series_table import SeriesTable
 
 NOWHERE = -1
 """Instead of a series_ref: the series of a column has left the head, until a cell of it comes."""
+NO_SERIES = np.zeros(0, np.int32)
+NO_ENDS = np.zeros(1, np.int64)
 
 
 class Head:
@@ -99,9 +101,13 @@ class Head:
             else:
                 self.marks.pop(key, None)
 
-    def take_unlogged(self) -> NDArray[np.int32]:
-        """Series that no record of the WAL names yet."""
-        return np.concatenate(self.unlogged) if self.unlogged else np.zeros(0, np.int32)
+    def take_unlogged(self) -> tuple[NDArray[np.int32], bytes, NDArray[np.int64]]:
+        """Series that no record of the WAL names yet, with their label keys, as `Commit` wants them."""
+        made = np.concatenate(self.unlogged) if self.unlogged else NO_SERIES
+        if len(made) == 0:
+            return NO_SERIES, b"", NO_ENDS
+        keys, ends = self.table.keys_of(made)
+        return made, keys, np.array([0, *ends], np.int64)
 
     def raise_newest(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> None:
         """Series of which samples are known that are not open; `refs` are distinct."""

@@ -84,16 +84,15 @@ class Loading:
 
     def moved(self, commit: Commit) -> Commit:
         """A commit with series_refs behind those in use. Raises `NotLoadedError` where too much came in already."""
-        if self._cells + len(commit.refs) + len(commit.late_refs) > EARLY_CELLS_MAX:
+        if self._cells + len(commit.cells.refs) + len(commit.late.refs) > EARLY_CELLS_MAX:
             raise NotLoadedError(f"{self.text}; {self._cells} samples came in meanwhile, more are taken afterwards")
         places = np.int32(self.places)
-        return replace(
-            commit, series=commit.series + places, refs=commit.refs + places, late_refs=commit.late_refs + places
-        )
+        cells, late = (part._replace(refs=part.refs + places) for part in (commit.cells, commit.late))
+        return replace(commit, series=commit.series + places, cells=cells, late=late)
 
     def note(self, commit: Commit) -> None:
         """A moved commit has been logged."""
-        self._cells += len(commit.refs) + len(commit.late_refs)
+        self._cells += len(commit.cells.refs) + len(commit.late.refs)
         self._commits.append(commit)
 
     def take_commits(self) -> list[Commit]:

@@ -125,7 +125,7 @@ class Generation:
         if starts is not None:
             self._make_room_for_starts()
         refused = np.empty(len(refs), np.int64)
-        self.slabs, left = kernel.put(
+        self.slabs, left, oldest, newest_time = kernel.put(
             refs, times, values, NO_STARTS if starts is None else starts, newest.times, newest.bits, self.counts,
             self.first_slabs, self.last_slabs, self.hashes, self.slab_times, self.slab_values, self.slab_starts,
             self.slab_next, self.slabs, refused,
@@ -135,7 +135,8 @@ class Generation:
         if self.readers:
             taken = refs if left == 0 else np.delete(refs, refused[:left])
             self._journal.append((self.commit, taken))
-        self._widen(times)
+        if len(refs):
+            self._widen(oldest, newest_time)
         return refused[:left]
 
     def put_late(self, cells: Cells) -> None:
@@ -143,7 +144,7 @@ class Generation:
         if len(cells.refs):
             self._late.append(cells)
             self.late_count += len(cells.refs)
-            self._widen(cells.times)
+            self._widen(int(cells.times.min()), int(cells.times.max()))
 
     def moment(self) -> Moment:
         """What is here now, for a reader that will `release` it."""
@@ -199,11 +200,9 @@ class Generation:
         for cells in self._late:
             is_live[cells.refs] = True
 
-    def _widen(self, times: Longs) -> None:
-        if len(times):
-            low, high = int(times.min()), int(times.max())
-            self.min_time = low if self.min_time == Newest.NEVER else min(self.min_time, low)
-            self.max_time = max(self.max_time, high)
+    def _widen(self, low: int, high: int) -> None:
+        self.min_time = low if self.min_time == Newest.NEVER else min(self.min_time, low)
+        self.max_time = max(self.max_time, high)
 
     def make_room(self, series: int, slabs: int) -> None:
         """For series with refs below `series`, and for so many slabs more."""

@@ -52,7 +52,7 @@ def _log_exemplars(state: State) -> None:
     nothing = np.zeros(0, np.int32)
     for begin in range(0, len(held), RECORD_EXEMPLARS_MAX):
         part = held[begin : begin + RECORD_EXEMPLARS_MAX]
-        commit = Commit(nothing, b"", np.zeros(1, np.int64), *NO_CELLS, *NO_CELLS, {}, {}, part)
+        commit = Commit(nothing, b"", np.zeros(1, np.int64), NO_CELLS, NO_CELLS, {}, {}, part)
         state.wal.append(*encode_commit(commit, places=0))
 
 

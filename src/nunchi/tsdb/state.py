@@ -41,7 +41,6 @@ from nunchi.tsdb.wal import NO_TIME_MAX, Wal
 
 RETENTION_MS = 15 * 24 * 3600 * 1000
 OWNERS_MAX = 2**30
-NO_KEYS: tuple[bytes, Sequence[int]] = (b"", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +145,14 @@ class State:
         """Log what an appender accepted, then make it visible. Raises a `DiskError`, and then nothing has happened."""
         with self.lock:
             head = self.head
-            news = {name: known for name, known in metadata.items() if head.metadata.get(name) != known}
+            news = {}
+            if metadata:
+                news = {name: known for name, known in metadata.items() if head.metadata.get(name) != known}
             self.forget_pending(owner)
             if len(cells.refs) == 0 and len(late.refs) == 0 and not news and not marks and not exemplars:
                 return
-            made = head.take_unlogged()
-            keys, ends = head.table.keys_of(made) if len(made) else NO_KEYS
             cells, late = cells.compacted(), late.compacted()
-            all_ends = np.array([0, *ends], np.int64)
-            commit = Commit(made, keys, all_ends, *cells, *late, news, dict(marks), exemplars)
+            commit = Commit(*head.take_unlogged(), cells, late, news, marks, exemplars)
             places = len(head.table)
             if self.loading is not None:
                 commit = self.loading.moved(commit)
@@ -170,7 +168,8 @@ class State:
             head.unlogged.clear()
             if exemplars:
                 head.exemplars.hold(self.settings.exemplars_max)
-            head.take_notes(commit)
+            if news or marks or exemplars:
+                head.take_notes(commit)
             self.apply(cells, late)
             if span.oldest_ms <= span.newest_ms:
                 parts = ((cells.refs, cells.times), (late.refs, late.times))

@@ -112,14 +112,17 @@ def put(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] val
     """Append cells that are newer than their series' newest; positions of the others go to `refused`.
 
     There must be room for a slab more a cell; of `slab_starts` only where there are `starts`, else both may be empty.
-    Returns the slabs in use and how many were refused.
+    Returns the slabs in use, how many were refused, and the oldest and the newest time of all cells: INT64_MAX and INT64_MIN
+    where there are none.
     """
-    cdef int64_t i, at, left = 0
+    cdef int64_t i, at, left = 0, oldest = INT64_MAX, newest = INT64_MIN
     cdef bint has_starts = starts.shape[0] > 0
     cdef int32_t ref, row
     with nogil:
         for i in range(refs.shape[0]):
             ref = refs[i]
+            oldest = min(oldest, times[i])
+            newest = max(newest, times[i])
             if times[i] <= last_times[ref]:
                 refused[left] = i
                 left += 1
@@ -141,7 +144,7 @@ def put(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] val
             hashes[ref] = mix(hashes[ref], <uint64_t>times[i])
             last_times[ref] = times[i]
             last_bits[ref] = bits_of(values[i])
-    return slabs, left
+    return slabs, left, oldest, newest
 
 
 def hash_rows(const int32_t[::1] refs, const int32_t[::1] counts, const int32_t[::1] first_slabs,
