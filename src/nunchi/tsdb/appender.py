@@ -107,28 +107,30 @@ class DatabaseAppender:
         late_max_ms = self._state.settings.late_max_ms
         if batch.late_max_seconds is not None:
             late_max_ms = round(batch.late_max_seconds * 1000)
-        for cell in np.flatnonzero(fates >= PAST).tolist():
+        others = np.flatnonzero(fates >= PAST)
+        refs, times = cells.refs[others].tolist(), cells.times[others].tolist()
+        ages, bits = (lasts[others] - cells.times[others]).tolist(), cells.values[others].view(np.uint64).tolist()
+        lateness_of = Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
+        starts = cells.starts if batch.on_conflict is Conflict.REPLACE else None
+        for i, (cell, fate) in enumerate(zip(others.tolist(), fates[others].tolist(), strict=True)):
             reason: Reason | None
-            if fates[cell] == PAST:
-                is_late = int(lasts[cell]) - int(cells.times[cell]) > late_max_ms
-                lateness = (Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER) if is_late else None
-                key = (int(cells.refs[cell]), int(cells.times[cell]))
-                says_more = (
-                    batch.on_conflict is Conflict.REPLACE and cells.starts is not None and cells.starts[cell] != 0
-                )
+            if fate == PAST:
+                lateness = lateness_of if ages[i] > late_max_ms else None
+                key = (refs[i], times[i])
+                says_more = starts is not None and starts[cell] != 0
                 if stored.get(key) == contents[cell] and not says_more:
                     result.accepted += 1  # it is there already
                     continue
                 reason = _judge_past(key, contents[cell], stored, batch.on_conflict, lateness)
                 if reason is None:
                     late.append(cell)
-                    self._note_newest(*key, int(cells.values.view(np.uint64)[cell]))
+                    self._note_newest(*key, bits[i])
             else:
-                reason = Reason.TOO_FAR_IN_FUTURE if fates[cell] == FUTURE else Reason.TOO_OLD
+                reason = Reason.TOO_FAR_IN_FUTURE if fate == FUTURE else Reason.TOO_OLD
             if reason is None:
                 result.accepted += 1
             else:
-                result.reject(Rejection(reason, batch.layout.labels(int(batch.columns[cell])), int(cells.times[cell])))
+                result.reject(Rejection(reason, batch.layout.labels(int(batch.columns[cell])), times[i]))
         if late:
             self._late.append(cells.take(np.array(late)))
 

@@ -38,7 +38,7 @@ class LateLayer:
         series = np.flatnonzero(self.refs[places] == refs)
         columns = places[series].astype(np.int64)
         rows = [
-            (int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, side="right")))
+            (int(times.searchsorted(start_ms)), int(times.searchsorted(end_ms, side="right")))
             for times in (self._times[self.offsets[c] : self.offsets[c + 1]] for c in columns.tolist())
         ]
         bounds = np.array(rows, np.int64).reshape(-1, 2)
