@@ -4,6 +4,7 @@ import pytest
 from nunchi.admission.door import Door
 from nunchi.admission.limits import SeriesLimits
 from nunchi.intake.scrape.errors import ScrapeError, ScrapeLimitError
+from nunchi.intake.scrape.interpretation import HistogramRules
 from nunchi.intake.scrape.report import REPORT_NAMES
 from nunchi.intake.scrape.series import SampleRules, Scraped, TargetSeries, merge_labels
 from nunchi.model.exemplar import Exemplar
@@ -265,3 +266,34 @@ def test_exemplars_go_to_their_series_with_the_time_of_the_scrape_where_they_hav
         ("a_total", Exemplar(Labels({"t": "1"}), 0.5, 1500)),
         ("c_total", Exemplar(Labels({"t": "2", "s": "}#"}), 4.0, now_ms, has_timestamp=False)),
     ]
+
+
+def test_histograms_and_starts_go_with_the_samples_of_a_scrape() -> None:
+    rules = SampleRules(histograms=HistogramRules(converts_classic=True, with_starts=True))
+    series = TargetSeries(TARGET, rules, REPORT_NAMES)
+    text = (
+        b'# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 3\nh_sum 4\nh_created 70\n'
+        b"# TYPE a counter\na_total 1\n# EOF\n"
+    )
+    for _ in range(2):
+        scraped = series.read(text, ExpositionFormat.OPEN_METRICS)
+        (batch,) = series.batches(1_000_000, scraped, [0.0] * len(REPORT_NAMES))
+        series.settle(scraped)
+        names = [Labels.from_key(batch.layout.key(column)).metric_name for column in batch.columns.tolist()]
+        assert names[:2] == ["a_total", "h"]
+        assert batch.starts is not None
+        assert batch.starts.tolist() == [0, 70_000, *[0] * len(REPORT_NAMES)]
+        assert batch.histograms is not None
+        assert batch.histograms.histogram(0).positive_buckets == (1.0, 2.0)
+
+
+def test_too_many_buckets_fail_the_scrape_and_the_next_one_is_whole() -> None:
+    rules = SampleRules(histograms=HistogramRules(converts_classic=True, buckets_max=2))
+    series = TargetSeries(TARGET, rules, REPORT_NAMES)
+    text = b'# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="2"} 1\nh_bucket{le="+Inf"} 3\na 1\n'
+    with pytest.raises(ScrapeLimitError, match="native_histogram_bucket_limit exceeded: 3 buckets, 2 allowed"):
+        series.read(text, ExpositionFormat.TEXT)
+    scraped = series.read(text.replace(b'h_bucket{le="2"} 1\n', b""), ExpositionFormat.TEXT)
+    (batch,) = series.batches(1000, scraped, [0.0] * len(REPORT_NAMES))
+    names = [Labels.from_key(batch.layout.key(column)).metric_name for column in batch.columns.tolist()]
+    assert names[:2] == ["a", "h"]

@@ -5,6 +5,7 @@ import pytest
 
 from nunchi.intake.discovery.file import FileSettings, read_groups
 from nunchi.intake.mechanisms import RUNNING, SUFFIX, DiscoverySettings, UnsupportedSettingsError
+from nunchi.intake.scrape.interpretation import HistogramRules
 from nunchi.intake.scrape.pool import PoolSettings
 from nunchi.intake.scrape.settings import GlobalSettings, JobSettings, check_jobs, resolve_job, unacted
 from nunchi.intake.sections import (
@@ -14,6 +15,7 @@ from nunchi.intake.sections import (
     check_distinct_names,
     refuse_unsupported_sections,
 )
+from nunchi.kit.errors import InputError
 from nunchi.kit.settings import SettingsError, dump, load
 from nunchi.kit.sizes import Size
 from nunchi.model.names import NameScheme
@@ -206,3 +208,24 @@ def test_a_discovery_file_that_is_absent_or_broken_is_refused(tmp_path: Path) ->
 
 def test_file_names_may_have_a_star_in_their_last_part() -> None:
     assert FileSettings(files=("a/*.json", "b.yaml", "/c/x-*.yml")).refresh_interval.ms == 300_000
+
+
+def test_what_becomes_of_histograms_is_said_by_the_job_and_by_global() -> None:
+    common = "global: {scrape_native_histograms: true, convert_classic_histograms_to_nhcb: true}\n"
+    more = "always_scrape_classic_histograms: true, native_histogram_bucket_limit: 40, native_histogram_min_bucket_factor: 1.1"
+    pool = resolved(f"{common}scrape_configs: [{{job_name: a, convert_classic_histograms_to_nhcb: false, {more}}}]")
+    assert pool.rules.histograms == HistogramRules(
+        with_native=True, with_classic=True, converts_classic=False, schema_max=2, buckets_max=40
+    )
+    assert pool.fetch.protocols[0] == "PrometheusProto"
+    assert resolved(f"{common}scrape_configs: [{{job_name: a}}]").rules.histograms.converts_classic
+    for wrong in ("native_histogram_bucket_limit: -1", "native_histogram_min_bucket_factor: .nan"):
+        with pytest.raises(InputError, match="0 \\(none\\) or more"):
+            resolved(f"scrape_configs: [{{job_name: a, {wrong}}}]")
+
+
+def test_starts_are_asked_for_as_protobuf() -> None:
+    root = load(Root, "scrape_configs: [{job_name: a}]", "test.yml")
+    pool = resolve_job(root.common, root.scrape_configs[0], Path(), with_starts=True)
+    assert pool.fetch.protocols[0] == "PrometheusProto"
+    assert pool.rules.histograms.with_starts

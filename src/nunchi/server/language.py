@@ -1,4 +1,7 @@
-"""Which PromQL this server speaks: experimental parts by Prometheus's feature flags, and Python functions out of files."""
+"""Which PromQL this server speaks: experimental parts by Prometheus's feature flags, and Python functions out of files.
+
+Of the flags, `st-storage` alone is not about the language: scrapes keep the created timestamps of what they read.
+"""
 
 import runpy
 from collections.abc import Iterable
@@ -13,7 +16,8 @@ DELAYED_NAMES: Final = "promql-delayed-name-removal"
 EXPERIMENTAL_FUNCTIONS: Final = "promql-experimental-functions"
 EXTENDED_SELECTORS: Final = "promql-extended-range-selectors"
 FILL_MODIFIERS: Final = "promql-binop-fill-modifiers"
-KNOWN: Final = (EXPERIMENTAL_FUNCTIONS, EXTENDED_SELECTORS, FILL_MODIFIERS, DELAYED_NAMES)
+START_STORAGE: Final = "st-storage"
+KNOWN: Final = (EXPERIMENTAL_FUNCTIONS, EXTENDED_SELECTORS, FILL_MODIFIERS, DELAYED_NAMES, START_STORAGE)
 
 
 class LanguageError(InputError):

@@ -27,7 +27,7 @@ from nunchi.server.configuration import ConfigurationLoader, LoadedConfiguration
 from nunchi.server.evaluator import RuleEvaluator
 from nunchi.server.flags import ServerFlags
 from nunchi.server.fleet import Fleet
-from nunchi.server.language import DELAYED_NAMES, load_functions, parser_settings, split_features
+from nunchi.server.language import DELAYED_NAMES, START_STORAGE, load_functions, parser_settings, split_features
 from nunchi.server.retention import database_settings, follow_storage
 from nunchi.server.server import Adjust, Server, ServerParts, unchanged
 from nunchi.server.status import ServerStatus
@@ -63,8 +63,9 @@ def build_server(
     maintenance = Maintenance(store, clock, counts, logger("tsdb"))
     door = Door(store.appender, clock, telemetry)
     scrape = ScrapeManager(
-        door, clock, telemetry, logger("intake.scrape"), host_name=world.host_name, environment=world.environment
-    )
+        door, clock, telemetry, logger("intake.scrape"), host_name=world.host_name, environment=world.environment,
+        with_starts=START_STORAGE in split_features(flags.enable_feature),
+    )  # fmt: skip
     fleet = Fleet(flags.storage_tsdb_path.absolute(), world, store, door, telemetry, flags)
     remote_write = RemoteWriteReceiver(door, telemetry, logger("intake.receive"))
     engine = build_engine(flags, world, telemetry)

@@ -70,7 +70,9 @@ class ScrapeManager:
         user_agent: str = "nunchi",
         external_host: str = "",
         environment: Mapping[str, str] = NO_ENVIRONMENT,
+        with_starts: bool = False,
     ) -> None:
+        self._with_starts = with_starts
         self._door = door
         self._clock = clock
         self._log = log
@@ -95,7 +97,7 @@ class ScrapeManager:
         """Scrape by these settings from now on. Raises `InputError` for what this version does not do."""
         resolved: list[tuple[PoolSettings, Mapping[object, Mechanism]]] = [
             (
-                resolve_job(settings.common, job, settings.folder_of(job)),
+                resolve_job(settings.common, job, settings.folder_of(job), with_starts=self._with_starts),
                 make_mechanisms(job, settings.folder_of(job), self._clock, self._log),
             )
             for job in settings.jobs

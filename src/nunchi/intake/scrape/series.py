@@ -15,6 +15,7 @@ from nunchi.admission.door import series_stages
 from nunchi.admission.limits import NO_LIMITS, SeriesLimits
 from nunchi.admission.passage import REFUSED, Passage
 from nunchi.intake.scrape.errors import ScrapeError, ScrapeLimitError
+from nunchi.intake.scrape.interpretation import HistogramRules, Interpreter
 from nunchi.model.batch import Batch
 from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
@@ -23,8 +24,7 @@ from nunchi.model.metadata import Metadata
 from nunchi.model.names import NameScheme
 from nunchi.model.relabel import Relabeller
 from nunchi.model.staleness import STALE
-from nunchi.wire.exposition import NO_TIMESTAMP, Exposition, ExpositionError, ExpositionFormat, ExpositionReader
-from nunchi.wire.metric_families import FamilyReader
+from nunchi.wire.exposition import NO_TIMESTAMP, Exposition, ExpositionError, ExpositionFormat
 
 EXPORTED_PREFIX = "exported_"
 UNUSED_COLUMNS_MAX = 1000
@@ -43,8 +43,7 @@ class SampleRules:
     honor_timestamps: bool = True
     track_timestamps_staleness: bool = False
     samples_max: int = 0
-    with_native_histograms: bool = False
-    with_classic_histograms: bool = False
+    histograms: HistogramRules = field(default_factory=HistogramRules)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +79,7 @@ class Scraped:
     series_added: int
     histogram_of: NDArray[np.int32] | None = None
     histograms: HistogramColumns | None = None
+    starts: NDArray[np.int64] | None = None
     exemplars: Sequence[tuple[int, Exemplar]] = ()
 
 
@@ -131,6 +131,15 @@ def _kept(numbers: NDArray[np.int32] | None, kept: NDArray[np.int64] | None) -> 
     return numbers if numbers is None or kept is None else numbers[kept]
 
 
+def _kept_starts(starts: NDArray[np.int64] | None, kept: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    return starts if starts is None or kept is None else starts[kept]
+
+
+def _padded_starts(starts: NDArray[np.int64] | None, size: int) -> NDArray[np.int64] | None:
+    """Starts of cells, where cells without a start follow."""
+    return None if starts is None else np.concatenate((starts, np.zeros(size - len(starts), np.int64)))
+
+
 def _padded(numbers: NDArray[np.int32] | None, size: int) -> NDArray[np.int32] | None:
     """Which cells are histograms, where plain numbers follow."""
     if numbers is None:
@@ -150,9 +159,7 @@ class TargetSeries:
 
     def _begin(self, present_keys: list[bytes]) -> None:
         rules = self.rules
-        self._reader = ExpositionReader()
-        self._families: FamilyReader | None = None
-        self._is_judged = False
+        self._interpreter = Interpreter(rules.histograms)
         self._passage = Passage(series_stages(rules.relabelling, rules.scheme, rules.limits))
         columns = self._passage.columns_of(self._report_keys + present_keys)
         self._report_columns = columns[: len(self._report_keys)]
@@ -179,8 +186,10 @@ class TargetSeries:
 
     def read(self, body: bytes, exposition_format: ExpositionFormat) -> Scraped:
         """Parse and judge a body; raises `ScrapeError`, and then nothing of it counts."""
+        if self._interpreter.numbers_anew(exposition_format):
+            self._forget_unused()
         try:
-            exposition = self._read(body, exposition_format)
+            exposition = self._interpreter.read(body, exposition_format)
         except ExpositionError as error:
             raise ScrapeError(str(error)) from error
         rules = self.rules
@@ -206,24 +215,9 @@ class TargetSeries:
             series_added=0 if shape is self._shape else len(np.setdiff1d(shape.distinct, self._counted, True)),
             histogram_of=_kept(exposition.histogram_of, kept),
             histograms=exposition.histograms,
+            starts=_kept_starts(exposition.starts, kept),
             exemplars=_with_columns(exposition.exemplars, shape),
         )
-
-    def _read(self, body: bytes, exposition_format: ExpositionFormat) -> Exposition:
-        """Two readers number series each in its own way: where a target changes its format, all are judged again."""
-        is_protobuf = exposition_format is ExpositionFormat.PROTOBUF
-        if is_protobuf is not (self._families is not None) and self._is_judged:
-            self._forget_unused()
-        self._is_judged = True
-        if not is_protobuf:
-            self._families = None
-            return self._reader.read(body, exposition_format)
-        if self._families is None:
-            rules = self.rules
-            self._families = FamilyReader(
-                with_native=rules.with_native_histograms, with_classic=rules.with_classic_histograms
-            )
-        return self._families.read(body)
 
     def batches(self, timestamp_ms: int, scraped: Scraped | None, report: Sequence[float]) -> list[Batch]:
         """The rows of one scrape, markers and report included; `scraped` None means that it failed."""
@@ -240,10 +234,12 @@ class TargetSeries:
             columns = np.concatenate((columns, gone))
             values = np.concatenate((values, np.full(len(gone), STALE)))
         histogram_of = _padded(scraped.histogram_of, len(columns))
+        starts = _padded_starts(scraped.starts, len(columns))
         exemplars = _timed(scraped.exemplars, timestamp_ms)
         if scraped.timestamps is None:
             batch = Batch.row(layout, timestamp_ms, columns, values, scraped.metadata)
-            return [replace(batch, histogram_of=histogram_of, histograms=scraped.histograms, exemplars=exemplars)]
+            changed = replace(batch, histogram_of=histogram_of, histograms=scraped.histograms, starts=starts)
+            return [replace(changed, exemplars=exemplars)]
         times = np.full(len(columns), timestamp_ms, np.int64)
         own = scraped.timestamps != NO_TIMESTAMP
         times[: len(own)][own] = scraped.timestamps[own]
@@ -252,7 +248,8 @@ class TargetSeries:
         return [
             Batch.cells(
                 layout, times[order], columns[order], values[order], scraped.metadata,
-                histogram_of=numbers, histograms=scraped.histograms, exemplars=exemplars,
+                histogram_of=numbers, histograms=scraped.histograms,
+                starts=None if starts is None else starts[order], exemplars=exemplars,
             )
         ]  # fmt: skip
 

@@ -14,6 +14,7 @@ import msgspec
 from nunchi.admission.limits import SeriesLimits
 from nunchi.intake.mechanisms import DiscoverySettings, UnsupportedSettingsError, refuse_unsupported
 from nunchi.intake.scrape.fetch import FetchSettings
+from nunchi.intake.scrape.interpretation import HistogramRules
 from nunchi.intake.scrape.negotiation import DEFAULT_PROTOCOLS, NATIVE_PROTOCOLS, PROTOCOL_MEDIA_TYPES
 from nunchi.intake.scrape.pool import PoolSettings
 from nunchi.intake.scrape.series import SampleRules
@@ -24,6 +25,7 @@ from nunchi.kit.sizes import Size
 from nunchi.model.names import NameScheme, is_encodable
 from nunchi.model.relabel import Relabeller, RelabelRule
 from nunchi.wire.exposition import ExpositionFormat
+from nunchi.wire.histogram_resolution import schema_of_factor
 
 DEFAULT_INTERVAL = Duration(60_000)
 DEFAULT_TIMEOUT = Duration(10_000)
@@ -102,6 +104,10 @@ class JobSettings(ScrapeOptions, frozen=True, forbid_unknown_fields=True):
         if self.fallback_scrape_protocol and self.fallback_scrape_protocol not in PROTOCOL_MEDIA_TYPES:
             raise FieldError(_unknown_protocol(self.fallback_scrape_protocol), "fallback_scrape_protocol")
         check_limits(self)
+        if self.native_histogram_bucket_limit < 0:
+            raise FieldError("a limit is 0 (none) or more", "native_histogram_bucket_limit")
+        if not self.native_histogram_min_bucket_factor >= 0:
+            raise FieldError("a factor is 0 (none) or more", "native_histogram_min_bucket_factor")
 
 
 class GlobalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -223,17 +229,16 @@ def _escaping(common: GlobalSettings, job: JobSettings, scheme: NameScheme) -> s
     return job.metric_name_escaping_scheme or common.metric_name_escaping_scheme or default
 
 
-def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path) -> PoolSettings:
-    """Everything a pool needs; relative file names are below `folder`. Raises `UnsupportedSettingsError`."""
+def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path, *, with_starts: bool = False) -> PoolSettings:
+    """Everything a pool needs; relative file names are below `folder`. Raises `UnsupportedSettingsError`.
+
+    with_starts  created timestamps are asked for and kept
+    """
     where = f'job "{job.job_name}"'
     refuse_unsupported(job, where)
-    if _is_on(common, job, "convert_classic_histograms_to_nhcb"):
-        raise UnsupportedSettingsError(
-            f"{where}: convert_classic_histograms_to_nhcb is on, and this version does not convert; set it to false"
-        )
     scheme = _scheme(common, job)
     with_native = _is_on(common, job, "scrape_native_histograms")
-    default_protocols = NATIVE_PROTOCOLS if with_native else DEFAULT_PROTOCOLS
+    default_protocols = NATIVE_PROTOCOLS if with_native or with_starts else DEFAULT_PROTOCOLS
     protocols = tuple(job.scrape_protocols or common.scrape_protocols or default_protocols)
     interval = job.scrape_interval or common.interval
     timeout = job.scrape_timeout or min(common.timeout, interval)
@@ -252,8 +257,14 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path) -> PoolS
             honor_timestamps=job.honor_timestamps,
             track_timestamps_staleness=job.track_timestamps_staleness,
             samples_max=job.sample_limit or common.sample_limit,
-            with_native_histograms=with_native,
-            with_classic_histograms=_is_on(common, job, "always_scrape_classic_histograms"),
+            histograms=HistogramRules(
+                with_native=with_native,
+                with_classic=_is_on(common, job, "always_scrape_classic_histograms"),
+                converts_classic=_is_on(common, job, "convert_classic_histograms_to_nhcb"),
+                with_starts=with_starts,
+                schema_max=schema_of_factor(job.native_histogram_min_bucket_factor),
+                buckets_max=job.native_histogram_bucket_limit,
+            ),
         ),
         fetch=FetchSettings(
             http=HttpClientSettings(**{name: getattr(job, name) for name in HttpClientSettings.__struct_fields__}),
