@@ -16,6 +16,7 @@ from nunchi.query.operators.native_buckets import NativeBuckets
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
 from nunchi.query.operators.parameters import remark_quantiles
 from nunchi.query.plan import nodes as plan
+from nunchi.query.remarks import BAD_BUCKET
 
 BOUND = "le"
 
@@ -125,8 +126,6 @@ class BucketFunction(Kept):
             faulty = ~usable & block.present.any(axis=1)
             for word_at, name in sorted(set(zip(bound_of[faulty].tolist(), names[faulty].tolist(), strict=True))):
                 self.scope.context.notices.warn(
-                    f'bucket label "le" is missing or has a malformed value of "{words[word_at]}" '
-                    f'for metric name "{block.labels.symbols.text(name)}"',
-                    self._node.child.position,
+                    BAD_BUCKET.format(words[word_at], block.labels.symbols.text(name)), self._node.child.position
                 )
         return bounds, usable

@@ -10,7 +10,7 @@ from nunchi.query.histograms.grid import HistogramGrid, histograms_of
 from nunchi.query.histograms.totals import HistogramTotals
 from nunchi.query.operators.operator import Batch, Scope
 from nunchi.query.plan import nodes as plan
-from nunchi.query.remarks import IGNORED_IN_AGGREGATION, MIXED_KINDS_AGGREGATION, MIXED_SCHEMAS
+from nunchi.query.remarks import IGNORED_IN_AGGREGATION, MIXED_KINDS_AGGREGATION, MIXED_SCHEMAS_AGGREGATION
 
 # Reductions that count elements whatever they are.
 COUNTING: Final = frozenset(("count", "group"))
@@ -58,7 +58,7 @@ class FoldedHistograms:
         totals = HistogramTotals(notices, position, is_mean=self._node.operator == "avg")
         found = totals.of(columns, pure, cells[pure])
         if len(found.incompatible):
-            notices.warn(MIXED_SCHEMAS.format(""), position)
+            notices.warn(MIXED_SCHEMAS_AGGREGATION, position)
         everywhere[found.cells] = True
         numbers = np.full(present.size, FLOAT, np.int32)
         numbers[found.cells] = np.arange(len(found.cells))

@@ -7,6 +7,7 @@ from nunchi.query.errors import ExecutionError
 from nunchi.query.operators.go_format import format_shortest
 from nunchi.query.operators.operator import Scope
 from nunchi.query.plan import nodes as plan
+from nunchi.query.remarks import BAD_QUANTILE
 
 INT64_END = 2.0**63
 
@@ -36,6 +37,4 @@ def remark_quantiles(
     concerned = np.atleast_2d(present).any(axis=0)
     wrong = quantiles[concerned & ~((quantiles >= 0) & (quantiles <= 1))]
     for value in np.unique(wrong).tolist():
-        scope.context.notices.warn(
-            f"quantile value should be between 0 and 1, got {format_shortest(value)}", node.position
-        )
+        scope.context.notices.warn(BAD_QUANTILE.format(format_shortest(value)), node.position)

@@ -23,6 +23,7 @@ from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_dr
 from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
 from nunchi.query.operators.select import Reader, reference_times
 from nunchi.query.plan import nodes as plan
+from nunchi.query.remarks import MAYBE_NOT_COUNTER
 from nunchi.query.syntax.nodes import Extension
 from nunchi.storage.contracts import Tile
 
@@ -239,7 +240,4 @@ class RangeFunction:
         symbols = self._scope.context.symbols
         for name in tables.texts(symbols, tables.used(names)):
             if name:
-                self._scope.context.notices.inform(
-                    f'metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "{name}"',
-                    self._node.window.position,
-                )
+                self._scope.context.notices.inform(MAYBE_NOT_COUNTER.format(name), self._node.window.position)

@@ -19,7 +19,7 @@ from nunchi.query.operators.label_hash import label_hashes
 from nunchi.query.operators.operator import Block, Scope, VectorOperator, collect
 from nunchi.query.operators.parameters import counts_of, remark_quantiles
 from nunchi.query.plan import nodes as plan
-from nunchi.query.remarks import IGNORED_IN_AGGREGATION
+from nunchi.query.remarks import BAD_RATIO, IGNORED_IN_AGGREGATION
 
 
 def choose(block: Block, chosen: NDArray[np.bool_], order: NDArray[np.int64] | None = None) -> Block:
@@ -102,8 +102,7 @@ class LimitRatio(KeptAggregate):
         self._ratio = np.clip(parameter, -1.0, 1.0)
         for value in np.unique(parameter[self._ratio != parameter]).tolist():
             scope.context.notices.warn(
-                "ratio value should be between -1 and 1, got "
-                f"{format_shortest(value)}, capping to {format_shortest(max(-1.0, min(1.0, value)))}",
+                BAD_RATIO.format(format_shortest(value), format_shortest(max(-1.0, min(1.0, value)))),
                 node.parameter.position if node.parameter else -1,
             )
 

@@ -10,6 +10,7 @@ from nunchi.query.histograms.grid import rows_of
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Block, Kept, Scope, VectorOperator, collect
 from nunchi.query.plan import nodes as plan
+from nunchi.query.remarks import SORT_IN_RANGE
 
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
@@ -22,9 +23,7 @@ class Sort(Kept):
         self._node = node
         self._child = child
         if scope.context.start_ms != scope.context.end_ms:
-            scope.context.notices.warn(
-                "sort is ineffective for range queries since results are always ordered by labels", node.position
-            )
+            scope.context.notices.warn(SORT_IN_RANGE, node.position)
 
     def compute(self) -> Block:
         """See `Kept.compute`."""

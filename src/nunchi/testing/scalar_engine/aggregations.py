@@ -10,6 +10,13 @@ from nunchi.model.histogram_arithmetic import IncompatibleError
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.errors import ExecutionError
 from nunchi.query.operators.histogram_text import describe_histogram
+from nunchi.query.remarks import (
+    BAD_QUANTILE,
+    BAD_RATIO,
+    IGNORED_IN_AGGREGATION,
+    MIXED_KINDS_AGGREGATION,
+    MIXED_SCHEMAS_AGGREGATION,
+)
 from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import Aggregation, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation
@@ -20,13 +27,6 @@ from nunchi.testing.scalar_engine.ranges import (
     minimum_of,
     quantile_of,
     total_of_histograms,
-)
-from nunchi.testing.scalar_engine.remarks import (
-    BAD_QUANTILE,
-    BAD_RATIO,
-    IGNORED_IN_AGGREGATION,
-    MIXED_KINDS_AGGREGATION,
-    MIXED_SCHEMAS_AGGREGATION,
 )
 from nunchi.testing.scalar_engine.sums import mean_of, total_of
 from nunchi.testing.scalar_engine.values import Element, Value

@@ -10,15 +10,15 @@ from nunchi.model.histogram_arithmetic import IncompatibleError, add, compact, d
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.query.errors import ExecutionError
 from nunchi.query.histograms.statistics import trim
-from nunchi.query.syntax.nodes import Binary, Cardinality, Matching
-from nunchi.query.syntax.operators import ARITHMETIC, COMPARISONS, SET_OPERATORS, TRIMS
-from nunchi.testing.scalar_engine.evaluation import Evaluation, Result, elements_of
-from nunchi.testing.scalar_engine.remarks import (
+from nunchi.query.remarks import (
     INCOMPATIBLE_BUCKETS,
     INCOMPATIBLE_TYPES,
     RECONCILED,
     RESETS_COLLIDE,
 )
+from nunchi.query.syntax.nodes import Binary, Cardinality, Matching
+from nunchi.query.syntax.operators import ARITHMETIC, COMPARISONS, SET_OPERATORS, TRIMS
+from nunchi.testing.scalar_engine.evaluation import Evaluation, Result, elements_of
 from nunchi.testing.scalar_engine.values import Element, Value, without_name
 
 

@@ -10,6 +10,7 @@ from nunchi.model.labels import Labels
 from nunchi.model.staleness import is_stale
 from nunchi.query.errors import ExecutionError
 from nunchi.query.notices import Notices
+from nunchi.query.remarks import MIXED_KINDS, MIXED_SCHEMAS
 from nunchi.query.syntax.nodes import (
     Aggregation,
     Binary,
@@ -26,7 +27,6 @@ from nunchi.query.syntax.nodes import (
     VectorSelector,
 )
 from nunchi.testing.scalar_engine.interpolation import MixedKindsError, interpolate
-from nunchi.testing.scalar_engine.remarks import MIXED_KINDS, MIXED_SCHEMAS
 from nunchi.testing.scalar_engine.store import ScalarStore, with_exact_hints
 from nunchi.testing.scalar_engine.values import Element, Point, Window, without_name
 

@@ -9,6 +9,14 @@ from nunchi.model.histogram import Histogram
 from nunchi.model.labels import Labels
 from nunchi.query.errors import ExecutionError
 from nunchi.query.histograms.statistics import has_nan_observations, native_fraction, native_quantile, native_variance
+from nunchi.query.remarks import (
+    BAD_BUCKET,
+    BAD_QUANTILE,
+    MIXED_CLASSIC,
+    NAN_FRACTION,
+    NAN_RESULT,
+    NAN_SKEW,
+)
 from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import Call, Node, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result
@@ -18,16 +26,10 @@ from nunchi.testing.scalar_engine.quantiles import (
     classic_quantile,
 )
 from nunchi.testing.scalar_engine.ranges import format_g
-from nunchi.testing.scalar_engine.remarks import (
-    BAD_BUCKET,
-    BAD_QUANTILE,
-    MIXED_CLASSIC,
-    NAN_FRACTION,
-    NAN_RESULT,
-    NAN_SKEW,
-    NOT_MONOTONIC,
-)
 from nunchi.testing.scalar_engine.values import Element
+
+# The engine says more: which buckets, and by how much.
+NOT_MONOTONIC = 'input to histogram_quantile needed to be fixed for monotonicity for metric name "{}"'
 
 
 def _field(compute: Callable[[Histogram], float], *, needs_buckets: bool) -> Callable[[Evaluation, Call, int], Result]:

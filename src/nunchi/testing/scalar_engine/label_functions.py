@@ -10,10 +10,10 @@ from nunchi.model.histogram import Histogram
 from nunchi.model.labels import METRIC_NAME, Labels
 from nunchi.model.matchers import MatchOperator, RegexError, compile_regex
 from nunchi.query.errors import ExecutionError
+from nunchi.query.remarks import SORT_IN_RANGE
 from nunchi.query.syntax.literals import readable
 from nunchi.query.syntax.nodes import Call, MatrixSelector, Node, VectorSelector, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result
-from nunchi.testing.scalar_engine.remarks import SORT_IN_RANGE
 from nunchi.testing.scalar_engine.values import Element
 
 _REFERENCE = re.compile(r"\$(?:\$|(?P<word>[A-Za-z0-9_]+)|\{(?P<braced>[A-Za-z0-9_]+)\})")

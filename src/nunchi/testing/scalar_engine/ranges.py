@@ -15,11 +15,7 @@ from nunchi.model.histogram_arithmetic import (
 )
 from nunchi.query.compensated import Sum
 from nunchi.query.errors import ExecutionError
-from nunchi.query.syntax.nodes import Call, unwrap
-from nunchi.testing.scalar_engine.evaluation import Evaluation
-from nunchi.testing.scalar_engine.histogram_sum import HistogramSum
-from nunchi.testing.scalar_engine.rates import change, changes, instant_change, resets
-from nunchi.testing.scalar_engine.remarks import (
+from nunchi.query.remarks import (
     BAD_QUANTILE,
     IGNORED_IN_RANGE,
     MIXED_KINDS,
@@ -27,6 +23,10 @@ from nunchi.testing.scalar_engine.remarks import (
     RECONCILED,
     RESETS_COLLIDE,
 )
+from nunchi.query.syntax.nodes import Call, unwrap
+from nunchi.testing.scalar_engine.evaluation import Evaluation
+from nunchi.testing.scalar_engine.histogram_sum import HistogramSum
+from nunchi.testing.scalar_engine.rates import change, changes, instant_change, resets
 from nunchi.testing.scalar_engine.sums import mean_of, total_of
 from nunchi.testing.scalar_engine.values import Point, Value, Window
 

@@ -18,10 +18,7 @@ from nunchi.model.histogram_arithmetic import (
     is_reset,
     scale,
 )
-from nunchi.query.syntax.nodes import Call, Extension, MatrixSelector, unwrap
-from nunchi.testing.scalar_engine.evaluation import Evaluation
-from nunchi.testing.scalar_engine.interpolation import MixedKindsError, interpolate
-from nunchi.testing.scalar_engine.remarks import (
+from nunchi.query.remarks import (
     MAYBE_NOT_COUNTER,
     MIXED_KINDS,
     MIXED_SCHEMAS,
@@ -30,6 +27,9 @@ from nunchi.testing.scalar_engine.remarks import (
     RECONCILED,
     START_OVERLAP,
 )
+from nunchi.query.syntax.nodes import Call, Extension, MatrixSelector, unwrap
+from nunchi.testing.scalar_engine.evaluation import Evaluation
+from nunchi.testing.scalar_engine.interpolation import MixedKindsError, interpolate
 from nunchi.testing.scalar_engine.values import Point, Value, Window
 
 NEAR_FACTOR: Final = 1.1
