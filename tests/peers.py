@@ -24,7 +24,8 @@ START_SECONDS_MAX = 20
 
 def find_peer(*names: str) -> str:
     """The path of the first program found under one of its names; skips the test (fails it on CI) where there is none."""
-    folders = [os.environ.get("NUNCHI_PEERS", ""), str(ROOT / ".peers/root/usr/bin"), os.environ.get("PATH", "")]
+    unpacked = [folder for folder in (os.environ.get("NUNCHI_PEERS", ""), str(ROOT / ".peers/root/usr/bin")) if folder]
+    folders = [*unpacked, *(str(Path(one).parent / "sbin") for one in unpacked), os.environ.get("PATH", "")]
     for name in names:
         for folder in filter(None, folders):
             found = shutil.which(name, path=folder)

@@ -1,0 +1,1 @@
+"""Ways of having a message bus; each is imported by who wants it."""

@@ -1,0 +1,1 @@
+"""The bus over NATS JetStream; `bus` is the one to begin with."""
