@@ -28,8 +28,7 @@ def decode_exemplar(message: bytes) -> Exemplar | None:
     try:
         for number, content in _fields(message):
             if number == 1 and isinstance(content, bytes):
-                words = {part: text for part, text in _fields(content) if isinstance(text, bytes)}
-                pairs.append((words.get(1, b"").decode(), words.get(2, b"").decode()))
+                pairs.append(_pair(content))
             elif number == 2 and isinstance(content, bytes):
                 (value,) = struct.unpack("<d", content)
             elif number == 3 and isinstance(content, int):
@@ -47,8 +46,7 @@ def decode_family_exemplar(message: bytes, timestamp_ms: int) -> Exemplar | None
     try:
         for number, content in _fields(message):
             if number == 1 and isinstance(content, bytes):
-                words = {part: text for part, text in _fields(content) if isinstance(text, bytes)}
-                pairs.append((words.get(1, b"").decode(), words.get(2, b"").decode()))
+                pairs.append(_pair(content))
             elif number == 2 and isinstance(content, bytes):
                 (value,) = struct.unpack("<d", content)
             elif number == 3 and isinstance(content, bytes):
@@ -59,6 +57,12 @@ def decode_family_exemplar(message: bytes, timestamp_ms: int) -> Exemplar | None
         return Exemplar(Labels(pairs), value, timestamp_ms, has_timestamp=False)
     own_ms = own.get(1, 0) * 1000 + own.get(2, 0) // 1_000_000
     return Exemplar(Labels(pairs), value, own_ms) if own_ms < TIMESTAMP_MS_MAX else None
+
+
+def _pair(message: bytes) -> tuple[str, str]:
+    """A label: its name and value, in both formats the first and the second field."""
+    words = {part: text for part, text in _fields(message) if isinstance(text, bytes)}
+    return words.get(1, b"").decode(), words.get(2, b"").decode()
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

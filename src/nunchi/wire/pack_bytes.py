@@ -3,38 +3,14 @@
 Invariant: nothing is taken that is not there; what is not as it claims raises `WireError`.
 """
 
-import struct
-from typing import Any
-
+from nunchi.wire.byte_reader import ByteReader
 from nunchi.wire.errors import WireError
 
 
-class Source:
-    """Bytes taken from the front, never more than there are."""
+class Source(ByteReader):
+    """The body of a pack."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    @property
-    def left(self) -> int:
-        """Bytes not taken yet."""
-        return len(self._data) - self._at
-
-    def take(self, length: int) -> bytes:
-        """The next bytes."""
-        if length > self.left:
-            raise WireError("pack: it ends before what it announces")
-        self._at += length
-        return self._data[self._at - length : self._at]
-
-    def rest(self) -> bytes:
-        """All that is left."""
-        return self.take(self.left)
-
-    def unpack(self, shape: struct.Struct) -> tuple[Any, ...]:
-        """The next numbers."""
-        return shape.unpack(self.take(shape.size))
+    what = "pack"
 
     def varint(self) -> int:
         """A number in sevens of bits, the low ones first; at most 32 bits."""

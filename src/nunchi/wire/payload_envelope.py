@@ -4,9 +4,9 @@ Standard library and cramjam alone, for the agent reads back what it spools. Inv
 compared with what is there, and no more is decompressed than the caller allows.
 """
 
-import struct
 import zlib
 
+from nunchi.wire.byte_reader import ByteReader
 from nunchi.wire.compression import Encoding, decode
 from nunchi.wire.errors import BodyTooLarge, UnknownVersion, WireError
 from nunchi.wire.payload_encoder import CHECKED_BYTES, ENVELOPE, TEXT_LENGTH, VERSION, VERSION_HISTOGRAMS
@@ -45,23 +45,10 @@ def open_envelope(payload: bytes, body_bytes_max: int) -> bytes:
     return body
 
 
-class Source:
-    """Bytes that are taken from the front; never more than there are."""
+class Source(ByteReader):
+    """The body of a payload, out of its envelope, or a part of it."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, length: int) -> bytes:
-        """The next bytes."""
-        if length > len(self._data) - self._at:
-            raise WireError("payload: it ends before what it announces")
-        self._at += length
-        return self._data[self._at - length : self._at]
-
-    def unpack(self, shape: struct.Struct) -> tuple[int, ...]:
-        """The next numbers."""
-        return shape.unpack(self.take(shape.size))
+    what = "payload"
 
     def text(self) -> str:
         """The next text, its length before it."""
@@ -69,8 +56,3 @@ class Source:
             return self.take(*self.unpack(TEXT_LENGTH)).decode()
         except UnicodeDecodeError:
             raise WireError("payload: a text is not valid UTF-8") from None
-
-    def end(self) -> None:
-        """Nothing may be left."""
-        if self._at != len(self._data):
-            raise WireError(f"payload: {len(self._data) - self._at} bytes are left over")

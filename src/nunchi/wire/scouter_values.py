@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nunchi.wire.byte_reader import ByteReader
 from nunchi.wire.errors import WireError
 
 NESTING_MAX = 16
@@ -56,24 +57,10 @@ Scalar = None | bool | int | float | str | bytes | Summary | TextHash | Float32
 Value = Scalar | list["Value"] | dict[str, "Value"]
 
 
-class ScouterReader:
-    """Bytes taken from the front. Raises WireError."""
+class ScouterReader(ByteReader):
+    """Numbers are big-endian."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    @property
-    def left(self) -> int:
-        """Bytes not taken yet."""
-        return len(self._data) - self._at
-
-    def take(self, length: int) -> bytes:
-        """The next bytes."""
-        if length < 0 or length > self.left:
-            raise WireError("scouter pack: it ends before what it announces")
-        self._at += length
-        return self._data[self._at - length : self._at]
+    what = "scouter pack"
 
     def integer(self, size: int) -> int:
         """A fixed integer of so many bytes."""
