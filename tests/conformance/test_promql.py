@@ -12,9 +12,6 @@ from nunchi.testing.scripts import run_files
 SCRIPTS = Path(__file__).resolve().parents[3] / "shared" / "conformance" / "promql"
 FILES = sorted(SCRIPTS.glob("*.test"))
 
-# Where the first sample of a range follows one outside: the database says of its counter reset that it does not know.
-UNDECIDED = {("native_histograms", line) for line in (1180, 1185, 1239, 1244)}
-
 pytestmark = pytest.mark.skipif(not FILES, reason=f"the scripts are not at {SCRIPTS}")
 
 
@@ -37,7 +34,5 @@ def test_no_eval_is_overlooked(path: Path) -> None:
 def test_the_engine_passes_every_eval(path: Path, name: str) -> None:
     with STORES[name]() as make_setting:
         report = run_files([path], make_setting)
-    if not name.startswith("memory"):
-        report.failures = [each for each in report.failures if (path.stem, each.line) not in UNDECIDED]
     assert not report.failures, str(report)
     assert report.passed

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.matchers import Matcher
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.storage.contracts import TILE_BYTES, SelectHints, Tile
@@ -18,9 +19,11 @@ from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.index import Index
 from nunchi.tsdb.open_cells import Moment, OpenLayer
 from nunchi.tsdb.reading import Layer, Located, Reading
-from nunchi.tsdb.reset_hints import with_reset_hints
-from nunchi.tsdb.selected import SelectionMemory, unite
+from nunchi.tsdb.reset_hints import Before, with_reset_hints
+from nunchi.tsdb.selected import Longs, Selected, SelectionMemory, unite
 from nunchi.tsdb.tombstones import Deletion, MaskedLayer
+
+LOOKED_BACK_MS = 2 * 3600 * 1000  # for the histogram before a range; of those that are older, nothing is known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +59,9 @@ class View:
 class DatabaseSelection:
     """Implements `storage.contracts.Selection`."""
 
-    def __init__(self, labels: LabelTable, reading: Reading) -> None:
+    def __init__(self, labels: LabelTable, reading: Reading, before_range: Before) -> None:
         self.labels = labels
+        self._before_range = before_range
         self.vectors = reading.signatures
         self.sizes = reading.sizes
         self._reading: Reading | None = reading
@@ -65,7 +69,9 @@ class DatabaseSelection:
     def read(self, begin: int, end: int, tile_bytes: int = TILE_BYTES) -> Iterator[Tile]:
         """See `Selection.read`."""
         assert self._reading is not None, "the selection is closed"
-        return map(with_reset_hints, self._reading.tiles(self._reading.storage_order(begin, end), tile_bytes))
+        before_range = self._before_range
+        tiles = self._reading.tiles(self._reading.storage_order(begin, end), tile_bytes)
+        return (with_reset_hints(tile, before_range) for tile in tiles)
 
     def close(self) -> None:
         """See `Selection.close`."""
@@ -100,7 +106,25 @@ class DatabaseQuerier:
         if len(kept) < len(labels):
             reading.keep(kept)
             labels = labels.take(kept)
-        return DatabaseSelection(labels, reading)
+        return DatabaseSelection(labels, reading, self._looking_back(selected, kept, start_ms))
+
+    def _looking_back(self, selected: Selected, kept: Longs, start_ms: int) -> Before:
+        """Finds the last histograms before `start_ms` of series that are numbered as in `kept`."""
+        views, lock = self._views, self._lock
+
+        def before_range(series: Longs) -> tuple[Longs, HistogramColumns | None]:
+            wanted, located = np.sort(kept[series]), []
+            for number, positions, refs in selected.members:
+                own = np.isin(positions, wanted, assume_unique=True)
+                if own.any():
+                    places = np.searchsorted(wanted, positions[own])
+                    located.append(Located(places, refs[own], views[number].layers(lock)))
+            reading = Reading(located, len(wanted), start_ms - LOOKED_BACK_MS, start_ms - 1)
+            found, histograms = reading.last_histograms()
+            order = np.argsort(kept[series])
+            return order[found], histograms
+
+        return before_range
 
     def label_names(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
         """See `Querier.label_names`."""

@@ -169,6 +169,18 @@ class Reading:
                 yield self._merged(chosen[first:after]) if is_overlapping else self._plain(chosen[first:after])
                 first = after
 
+    def last_histograms(self) -> tuple[Longs, HistogramColumns | None]:
+        """The series whose last row is a histogram, ascending, and these histograms; of overlapping series none."""
+        series = np.flatnonzero((self.sizes > 0) & ~self.overlapping)
+        places = self.offsets[series + 1] - 1
+        self.parts.begins[places] = self.parts.ends[places] - 1
+        values = np.empty(len(places))
+        histograms = self._decode_values(places, values)
+        if histograms is None:
+            return series[:0], None
+        rich = are_references(values)
+        return series[rich], histograms.take(numbers_of(values[rich]))
+
     def _costs(self) -> Longs:
         """int64[series]: bytes of the samples of each, decoded."""
         costs = self.sizes * 8

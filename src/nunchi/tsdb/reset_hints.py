@@ -4,7 +4,7 @@ What was written of a reset is only believed where it says that there was one, o
 comes late, is replaced or deleted can make a hint untrue. Invariant: `hint_after` decides alike, one histogram at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +21,12 @@ UNKNOWN, RESET, NOT_RESET, GAUGE = (
 )
 
 
-def with_reset_hints(tile: Tile) -> Tile:
-    """The tile with hints that tell of the sample before; of the first sample of a range nothing is known."""
+Before = Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], HistogramColumns | None]]
+"""Of some series, those whose sample before the range is a histogram, by their places among them, and these histograms."""
+
+
+def with_reset_hints(tile: Tile, before_range: Before) -> Tile:
+    """The tile with hints that tell of the sample before, which for the first of a range lies outside."""
     histograms, histogram_of = tile.histograms, tile.histogram_of
     if histograms is None or histogram_of is None:
         return tile
@@ -33,7 +37,15 @@ def with_reset_hints(tile: Tile) -> Tile:
     predecessors = np.full(len(histograms), FLOAT, np.int64)
     cells = histogram_of != FLOAT
     predecessors[histogram_of[cells]] = before[cells]
-    return replace(tile, histograms=histograms.with_hints(reset_hints(histograms, predecessors)))
+    beginning = np.flatnonzero(tile.offsets[:-1] < tile.offsets[1:])
+    beginning = beginning[histogram_of[firsts[beginning]] != FLOAT]
+    places, earlier = before_range(tile.series[beginning])
+    if earlier is None or not len(places):
+        return replace(tile, histograms=histograms.with_hints(reset_hints(histograms, predecessors)))
+    predecessors[histogram_of[firsts[beginning[places]]]] = len(histograms) + np.arange(len(places))
+    together = HistogramColumns.concatenate([histograms, earlier])
+    hints = reset_hints(together, np.append(predecessors, np.full(len(earlier), FLOAT, np.int64)))
+    return replace(tile, histograms=histograms.with_hints(hints[: len(histograms)]))
 
 
 def reset_hints(histograms: HistogramColumns, predecessors: NDArray[np.int64]) -> NDArray[np.uint8]:
