@@ -1,6 +1,6 @@
 """Reading expositions: lines a second on one core, beside a Python loop that only splits lines and reads floats.
 
-Takes about half a minute. Results go to benchmarks/results/exposition.json.
+Protobuf is measured beside the text of the same series: how many times longer a body takes. Takes about half a minute. Results go to benchmarks/results/exposition.json.
 """
 
 import json
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nunchi.wire.exposition import ExpositionFormat, ExpositionReader
+from nunchi.wire.metric_families import FamilyReader
+from nunchi.wire.prometheus_proto import bytes_field, double_field, encode_varint, integer_field, text_field
 
 RESULTS = Path(__file__).parent / "results" / "exposition.json"
 SECONDS = 1.5
@@ -40,6 +42,34 @@ def wide_page(series: int, generation: int = 0) -> bytes:
     return "".join(
         f'http_requests_total{{number="{n}",{label}}} {n * 31 + generation}\n' for n in range(series)
     ).encode()
+
+
+def wide_families(series: int, generation: int = 0) -> bytes:
+    """What `wide_page` says, as protobuf."""
+    labels = {"handler": "/api/v1/query", "method": "get", "status": "200", "instance": "10.0.0.1:9100"}
+    metrics = []
+    for n in range(series):
+        pairs = {"number": str(n), **labels}.items()
+        own = b"".join(bytes_field(1, text_field(1, name) + text_field(2, value)) for name, value in pairs)
+        metrics.append(bytes_field(4, own + bytes_field(3, double_field(1, float(n * 31 + generation)))))
+    body = text_field(1, "http_requests_total") + integer_field(3, 0) + b"".join(metrics)
+    return encode_varint(len(body)) + body
+
+
+def protobuf_ratio(series: int = 1000) -> float:
+    """How many times longer protobuf takes than text, in steady state, by the best of interleaved rounds."""
+    texts, families = ExpositionReader(), FamilyReader()
+    pairs = [(wide_page(series, generation), wide_families(series, generation)) for generation in (0, 7)]
+    best = [float("inf"), float("inf")]
+    for turn in range(4000):
+        text, encoded = pairs[turn % 2]
+        began = time.process_time_ns()
+        texts.read(text)
+        between = time.process_time_ns()
+        families.read(encoded)
+        ended = time.process_time_ns()
+        best = [min(best[0], between - began), min(best[1], ended - between)]
+    return round(best[1] / best[0], 2)
 
 
 def split_only(body: bytes) -> float:
@@ -101,8 +131,12 @@ def main() -> None:
     million = {name: result["million_lines_per_second"] for name, result in results.items()}
     ratio = round(million["host, steady"] / million["Python loop over host"], 1)
     print(f"{'host, steady: times the Python loop':50} {ratio:8.1f}")
+    protobuf = protobuf_ratio()
+    print(f"{'1,000 series as protobuf: times as long as the text':50} {protobuf:8.2f}")
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({**results, "ratio_to_python_loop": ratio}, indent=2) + "\n")
+    RESULTS.write_text(
+        json.dumps({**results, "ratio_to_python_loop": ratio, "protobuf_to_text": protobuf}, indent=2) + "\n"
+    )
 
 
 if __name__ == "__main__":
