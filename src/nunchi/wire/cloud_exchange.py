@@ -10,7 +10,6 @@ REPORT_PATH = "/api/nunchi/v1/agents/cloud/report"
 RESOURCES_PATH = "/api/nunchi/v1/agents/cloud/resources"
 RESOURCES_MAX = 60_000  # of one message
 CLIPPERS_MAX = 2_000
-MESSAGES_MAX = 20
 
 
 class HandedConfiguration(msgspec.Struct, frozen=True):

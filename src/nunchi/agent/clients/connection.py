@@ -90,10 +90,6 @@ class Connection:
             raise ServiceError(f"{self._name}: closed the connection in the middle of its answer")
         return content
 
-    def receive_all(self) -> bytes:
-        """Everything until the peer closes."""
-        return self._buffered.read() or b""
-
     def makefile(self, _mode: str = "rb", _buffering: int = -1) -> "io.BufferedReader[_Reader]":
         """The reading side, as `http.client.HTTPResponse` wants it."""
         return self._buffered

@@ -166,10 +166,6 @@ class ScrapeManager:
         """How many were dropped, by job."""
         return {name: self._pools[name].dropped_count for name in sorted(self._pools)}
 
-    def pool_names(self) -> list[str]:
-        """The jobs, sorted."""
-        return sorted(self._pools)
-
     def find_loop(self, job: str, labels: Labels) -> TargetLoop | None:
         """The loop of one target: its metadata and last scrape."""
         pool = self._pools.get(job)

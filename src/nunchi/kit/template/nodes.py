@@ -145,11 +145,6 @@ class Template:
     body: tuple[Statement, ...]
 
     @property
-    def is_literal(self) -> bool:
-        """Whether this renders to the same text always."""
-        return all(isinstance(statement, Text) for statement in self.body)
-
-    @property
     def is_blank(self) -> bool:
         """Whether there is nothing but white space: such a definition does not replace another."""
         return all(isinstance(statement, Text) and not statement.text.strip() for statement in self.body)

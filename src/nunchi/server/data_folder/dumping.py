@@ -21,7 +21,6 @@ from nunchi.storage.contracts import Store
 from nunchi.wire.go_floats import parse_float
 
 Write = Callable[[str], object]
-BUFFER_LINES = 4096
 # The endings of the samples of a family, by its type, and the label that tells its parts.
 PARTS: Mapping[MetricType, tuple[str, ...]] = {
     MetricType.HISTOGRAM: ("_bucket", "_count", "_sum", "_created"),

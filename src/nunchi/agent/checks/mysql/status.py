@@ -26,7 +26,6 @@ WORDS = {
     "disconnected": 0.0,
     "connecting": 0.0,
 }
-FRACTION = re.compile(r"\.(\d+)$")
 LOG_FILE = re.compile(r".*\.(\d+)$")
 STATUS_PREFIX = "mysql_global_status"
 VARIABLES_PREFIX = "mysql_global_variables"
