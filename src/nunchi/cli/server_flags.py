@@ -150,7 +150,8 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "enable_feature",
         {
             "multiple": True,
-            "help": "Experimental parts of PromQL, by Prometheus's names, with commas; may be repeated.",
+            "help": "Experimental parts of PromQL, by Prometheus's names, with commas; `st-storage`: scrapes keep start "
+            "timestamps; may be repeated.",
         },
     ),
     (
