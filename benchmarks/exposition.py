@@ -1,6 +1,7 @@
 """Reading expositions: lines a second on one core, beside a Python loop that only splits lines and reads floats.
 
-Protobuf is measured beside the text of the same series: how many times longer a body takes. Takes about half a minute. Results go to benchmarks/results/exposition.json.
+Protobuf is measured beside the text of the same series: how many times longer a body takes. Takes about half a minute. Results
+go to benchmarks/results/exposition.json.
 """
 
 import json

@@ -395,8 +395,9 @@ def test_content_types_name_the_format() -> None:
         with pytest.raises(WireError, match="set fallback_scrape_protocol"):
             ExpositionFormat.of_content_type(header)
     assert ExpositionFormat.of_protocol("OpenMetricsText0.0.1") is OPEN
-    with pytest.raises(ValueError, match="'PrometheusProto' is not supported"):
-        ExpositionFormat.of_protocol("PrometheusProto")
+    assert ExpositionFormat.of_protocol("PrometheusProto") is ExpositionFormat.PROTOBUF
+    with pytest.raises(ValueError, match="'PrometheusProto2' is not supported"):
+        ExpositionFormat.of_protocol("PrometheusProto2")
 
 
 def test_what_a_client_accepts_decides_the_format_of_the_answer() -> None:
