@@ -11,7 +11,7 @@ from tests.kit.faulty_disk import FaultyDisk
 
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.emission import Emission
-from nunchi.agent.forwarder.delivery import Delivery
+from nunchi.agent.forwarder.delivery import Carrier, Delivery, HttpCarrier
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
 from nunchi.agent.forwarder.spool import RoundSpool
@@ -106,7 +106,14 @@ async def serving(server: Server, port: int = 0) -> AsyncIterator[str]:
 class Sender:
     """A forwarder with everything around it. `disk` outlives it, and another sender finds what this one leaves."""
 
-    def __init__(self, url: str, disk: Disk | None = None, bytes_max: int = 1 << 20, epoch: int = 1) -> None:
+    def __init__(
+        self,
+        url: str,
+        disk: Disk | None = None,
+        bytes_max: int = 1 << 20,
+        epoch: int = 1,
+        carrier: Carrier | None = None,
+    ) -> None:
         telemetry, clock = Telemetry(), SystemClock()
         self.accounting = Accounting(telemetry)
         spool = Spool(
@@ -120,7 +127,7 @@ class Sender:
         encoder = PushEncoder(Identity("a" * 32, "web-1", (), "0", 0, epoch), 1000)
         self.spool = RoundSpool(spool, encoder, self.accounting, clock)
         link = HttpLink(ServerSettings(url=url, timeout=Duration(1000)), clock, Path(), {}, "test")
-        self.delivery = Delivery(link, self.accounting, clock, telemetry)
+        self.delivery = Delivery(carrier or HttpCarrier(link), self.accounting, clock, telemetry)
         self.forwarder = Forwarder(
             Aggregation({}, self.accounting),
             self.spool,

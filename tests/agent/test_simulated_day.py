@@ -18,7 +18,7 @@ from tests.kit.faulty_disk import FaultyDisk
 from nunchi.admission.door import Door
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.emission import Emission
-from nunchi.agent.forwarder.delivery import PUSH_PATH, Delivery
+from nunchi.agent.forwarder.delivery import PUSH_PATH, Delivery, HttpCarrier
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.forwarder import Forwarder
 from nunchi.agent.forwarder.spool import RoundSpool
@@ -120,7 +120,7 @@ class SimulatedAgent:
         self.encoder = encoder
         self.aggregation = Aggregation({}, self.accounting)
         self.rounds = RoundSpool(spool, encoder, self.accounting, world.clock)
-        delivery = Delivery(self.wire, self.accounting, world.clock, telemetry)
+        delivery = Delivery(HttpCarrier(self.wire), self.accounting, world.clock, telemetry)
         self.forwarder = Forwarder(
             self.aggregation, self.rounds, delivery, self.accounting, Telemetry(), world.clock,
             world.chance, logger("test"),

@@ -32,7 +32,7 @@ def test_agent_imports_no_other_part_of_nunchi() -> None:
 def test_what_settings_do_not_ask_for_is_not_imported() -> None:
     optional = (
         "nunchi.agent.statsd.statsd", "nunchi.agent.statsd.kernels", "nunchi.agent.cloud.", "nunchi.agent.clippers",
-        "nunchi.agent.relay.", "nunchi.agent.udp_sender.", "nunchi.agent.udp_wire", "psycopg", "pymysql", "boto3",
-        "cryptography", "tomllib", "sqlite3",
+        "nunchi.agent.relay.", "nunchi.agent.udp_sender.", "nunchi.agent.udp_wire", "nunchi.agent.bus_carrier.",
+        "nunchi.kit.buses.", "nats.", "psycopg", "pymysql", "boto3", "cryptography", "tomllib", "sqlite3",
     )  # fmt: skip
     assert [name for name in imported_modules() if f"{name}.".startswith(optional)] == []

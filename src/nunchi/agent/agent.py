@@ -131,7 +131,7 @@ class Agent:
             "parts": [status.part_status(one) for one in self.parts_status()],
             "checks": [status.check_status(one, self._clock) for one in own.schedule.instances],
             "delivery": {
-                "url": own.link.url,
+                "url": own.link.url if own.forwarder is None else own.forwarder.url,
                 "last_error": "" if own.forwarder is None else own.forwarder.last_error,
                 "accounting": status.accounting_status(self.accounting),
                 "spool": status.spool_status(own.rounds.spool, own.rounds.outage_seconds_left()),
@@ -196,8 +196,8 @@ class Agent:
 def changed_settings(first: AgentSettings, now: AgentSettings) -> tuple[str, ...]:
     """Settings in force since the start that the files say differently now."""
     changed = [name for name in RESTART_SETTINGS if getattr(first, name) != getattr(now, name)]
-    if first.server.enabled != now.server.enabled:
-        changed.append("server.enabled")
+    switches = [name for name in ("enabled", "bus") if getattr(first.server, name) != getattr(now.server, name)]
+    changed += [f"server.{name}" for name in switches]
     if first.cloud is None or now.cloud is None:
         changed += ["cloud"] if first.cloud != now.cloud else []
     elif first.cloud.threads_max != now.cloud.threads_max:

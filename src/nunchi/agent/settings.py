@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nunchi.agent.bus_settings import AgentBusSettings
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.checks import CHECKS
 from nunchi.agent.clipper_settings import CloudSettings
@@ -40,11 +41,15 @@ else:
 
 
 class ServerSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where rounds are delivered, and how to connect: Prometheus's `http_config` fields stand beside these."""
+    """Where rounds are delivered, and how to connect: Prometheus's `http_config` fields stand beside these.
+
+    With `bus` rounds go over it; what else the agent and its server tell each other goes to `url` as before.
+    """
 
     enabled: bool = True
     url: str = "http://127.0.0.1:9190"
     timeout: Duration = Duration(10_000)
+    bus: AgentBusSettings | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

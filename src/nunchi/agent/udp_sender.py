@@ -253,26 +253,26 @@ class UdpSender:
 
 
 class PackWay:
-    """A `FastWay`: packs first, HTTP for what they do not bring: histograms, and what was not acknowledged."""
+    """A `FastWay`: packs first, the carrier for what they do not bring: histograms, and what was not acknowledged."""
 
     def __init__(self, sender: UdpSender, encoder: PushEncoder) -> None:
         self._sender = sender
         self._encoder = encoder
 
-    async def push(self, shipment: Shipment, push_by_http: Push) -> Verdict:
+    async def push(self, shipment: Shipment, push_by_carrier: Push) -> Verdict:
         """See `FastWay.push`."""
         try:
             payload = self._encoder.read(shipment.body)
         except WireError:
-            return await push_by_http(shipment)
+            return await push_by_carrier(shipment)
         numbers, rest = self._encoder.split_histograms(payload)
         verdict = await self._sender.push(numbers) if numbers.samples else None
         if verdict is None:
-            return await push_by_http(shipment)
+            return await push_by_carrier(shipment)
         if rest is None:
             return verdict
         samples = payload.samples - numbers.samples
-        return join_verdicts(verdict, await push_by_http(replace(shipment, body=rest, samples=samples)))
+        return join_verdicts(verdict, await push_by_carrier(replace(shipment, body=rest, samples=samples)))
 
     def close(self) -> None:
         """See `FastWay.close`."""

@@ -12,6 +12,7 @@ import nunchi
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.agent import Agent, AgentParts
 from nunchi.agent.api import URL_FILE, AgentApi, load_token
+from nunchi.agent.bus_wiring import build_carrier
 from nunchi.agent.check_telemetry import CheckTelemetry
 from nunchi.agent.configuration import AgentConfiguration, ConfigurationFolder
 from nunchi.agent.exporter import Exporter
@@ -85,7 +86,8 @@ def build_agent(
     forwarder = packs = None
     if settings.server.enabled:
         observe_spool(rounds, telemetry)
-        delivery = Delivery(link, accounting, clock, telemetry)
+        carrier = build_carrier(settings.server, link, own_link, identity, world.part("bus"))
+        delivery = Delivery(carrier, accounting, clock, telemetry)
         packs = build_packs(delivery, own_link, encoder, identity, world.part("udp"))
         packs.plan(settings.udp)()
         forwarder = Forwarder(

@@ -180,6 +180,11 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {"type": FILE, "help": "Keys of packs for agents that never joined, as YAML: keys, by agent id."},
     ),
     (
+        "--receive.bus-config-file",
+        "receive_bus_config_file",
+        {"type": FILE, "help": "The message bus from which payloads of agents are taken, as YAML: urls, cluster, …"},
+    ),
+    (
         "--receive.scouter-listen-address",
         "receive_scouter_listen_address",
         {"default": "", "help": "UDP address for Scouter packs; none unless given."},

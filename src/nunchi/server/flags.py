@@ -44,6 +44,7 @@ class ServerFlags:
     rules_alert_resend_delay_ms: int = 60 * 1000
     receive_pack_listen_address: str = ""
     receive_pack_keys_file: Path | None = None
+    receive_bus_config_file: Path | None = None
     receive_scouter_listen_address: str = ""
     receive_scouter_source: tuple[str, ...] = ()
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from nunchi.admission.door import Door
 from nunchi.intake.receive.agents import AgentRoutes
+from nunchi.intake.receive.bus import BusReceiver, BusTelemetry
+from nunchi.intake.receive.bus_settings import BusReceiverSettings
 from nunchi.intake.receive.cloud import CloudRoutes
 from nunchi.intake.receive.happenings import HappeningRoutes
 from nunchi.intake.receive.pack import PackReceiver
@@ -22,9 +24,12 @@ from nunchi.intake.registry.cloud_configurations import CloudConfigurations
 from nunchi.intake.registry.cloud_states import CloudStates
 from nunchi.intake.registry.happenings import HappeningBook
 from nunchi.intake.registry.sequence_memory import StoredSequences
+from nunchi.kit.buses.nats.bus import NatsBus
 from nunchi.kit.http_route import Route
 from nunchi.kit.listen_address import ListenAddress
 from nunchi.kit.logs import logger
+from nunchi.kit.settings import load_file
+from nunchi.kit.supervision import Part
 from nunchi.kit.telemetry import Telemetry
 from nunchi.server.flags import ServerFlags
 from nunchi.server.world import World
@@ -59,7 +64,10 @@ class Fleet:
         self._happenings = HappeningBook(self._records, world.clock)
         self._happening_routes = HappeningRoutes(self._happenings, self._book, self.registry, telemetry)
 
-        self.datagrams = [] if flags is None else self._datagram_receivers(flags, world, door, telemetry)
+        self.receivers: list[Part] = []
+        if flags is not None:
+            self.receivers += self._datagram_receivers(flags, world, door, telemetry)
+            self.receivers += self._bus_receivers(flags, world, telemetry)
 
     def _datagram_receivers(
         self, flags: ServerFlags, world: World, door: Door, telemetry: Telemetry
@@ -77,6 +85,16 @@ class Fleet:
             sources, log = flags.receive_scouter_source, logger("intake.receive")
             found.append(ScouterReceiver(address, sources, door, world.clock, telemetry, log))
         return found
+
+    def _bus_receivers(self, flags: ServerFlags, world: World, telemetry: Telemetry) -> list[BusReceiver]:
+        """What takes from a bus, where one is named. Raises SettingsError."""
+        path = flags.receive_bus_config_file
+        if path is None:
+            return []
+        settings, log = load_file(BusReceiverSettings, path, world.environment), logger("intake.receive")
+        bus = NatsBus(settings, f"server-{world.random.getrandbits(64):016x}", path.absolute().parent, log)
+        keys, counts = BookKeys(self._book, {}), BusTelemetry(telemetry)
+        return [BusReceiver(bus, settings, self._push, keys, world.clock, world.random, counts, log)]
 
     def open(self) -> None:
         """Read what is known of agents. Raises RecordsError."""

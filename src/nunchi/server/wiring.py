@@ -114,7 +114,7 @@ def build_server(
         ServerParts(
             prepare=prepare,
             web=web,
-            takers=(maintenance, fleet.registry, *fleet.datagrams, scrape),
+            takers=(maintenance, fleet.registry, *fleet.receivers, scrape),
             fill=maintenance.load,
             judges=judgement.parts,
             status=status,

@@ -1,4 +1,4 @@
-"""Pushing payloads over HTTP: what was sent, and what the server's answer means for a payload's fate.
+"""Delivering payloads, over HTTP unless told otherwise: what was sent, and what the answer means for a payload's fate.
 
 Invariant: only an answer that says so takes a payload out of the spool. Silence, refusals for now and failures of the
 connection keep it; what the server can never take is told from what it cannot take now by the status alone.
@@ -53,11 +53,54 @@ class Verdict:
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
-class FastWay(Protocol):
-    """A way that is tried before HTTP."""
+class Carrier(Protocol):
+    """The way that brings whatever is to be brought."""
 
-    async def push(self, shipment: Shipment, push_by_http: "Push") -> Verdict:
-        """Send a payload; what it cannot bring goes by HTTP."""
+    @property
+    def url(self) -> str:
+        """Where it leads, for messages."""
+        ...
+
+    async def carry(self, shipment: Shipment) -> Verdict:
+        """Send a payload and judge the answer; no answer keeps it."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections; a later payload opens new ones."""
+        ...
+
+
+class HttpCarrier:
+    """A `Carrier` over HTTP."""
+
+    def __init__(self, link: ServerLink) -> None:
+        self._link = link
+
+    @property
+    def url(self) -> str:
+        """See `Carrier.url`."""
+        return self._link.url
+
+    async def carry(self, shipment: Shipment) -> Verdict:
+        """See `Carrier.carry`."""
+        try:
+            response = await self._link.request(
+                "POST", PUSH_PATH, shipment.body, CONTENT_TYPE, body_bytes_max=ANSWER_BYTES_MAX
+            )
+        except HttpClientError as error:
+            return Verdict(Fate.KEPT, str(error))
+        return judge(response)
+
+    async def close(self) -> None:
+        """See `Carrier.close`."""
+        await self._link.close()
+
+
+class FastWay(Protocol):
+    """A way that is tried before the carrier."""
+
+    async def push(self, shipment: Shipment, push_by_carrier: "Push") -> Verdict:
+        """Send a payload; what it cannot bring goes by the carrier."""
         ...
 
     def close(self) -> None:
@@ -69,10 +112,10 @@ Push = Callable[[Shipment], Awaitable[Verdict]]
 
 
 class Delivery:
-    """Sends one payload at a time to one server; over the fast way first, while there is one."""
+    """Sends one payload at a time; over the fast way first, while there is one."""
 
-    def __init__(self, link: ServerLink, accounting: Accounting, clock: Clock, telemetry: Telemetry) -> None:
-        self.link = link
+    def __init__(self, carrier: Carrier, accounting: Accounting, clock: Clock, telemetry: Telemetry) -> None:
+        self._carrier = carrier
         self._accounting = accounting
         self._clock = clock
         self._fast: FastWay | None = None
@@ -80,8 +123,13 @@ class Delivery:
         self._bytes = telemetry.counter("agent_push_bytes_total", "Bytes of payloads sent, compressed.")
         self._duration = telemetry.histogram("agent_push_duration_seconds", "From sending a payload to its answer.")
 
+    @property
+    def url(self) -> str:
+        """Where payloads go, for messages."""
+        return self._carrier.url
+
     def take_fast(self, way: FastWay | None) -> None:
-        """Try this way first from now on; None: HTTP alone."""
+        """Try this way first from now on; None: the carrier alone."""
         before, self._fast = self._fast, way
         if before is not None:
             before.close()
@@ -89,21 +137,14 @@ class Delivery:
     async def push(self, shipment: Shipment) -> Verdict:
         """Send a payload and judge the answer."""
         if self._fast is None:
-            return await self.push_by_http(shipment)
-        return await self._fast.push(shipment, self.push_by_http)
+            return await self.push_by_carrier(shipment)
+        return await self._fast.push(shipment, self.push_by_carrier)
 
-    async def push_by_http(self, shipment: Shipment) -> Verdict:
-        """Send a payload over HTTP alone."""
+    async def push_by_carrier(self, shipment: Shipment) -> Verdict:
+        """Send a payload by the carrier alone."""
         began = self._clock.monotonic()
         self._accounting.sent.add(shipment.samples)
-        try:
-            response = await self.link.request(
-                "POST", PUSH_PATH, shipment.body, CONTENT_TYPE, body_bytes_max=ANSWER_BYTES_MAX
-            )
-        except HttpClientError as error:
-            verdict = Verdict(Fate.KEPT, str(error))
-        else:
-            verdict = judge(response)
+        verdict = await self._carrier.carry(shipment)
         self._bytes.add(len(shipment.body))
         self._duration.observe(self._clock.monotonic() - began)
         self._pushes.add(1, verdict.fate.value)
@@ -112,7 +153,7 @@ class Delivery:
     async def close(self) -> None:
         """Close the connections."""
         self.take_fast(None)
-        await self.link.close()
+        await self._carrier.close()
 
 
 def judge(response: Response) -> Verdict:

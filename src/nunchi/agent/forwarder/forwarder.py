@@ -51,6 +51,11 @@ class Forwarder:
         self._is_server_lost = False
         self.last_error = ""
 
+    @property
+    def url(self) -> str:
+        """Where rounds go, for messages."""
+        return self._delivery.url
+
     def put(self, timestamp_ms: int, outcomes: Sequence[Outcome]) -> None:
         """See `RoundSink.put`."""
         self._spool.put(self._aggregation.round(timestamp_ms, [*outcomes, own_outcome(self._telemetry)]))
@@ -122,7 +127,7 @@ class Forwarder:
             self._accounting.rejected.add(max(0, samples), reason)
         if self._is_server_lost:
             self._is_server_lost = False
-            self._log.info("the server takes rounds again", url=self._delivery.link.url, queued=self._accounting.queued)
+            self._log.info("the server takes rounds again", url=self._delivery.url, queued=self._accounting.queued)
 
     def _refuse(self, shipment: Shipment, verdict: Verdict) -> None:
         self._is_server_lost = False
