@@ -213,7 +213,7 @@ def test_beside_a_writer_reading_works_and_writing_is_refused(folder: Path, tmp_
         run("snapshot", folder, tmp_path / "copy")
         for command in (("import", "openmetrics", text, "--into", folder), ("repair", "--yes", folder)):
             printed = run(*command, code=1)[1]
-            assert f"{folder} is in use: in use by process {os.getpid()}" in printed
+            assert f"{folder}: in use by process {os.getpid()}" in printed
     assert "7" in run("dump", tmp_path / "copy", "--match", 'load1{instance="a"}', "--min-time", NOW_MS / 1000 + 1)[0]
 
 

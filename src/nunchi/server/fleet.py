@@ -32,11 +32,10 @@ from nunchi.kit.settings import load_file
 from nunchi.kit.supervision import Part
 from nunchi.kit.telemetry import Telemetry
 from nunchi.server.flags import ServerFlags
+from nunchi.server.neighbours import RECORDS_FILE
 from nunchi.server.world import World
 from nunchi.storage.contracts import Store
 from nunchi.storage.records import Records
-
-RECORDS_FILE = "records.sqlite"
 
 
 class Fleet:

@@ -3,7 +3,7 @@
 Nothing is changed, and a database may be writing meanwhile. Invariant: a file that is not named in `tsdb.files` is not opened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,16 @@ class Verification:
     leftovers: list[str] = field(default_factory=list)
 
 
-def verify_folder(disk: Disk, folder: Folder, step: Step) -> Verification:
-    """Check all files; `step` is told of each and its bytes. Raises `NewerVersionError`, and other `WorldError`s."""
+def verify_folder(disk: Disk, folder: Folder, step: Step, neighbours: Collection[str] = ()) -> Verification:
+    """Check all files; `step` is told of each and its bytes. `neighbours` are names in the folder that are ours and no
+    part of the database. Raises `NewerVersionError`, and other `WorldError`s.
+    """
     for _ in range(ATTEMPTS_MAX):
         manifest, damage = _load_manifest(disk, folder)
         found = Verification(manifest or Manifest())
         if damage is not None:
             found.damages.append(damage)
-        _Verifier(disk, folder, found, step).verify(is_listed=damage is None)
+        _Verifier(disk, folder, found, step, neighbours).verify(is_listed=damage is None)
         if damage is not None or _load_manifest(disk, folder)[0] == manifest:
             return found
     raise DatabaseError(f"{folder.root} changes faster than it can be verified: try again, or stop the server")
@@ -97,11 +99,14 @@ def _load_manifest(disk: Disk, folder: Folder) -> tuple[Manifest | None, Damage 
 class _Verifier:
     """One pass over a folder."""
 
-    def __init__(self, disk: Disk, folder: Folder, found: Verification, step: Step) -> None:
+    def __init__(
+        self, disk: Disk, folder: Folder, found: Verification, step: Step, neighbours: Collection[str]
+    ) -> None:
         self._disk = disk
         self._folder = folder
         self._found = found
         self._step = step
+        self._neighbours = neighbours
         self._run_ids: list[NDArray[np.int32]] = []
 
     def verify(self, *, is_listed: bool) -> None:
@@ -239,7 +244,7 @@ class _Verifier:
         folder, manifest = self._folder, self._found.manifest
         known = {
             folder.lock.name, folder.manifest.name, folder.wal.name, folder.head.name, folder.blocks.name,
-            DAMAGED_FOLDER, SNAPSHOTS_FOLDER,
+            DAMAGED_FOLDER, SNAPSHOTS_FOLDER, *self._neighbours,
         }  # fmt: skip
         self._found.strangers += [name for name in self._disk.list(folder.root) if name not in known]
         judges: tuple[tuple[Path, Callable[[str], bool | None]], ...] = (

@@ -26,6 +26,7 @@ from nunchi.kit.tls import TlsClientSettings
 from nunchi.rules.files import parse_rule_file
 from nunchi.server.configuration import ConfigurationLoader
 from nunchi.server.flags import ServerFlags
+from nunchi.server.neighbours import AGENT_FOLDER
 from nunchi.server.server import Server
 from nunchi.server.settings import Configuration
 from nunchi.server.wiring import build_server
@@ -34,7 +35,6 @@ from nunchi.server.world import World
 OWN_JOB = "nunchi"
 OWN_INTERVAL = Duration(5_000)
 BURST = Duration(60_000)
-AGENT_FOLDER = "agent"
 TOKEN_BITS = 256
 
 

@@ -78,7 +78,7 @@ def open_to_write(path: Path, world: World, settings: DatabaseSettings | None = 
     try:
         database.open()
     except DiskLocked as error:
-        raise UnfitFolder(f"{path} is in use: {error.reason}; `nunchi tsdb list` and `dump` work beside it") from error
+        raise UnfitFolder(f"{path}: {error.reason}; `nunchi tsdb list` and `dump` work beside it") from error
     try:
         yield database
     finally:

@@ -7,6 +7,7 @@ from nunchi.kit.disk import DiskLocked
 from nunchi.server.data_folder.errors import UnfitFolder
 from nunchi.server.data_folder.folder import check_folder, open_to_write
 from nunchi.server.data_folder.progress import Progress
+from nunchi.server.neighbours import NEIGHBOURS
 from nunchi.server.world import World
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.repair import rebuild_manifest
@@ -19,7 +20,7 @@ def verify_path(path: Path, world: World, progress: Progress) -> Verification:
     """Check all files of a data folder. Raises `WorldError`, `Interrupted`."""
     folder = check_folder(path)
     progress.begin("verifying", sum(_sizes(world, folder)))
-    return verify_folder(world.disk, folder, lambda _, size: progress.advance(size))
+    return verify_folder(world.disk, folder, lambda _, size: progress.advance(size), NEIGHBOURS)
 
 
 def _sizes(world: World, folder: Folder) -> Iterator[int]:
@@ -62,4 +63,4 @@ def _refuse_beside_a_writer(path: Path, folder: Folder, world: World) -> None:
     try:
         world.disk.lock(folder.lock).release()
     except DiskLocked as error:
-        raise UnfitFolder(f"{path} is in use: {error.reason}") from error
+        raise UnfitFolder(f"{path}: {error.reason}") from error
