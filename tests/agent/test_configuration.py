@@ -231,7 +231,7 @@ async def test_an_exporter_comes_moves_and_goes_while_the_agent_runs(tmp_path: P
     first = exporter.url
     assert first.startswith("http://127.0.0.1:")
     write(tmp_path, main="exporter: {address: '0.0.0.0:0'}")
-    with pytest.raises(Exception, match="without TLS"):
+    with pytest.raises(Exception, match="give TLS and users in web_config_file"):
         await running.agent.reload()
     assert exporter.url.startswith("http://127.0.0.1:")
     write(tmp_path, main="")

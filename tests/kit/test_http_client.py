@@ -262,6 +262,12 @@ async def test_redirects_have_an_end() -> None:
             await http.request("GET", f"{url}/file")
 
 
+async def test_a_peer_without_tls_is_said_to_have_none() -> None:
+    async with peer(echo) as url, client() as http:
+        with pytest.raises(HttpTlsError, match="the other side does not speak it: write http://"):
+            await http.request("GET", url.replace("http://", "https://"))
+
+
 async def test_tls_is_verified_as_the_settings_say(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -285,6 +291,13 @@ async def test_tls_is_verified_as_the_settings_say(tmp_path: Path) -> None:
             async with client(refused, folder=tmp_path) as http:
                 with pytest.raises(HttpTlsError, match="TLS: "):
                     await http.request("GET", url)
+        async with client() as http:
+            with pytest.raises(HttpTlsError, match="name the authority that signed it in ca_file"):
+                await http.request("GET", url)
+        async with client(settings(ca_file="ca.pem"), folder=tmp_path) as http:
+            with pytest.raises(HttpTlsError, match="certificate is not valid") as mismatch:
+                await http.request("GET", url)
+            assert "ca_file" not in str(mismatch.value)
         trusted = settings(ca_file="ca.pem", server_name="server.example", cert_file="cert.pem", key_file="key.pem")
         async with client(trusted, folder=tmp_path) as http:
             assert (await http.request("GET", url)).body == b"['client.example']"

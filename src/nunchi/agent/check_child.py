@@ -9,6 +9,7 @@ import os
 import queue
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from nunchi.agent.check import Check, Context
 from nunchi.agent.emission import Emission
 from nunchi.agent.root import Root
 from nunchi.kit.clock import SystemClock
-from nunchi.kit.errors import InputError
+from nunchi.kit.errors import InputError, words_of
 from nunchi.kit.logs import logger
 
 REQUEST_BYTES_MAX = 1 << 20
@@ -49,7 +50,7 @@ def load_check(path: Path, options: dict[str, Any]) -> Check:
     try:
         specification.loader.exec_module(module)
     except Exception as error:
-        raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+        raise InputError(f"{path}: {words_of(error)}") from error
     found = [
         one
         for _, one in inspect.getmembers(module, inspect.isclass)
@@ -71,10 +72,17 @@ def run_check(check: Check, request: ChildRequest) -> ChildAnswer:
     try:
         check.run(Context(emission, SystemClock(), Root(*request.paths), log, request.deadline_seconds))
     except Exception as caught:
-        error = f"{type(caught).__name__}: {caught}"
+        error = f"{words_of(caught)}{_place_of(caught, check)}"
     samples = [(name, list(labels), value) for name, labels, value in emission.samples]
     types = {name: kind.value for name, kind in emission.types.items()}
     return ChildAnswer(samples, types, emission.dropped, error)
+
+
+def _place_of(error: Exception, check: Check) -> str:
+    """Where in the check's own file it was raised."""
+    own = type(check).run.__code__.co_filename
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def main() -> None:

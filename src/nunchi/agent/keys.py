@@ -4,6 +4,7 @@ A key is written down before it is used, and the earlier one opens until then, s
 that does. Invariant: keys are in one file of mode 0600, and nowhere in logs, status or metrics.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ KEY_FILE = "agent-key"
 KEY_FILE_MODE = 0o600
 JOIN_PATH, CHANGE_PATH = "/api/nunchi/v1/agents/join", "/api/nunchi/v1/agents/key"
 ANSWER_BYTES_MAX = 64 << 10
+WORDS_CHARACTERS_MAX = 200
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -36,6 +38,12 @@ class Changed(msgspec.Struct, frozen=True):
     """The next key."""
 
     key: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why not."""
+
+    error: str
 
 
 def load_key(state_folder: Path, disk: Disk, log: Logger) -> Secret:
@@ -58,7 +66,7 @@ async def join(link: ServerLink, token: str, agent_id: str, name: str, state_fol
     body = msgspec.json.encode({"token": token, "id": agent_id, "name": name})
     response = await link.request("POST", JOIN_PATH, body, "application/json", body_bytes_max=ANSWER_BYTES_MAX)
     if response.status != 200:
-        words = response.body.decode(errors="replace").strip()[:200]
+        words = _words_of(response.body)
         raise JoinRefusedError(f"{link.url} answers {response.status}: {words}")
     try:
         joined = msgspec.json.decode(response.body, type=Joined)
@@ -68,6 +76,13 @@ async def join(link: ServerLink, token: str, agent_id: str, name: str, state_fol
         disk.write_atomically(state_folder / ID_FILE, f"{joined.id}\n".encode(), ID_FILE_MODE)
     disk.write_atomically(state_folder / KEY_FILE, f"{joined.key}\n".encode(), KEY_FILE_MODE)
     return joined
+
+
+def _words_of(body: bytes) -> str:
+    """Why a server refuses: its `error`, else the beginning of what it says."""
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(body, type=Refused).error[:WORDS_CHARACTERS_MAX]
+    return body.decode(errors="replace").strip()[:WORDS_CHARACTERS_MAX]
 
 
 class KeyChange:

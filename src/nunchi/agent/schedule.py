@@ -18,6 +18,7 @@ from nunchi.agent.errors import Unavailable
 from nunchi.agent.root import Root
 from nunchi.agent.threads import Call
 from nunchi.kit.clock import Clock
+from nunchi.kit.errors import words_of
 from nunchi.kit.logs import Logger
 
 
@@ -231,7 +232,7 @@ class Schedule:
         instance.last_run_ms = self._clock.now_ms()
         instance.last_duration_seconds, instance.last_samples = run.ended - run.began, len(run.emission.samples)
         self._log.debug("check has run", check=instance.name, samples=len(run.emission.samples), error=error or "")
-        text = "" if error is None else f"{type(error).__name__}: {error}"
+        text = "" if error is None else words_of(error)
         if text and text != instance.last_error:
             if isinstance(error, Unavailable):
                 self._log.info("check has nothing to show", check=instance.name, reason=error)

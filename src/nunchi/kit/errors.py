@@ -19,5 +19,13 @@ class WorldError(NunchiError):
     """The world did not do what was asked; trying again may help."""
 
 
+def words_of(error: BaseException) -> str:
+    """What a log or a status says of an error: of ours its message, which says all; of any other its type too."""
+    text = str(error)
+    if isinstance(error, NunchiError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 class InvariantError(Exception):
     """A bug."""

@@ -255,12 +255,24 @@ def _is_same_peer(asked: URL, target: URL) -> bool:
     return is_upgrade or (asked.scheme, asked.port) == (target.scheme, target.port)
 
 
+def _tls_words(cause: object) -> str:
+    """What went wrong, and the cure where the library's words do not suggest it."""
+    words = str(getattr(cause, "verify_message", "") or cause)
+    match getattr(cause, "reason", ""):
+        case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST":
+            return "the other side does not speak it: write http://, or turn it on there"
+        case "CERTIFICATE_VERIFY_FAILED" if "self-signed" in words or "issuer" in words:
+            return f"{words}: name the authority that signed it in ca_file of tls_config"
+        case _:
+            return words
+
+
 def _client_error(method: str, url: str, error: Exception) -> HttpClientError:
     """Our error for one of the library's; its text must not repeat the URL, which may hold a password."""
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
             cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-            return HttpTlsError(method, url, f"TLS: {getattr(cause, 'verify_message', '') or cause}")
+            return HttpTlsError(method, url, f"TLS: {_tls_words(cause)}")
         case InputError():
             return HttpCredentialsError(method, url, str(error))
         case aiohttp.ClientConnectorDNSError():

@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from nunchi.kit.errors import words_of
+
 LogFormat = Literal["logfmt", "json"]
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 ROOT = "nunchi"
@@ -108,7 +110,7 @@ def _fields(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str
 
 def _text(value: object) -> str:
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}" if str(value) else type(value).__name__
+        return words_of(value)
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)

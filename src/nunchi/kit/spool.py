@@ -103,6 +103,7 @@ class Spool:
         self._newest: tuple[int, bytes] = (-1, b"")
         self._next_record = 1
         self._next_segment = 1
+        self._is_losing = False  # said once, until all that waits has gone
         self._disk_error = ""
         self._disk_due_at = 0.0
         self._is_synced = True
@@ -174,6 +175,7 @@ class Spool:
     def accept(self, record: int) -> None:
         """An outstanding record arrived."""
         self._settle(record)
+        self._is_losing = self._is_losing and bool(self._records)
 
     def reject(self, record: int) -> None:
         """An outstanding record is given up; its owner counts it."""
@@ -278,6 +280,12 @@ class Spool:
         """Drop a record that is not waiting any more."""
         weight = self._records[record].weight
         self._settle(record)
+        self._lose(reason, weight)
+
+    def _lose(self, reason: str, weight: int) -> None:
+        if not self._is_losing:
+            self._log.warning("the spool is at its bounds: the oldest is dropped", reason=reason, folder=self._folder)
+        self._is_losing = bool(self._records)
         self._on_drop(reason, weight)
 
     def _drop_excess(self) -> None:
@@ -306,7 +314,7 @@ class Spool:
         """Drop all that waits in a segment; what is outstanding lives as long as its taker."""
         for record in [one for one in self._waiting if self._records[one].segment is segment]:
             self._waiting.remove(record)
-            self._on_drop(FULL, self._forget(record).weight)
+            self._lose(FULL, self._forget(record).weight)
         for kept in self._records.values():
             if kept.segment is segment:
                 kept.segment = kept.place = None

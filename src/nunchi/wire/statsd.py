@@ -88,7 +88,7 @@ class StatsdReader:
         first = scanner.first_malformed()
         if first is not None:
             begin, end, reason = first
-            found.example = f"{reason}: {text[begin : min(end, begin + LINE_SHOWN_BYTES_MAX)]!r}"
+            found.example = f"{reason}: {_shown(text[begin:end])}"
         for begin, end in scanner.lines_apart():
             self._read_record(text[begin:end], found)
         return found
@@ -102,7 +102,12 @@ class StatsdReader:
         except WireError as error:
             reason = "event" if line.startswith(b"_e") else "service_check"
             found.malformed[reason] = found.malformed.get(reason, 0) + 1
-            found.example = found.example or f"{error}: {line[:LINE_SHOWN_BYTES_MAX]!r}"
+            found.example = found.example or f"{error}: {_shown(line)}"
+
+
+def _shown(line: bytes) -> str:
+    """The beginning of a line, for people: bytes that are no printable ASCII escaped."""
+    return repr(line[:LINE_SHOWN_BYTES_MAX])[2:-1]
 
 
 def parse_name(name: bytes, tags: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:

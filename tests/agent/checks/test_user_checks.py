@@ -97,7 +97,7 @@ def test_check_that_loops_or_dies_is_killed_and_started_again(tmp_path: Path) ->
 
 def test_failure_is_told_and_what_was_emitted_stands(tmp_path: Path) -> None:
     shown = measure(user_check(tmp_path, QUEUE + "        raise RuntimeError('no queue')\n"))
-    assert str(shown.error) == "RuntimeError: no queue"
+    assert str(shown.error) == "RuntimeError: no queue (line 12)"
     assert shown.value("queue_length", kind="mail") == 3
 
 

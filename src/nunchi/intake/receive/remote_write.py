@@ -37,6 +37,7 @@ class RemoteWriteReceiver:
         self._log = log
         self._reader = reader or RemoteWriteReader()
         self._layout = Layout()
+        self._is_away = False  # whether the store took nothing of the latest request
         self._requests = telemetry.counter(
             "nunchi_remote_write_requests_total", "Remote write requests, by the status answered.", "status"
         )
@@ -94,8 +95,13 @@ class RemoteWriteReceiver:
         try:
             result = self._door.append(SOURCE, batch)
         except WorldError as error:
-            self._log.warning("remote write not stored", samples=len(written), error=error)
+            if not self._is_away:
+                self._log.warning("remote write is not stored: senders are told to try again", error=error)
+            self._is_away = True
             return retry_later(f"not stored: {error}")
+        if self._is_away:
+            self._log.info("remote write is stored again")
+        self._is_away = False
         if written.exemplars_invalid:
             self._exemplars.add(written.exemplars_invalid, "invalid")
         for refusal, count in result.exemplars_refused.items():
