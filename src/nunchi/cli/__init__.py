@@ -4,6 +4,7 @@ A command's module is imported when the command is called, so that `nunchi agent
 """
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -33,7 +34,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command's module."""
         if cmd_name not in COMMANDS:
-            return None
+            close = get_close_matches(cmd_name, COMMANDS)
+            cure = f"did you mean {close[0]!r}?" if close else "`nunchi --help` lists them"
+            raise click.UsageError(f"there is no command {cmd_name!r}: {cure}", ctx)
         command: click.Command = import_module(COMMANDS[cmd_name][0]).command
         return command
 

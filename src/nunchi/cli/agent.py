@@ -183,9 +183,7 @@ def stop(home: Path | None) -> None:
 def status(home: Path | None, as_json: bool) -> None:
     """Say how the agent of this folder fares. Ends with 1 where none runs."""
     folder = state_folder_of(home)
-    process = find_process(folder, SystemDisk())
-    if process is None:
-        raise ProcessError(f"no agent runs for {folder}: start it with nunchi agent start")
+    process = _running_process(folder)
     answer = asyncio.run(_ask_agent(folder, "GET", "/api/v1/status"))
     click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode() if as_json else status_text(answer, process))
 
@@ -194,7 +192,9 @@ def status(home: Path | None, as_json: bool) -> None:
 @with_home
 def reload(home: Path | None) -> None:
     """Have the agent read its settings again."""
-    answer = asyncio.run(_ask_agent(state_folder_of(home), "POST", "/api/v1/reload"))
+    folder = state_folder_of(home)
+    _running_process(folder)
+    answer = asyncio.run(_ask_agent(folder, "POST", "/api/v1/reload"))
     waiting = ", ".join(answer["waiting_for_restart"])
     click.echo("settings loaded" + (f"; these take a restart: {waiting}" if waiting else ""))
 
@@ -247,7 +247,7 @@ def join(home: Path | None, url: str, token: str, name: str) -> None:
     configured = place.configuration.settings
     server = msgspec.structs.replace(configured.server, url=url) if url else configured.server
     if token.startswith("@"):
-        token = Path(token[1:]).read_text(encoding="utf-8").strip()
+        token = disk.read(Path(token[1:])).decode(errors="replace").strip()
     agent_id = load_id(place.state_folder, Root(), disk, SystemRandom(), log)
     link = HttpLink(server, SystemClock(), place.folder, os.environ, "nunchi-agent")
 
@@ -266,6 +266,14 @@ def join(home: Path | None, url: str, token: str, name: str) -> None:
         click.echo(f"now write into {place.folder / SETTINGS_FILE}:  server: {{url: {server.url}}}")
     if find_process(place.state_folder, disk) is not None:
         click.echo("an agent runs with its earlier identity: restart it")
+
+
+def _running_process(folder: Path) -> int:
+    """The number of the agent's process. Raises ProcessError where none runs."""
+    process = find_process(folder, SystemDisk())
+    if process is None:
+        raise ProcessError(f"no agent runs for {folder}: start it with nunchi agent start")
+    return process
 
 
 async def _ask_agent(folder: Path, method: str, path: str) -> dict[str, Any]:
@@ -291,6 +299,14 @@ async def _ask_agent(folder: Path, method: str, path: str) -> dict[str, Any]:
     return answer
 
 
+def _length_text(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def status_text(answer: dict[str, Any], process: int) -> str:
     """The status for people."""
     agent, delivery, settings = answer["agent"], answer["delivery"], answer["settings"]
@@ -304,7 +320,7 @@ def status_text(answer: dict[str, Any], process: int) -> str:
         f"delivers to {delivery['url']}: {delivery['last_error'] or 'well'}",
         f"samples: {came}, acknowledged {counts['acknowledged']}, queued {counts['queued']}, dropped: {dropped}",
         f"spool: {spool['payloads']} payloads, {spool['bytes']} bytes; the server may be away for "
-        f"{spool['outage_seconds_left'] / 3600:.1f} h" + (f"; {spool['disk_error']}" if spool["disk_error"] else ""),
+        f"{_length_text(spool['outage_seconds_left'])}" + (f"; {spool['disk_error']}" if spool["disk_error"] else ""),
         *(
             f"{name}: {one['url'] or 'not listening'}" + (f"; {one['last_error']}" if one["last_error"] else "")
             for name, one in sorted(answer["listeners"].items())

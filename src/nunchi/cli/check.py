@@ -62,7 +62,10 @@ def routes(files: tuple[Path, ...]) -> None:
 @command.command()
 @click.argument("file", type=FILE, required=False)
 def metrics(file: Path | None) -> None:
-    """Check an OpenMetrics exposition; standard input by default."""
+    """Check an OpenMetrics exposition; standard input by default.
+
+    Asked from a target with: curl -H 'Accept: application/openmetrics-text'
+    """
     text = file.read_bytes() if file else sys.stdin.buffer.read()
     name = str(file or "standard input")
     try:

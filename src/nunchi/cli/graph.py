@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from nunchi.cli.answers import moment_text
 
 SERIES_MAX = 7
+DIGITS_MAX = 17  # a float has no more
 # The bits of a Braille letter's dots, by row and column.
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 BLANK = 0x2800
@@ -24,7 +25,7 @@ def draw(series: Mapping[str, Points], start: float, end: float, width: int, hei
     low, high = min(numbers), max(numbers)
     if low == high:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
-    scale = [_number(high - (high - low) * row / max(1, height - 1)) for row in range(height)]
+    scale = _scale([high - (high - low) * row / max(1, height - 1) for row in range(height)])
     margin = max(map(len, scale))
     canvas = _Canvas(max(8, width - margin - 1), height)
     for number, (_, points) in enumerate(shown):
@@ -88,5 +89,10 @@ def _coloured(text: str, number: int, is_coloured: bool) -> str:
     return f"\x1b[{COLOURS[number % len(COLOURS)]}m{text}\x1b[0m" if is_coloured else text
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}"
+def _scale(values: Sequence[float]) -> list[str]:
+    """Four digits each, more where neighbours would read the same."""
+    for digits in range(4, DIGITS_MAX):
+        texts = [f"{value:.{digits}g}" for value in values]
+        if len(set(texts)) == len(texts):
+            return texts
+    return [f"{value:.{DIGITS_MAX}g}" for value in values]

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from nunchi.kit.durations import parse_duration
+from nunchi.kit.errors import InputError
+from nunchi.kit.listen_address import ListenAddress
 from nunchi.kit.sizes import Size
 
 
@@ -46,9 +48,25 @@ class SizeType(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class AddressType(click.ParamType[str]):
+    """Where to listen (`host:port`), as text; nothing at all where a listener may be left out."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, once it is known to be an address."""
+        try:
+            if value:
+                ListenAddress.parse(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
 DURATION = DurationType()
 TRUE_DURATION = DurationType(may_be_zero=False)
 SIZE = SizeType()
+ADDRESS = AddressType()
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 # (flag, parameter, options of click); the help texts are the reference of docs/guides/flags.md.
@@ -77,7 +95,7 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--storage.tsdb.wal-compression/--no-storage.tsdb.wal-compression",
         "storage_tsdb_wal_compression",
-        {"default": True, "help": "Compress the write-ahead log."},
+        {"default": True, "show_default": "on", "help": "Compress the write-ahead log."},
     ),
     (
         "--storage.tsdb.wal-sync",
@@ -91,7 +109,7 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--web.listen-address",
         "web_listen_address",
-        {"default": "127.0.0.1:9190", "help": "Address to listen on; port 0 takes a free one."},
+        {"type": ADDRESS, "default": "127.0.0.1:9190", "help": "Address to listen on; port 0 takes a free one."},
     ),
     (
         "--web.external-url",
@@ -172,7 +190,7 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--receive.pack-listen-address",
         "receive_pack_listen_address",
-        {"default": "", "help": "UDP address for the packs of agents; none unless given."},
+        {"type": ADDRESS, "default": "", "help": "UDP address for the packs of agents; none unless given."},
     ),
     (
         "--receive.pack-keys-file",
@@ -187,7 +205,7 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "--receive.scouter-listen-address",
         "receive_scouter_listen_address",
-        {"default": "", "help": "UDP address for Scouter packs; none unless given."},
+        {"type": ADDRESS, "default": "", "help": "UDP address for Scouter packs; none unless given."},
     ),
     (
         "--receive.scouter-source",
@@ -214,6 +232,6 @@ LOG_FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 def with_server_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command all of `FLAGS`, and the two of logging."""
     for flag, parameter, options in reversed((*FLAGS, *LOG_FLAGS)):
-        is_shown = options.get("default") not in (None, "")
-        command = click.option(flag, parameter, show_default=is_shown, **options)(command)
+        shown = {"show_default": options.get("default") not in (None, "")}
+        command = click.option(flag, parameter, **(shown | options))(command)
     return command

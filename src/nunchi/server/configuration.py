@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nunchi.intake.mechanisms import UnsupportedSettingsError
 from nunchi.notify.settings import NotifySettings, load_notify_settings
 from nunchi.server.settings import Configuration, load_configuration, parse_configuration
 
@@ -38,7 +39,10 @@ class ConfigurationLoader:
             configuration = parse_configuration("", NO_FILE, self._environment)
         else:
             configuration = load_configuration(self._config_file, self._environment)
-        configuration.check_support()
+        try:
+            configuration.check_support()
+        except UnsupportedSettingsError as error:
+            raise UnsupportedSettingsError(f"{self._config_file}: {error}") from error
         routes = self._alertmanager_config_file
         if routes is None:
             return LoadedConfiguration(configuration)

@@ -78,7 +78,7 @@ def validate(text: bytes) -> Summary:
     if lines[-1] == "":
         lines.pop()
     if "# EOF" not in lines:
-        raise OpenMetricsError(len(lines), "# EOF is missing as the last line")
+        raise OpenMetricsError(len(lines), "# EOF is missing as the last line: the text is cut off, or not OpenMetrics")
     validator = Validator()
     for number, line in enumerate(lines, 1):
         try:

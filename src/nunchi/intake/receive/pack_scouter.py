@@ -49,11 +49,15 @@ class ScouterReceiver:
     ) -> None:
         """Raises InputError where a source is no address, or there is none."""
         if not sources:
-            raise InputError("scouter packs have no passwords: list the addresses that may send them")
+            raise InputError(
+                "Scouter packs have no passwords: name the addresses that may send them with --receive.scouter-source"
+            )
         try:
             self._sources = [ipaddress.ip_network(text, strict=False) for text in sources]
         except ValueError as error:
-            raise InputError(f"{error}: write addresses or networks, as in 10.1.2.3 or 10.0.0.0/8") from error
+            raise InputError(
+                f"--receive.scouter-source: {error}: write addresses or networks, as in 10.1.2.3 or 10.0.0.0/8"
+            ) from error
         self._address = address
         self._door = door
         self._clock = clock

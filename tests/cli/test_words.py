@@ -1,0 +1,61 @@
+"""Mistakes on the command line: one line with place and cure."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def nunchi(*words: str, code: int) -> str:
+    program = Path(sys.executable).parent / "nunchi"
+    done = subprocess.run([program, *words], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done.stderr.removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("serve",), "nunchi: there is no command 'serve': did you mean 'server'?"),
+        (("frobnicate",), "nunchi: there is no command 'frobnicate': `nunchi --help` lists them"),
+        (
+            ("server", "--web.listen-address=9290"),
+            "nunchi: Invalid value for '--web.listen-address': \"9290\" is not a",
+        ),
+        (
+            ("up", "--receive.pack-listen-address=x"),
+            "nunchi: Invalid value for '--receive.pack-listen-address': \"x\" is",
+        ),
+    ],
+)
+def test_mistaken_words_are_named_with_a_cure(words: tuple[str, ...], said: str) -> None:
+    assert nunchi(*words, code=2).startswith(said)
+
+
+def test_what_is_not_done_is_refused_with_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "prometheus.yml"
+    file.write_text("remote_read: [{url: 'http://other/'}]\n")
+    said = nunchi("server", f"--config.file={file}", f"--storage.tsdb.path={tmp_path / 'data'}", code=2)
+    assert said.startswith(f"nunchi: {file}: remote_read: ")
+
+
+def test_a_token_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    said = nunchi("agent", "join", "--home", str(tmp_path), "--token", f"@{tmp_path / 'token'}", code=1)
+    assert said == f"nunchi: read {tmp_path / 'token'}: no such file or directory"
+
+
+def test_an_agent_that_does_not_run_cannot_be_reloaded(tmp_path: Path) -> None:
+    said = nunchi("agent", "reload", "--home", str(tmp_path), code=1)
+    assert said == f"nunchi: no agent runs for {tmp_path}: start it with nunchi agent start"
+
+
+def test_what_nunchi_keeps_beside_its_database_is_no_stranger(tmp_path: Path) -> None:
+    samples = tmp_path / "samples.om"
+    samples.write_text("# TYPE up gauge\nup 1 1769860800\n# EOF\n")
+    data = tmp_path / "data"
+    nunchi("tsdb", "import", "openmetrics", str(samples), "--into", str(data), code=0)
+    for name in ("records.sqlite", "records.sqlite-wal", "records.sqlite-shm", "mine"):
+        (data / name).write_text("")
+    (data / "agent").mkdir()
+    assert nunchi("tsdb", "verify", str(data), code=0) == "not nunchi's, left alone: mine"
