@@ -7,7 +7,7 @@ import { MetadataForm } from "../components/metadata.js";
 import { PanelCard } from "../components/panel.js";
 import { momentText, readSpan, writeSpan } from "../time.js";
 import { duration, format } from "../units.js";
-import { html, useMemo, useState } from "../view.js";
+import { html, useMemo, useRef, useState } from "../view.js";
 import { moment, OffsetText, ROOT } from "./agents.js";
 
 const REFRESH_SECONDS = 5;
@@ -43,13 +43,22 @@ function Action({ text, question, act, onDone }) {
       : html`<button type="button" onClick=${question ? () => setAsking(true) : run}>${text}</button>`}</span>`;
 }
 
-function Actions({ agent, refresh }) {
+function Actions({ agent, refresh, leaving }) {
   const post = (action) => () => change("POST", path(agent, action));
+  async function forget() {
+    leaving.current = true;
+    try {
+      await change("DELETE", path(agent));
+    } catch (error) {
+      leaving.current = false;
+      throw error;
+    }
+  }
   return html`<div class="row">
     <${Action} text=${agent.is_enabled ? "Disable" : "Enable"} act=${post(agent.is_enabled ? "/disable" : "/enable")} onDone=${refresh} />
     ${agent.keys.length > 0 && html`<${Action} text="Change its key" act=${post("/rotate")} onDone=${refresh} />`}
     ${agent.keys.length > 0 && html`<${Action} text="Revoke its keys" question="It must join again. Sure?" act=${post("/revoke")} onDone=${refresh} />`}
-    <${Action} text="Forget" question="Keys, metadata and what it told are removed; samples stay. Sure?" act=${() => change("DELETE", path(agent))} onDone=${() => go("/agents")} />
+    <${Action} text="Forget" question="Keys, metadata and what it told are removed; samples stay. Sure?" act=${forget} onDone=${() => go("/agents")} />
   </div>`;
 }
 
@@ -106,12 +115,12 @@ function Events({ events }) {
     <dl class="facts">${events.slice(0, EVENTS_SHOWN_MAX).map(({ at_ms, what }) => html`<div key=${at_ms + what}><dt>${momentText(at_ms / 1000)}</dt><dd>${what}</dd></div>`)}</dl></section>`;
 }
 
-function Shown({ agent, refresh, span, onSpan }) {
+function Shown({ agent, refresh, leaving, span, onSpan }) {
   const variables = useMemo(() => ({ instance: agent.instance ?? "" }), [agent.instance]);
   return html`
     ${agent.conflict && html`<div class="notice tone-bad" role="alert">Another agent claims the same id: ${agent.conflict}</div>`}
     ${agent.info.settings_error && html`<div class="notice tone-warn" role="alert">Its settings are broken, earlier ones are in force: ${agent.info.settings_error}</div>`}
-    <${Actions} agent=${agent} refresh=${refresh} />
+    <${Actions} agent=${agent} refresh=${refresh} leaving=${leaving} />
     <div class="row below"><span class="grow"></span><${SpanPicker} span=${span} onChange=${onSpan} /></div>
     <section class="panels below" aria-label="History">
       ${PANELS.map((panel) => html`<${PanelCard} key=${panel.title} panel=${panel} variables=${variables} span=${span} interval=${span.end === null ? CHART_SECONDS : 0} silence=""
@@ -131,11 +140,14 @@ export function Page() {
   const id = parameters.get("id") ?? "";
   const [turn, setTurn] = useState(0);
   const span = useMemo(() => readSpan(parameters, "15m"), [parameters.get("range"), parameters.get("end")]);
-  const { data, error } = usePoll((signal) => readPlain(`${ROOT}/${encodeURIComponent(id)}`, {}, signal), REFRESH_SECONDS, [id, turn]);
+  const leaving = useRef(false);
+  // An agent that is being forgotten is asked for no more, nor is the address of a page that comes next.
+  const load = (signal) => (leaving.current || !id ? data : readPlain(`${ROOT}/${encodeURIComponent(id)}`, {}, signal));
+  const { data, error } = usePoll(load, REFRESH_SECONDS, [id, turn]);
   const agent = data?.agent_id === id ? data : null;
   return html`<div class="head"><h1><a class="quiet" href=${link("/agents")} data-page>Agents</a> / <bdi>${agent ? agent.instance || agent.agent_id : id}</bdi></h1>
       ${agent && html`<${Pill} state=${agent.health} />${agent.misses > 0 && html`<span class="muted">${agent.misses} rounds missed</span>`}
         <a href=${link("/", { instance: agent.instance })} data-page>Overview of its host</a>`}</div>
     <${Failure} error=${!agent || error?.type === "http" ? error : null} />
-    ${agent && html`<${Shown} agent=${agent} refresh=${() => setTurn(turn + 1)} span=${span} onSpan=${(next) => go("/agent", { id, ...writeSpan(next) })} />`}`;
+    ${agent && html`<${Shown} agent=${agent} refresh=${() => setTurn(turn + 1)} leaving=${leaving} span=${span} onSpan=${(next) => go("/agent", { id, ...writeSpan(next) })} />`}`;
 }
