@@ -151,7 +151,7 @@ export function Page() {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   return html`<div class="head"><h1>Clouds</h1><span class="grow"></span>
       <${Choice} label="View" options=${VIEWS} value=${view} onChange=${(each) => go("/clouds", { view: each, search }, true)} />
-      <${Filter} label=${view ? "Filter by id, name, tag" : "Filter by account, region, error"} value=${search} onChange=${(each) => change({ search: each, begin: "" })} /></div>
+      <${Filter} label=${view ? "Filter by id, name, tag" : "Filter by account, region"} value=${search} onChange=${(each) => change({ search: each, begin: "" })} /></div>
     ${!data && html`<${Failure} error=${error} />`}
     ${data && (view ? html`<${Resources} parameters=${parameters} change=${change} />` : html`<${Accounts} data=${data} words=${words} />`)}`;
 }

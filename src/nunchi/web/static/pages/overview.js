@@ -20,6 +20,9 @@ function Strip({ summary }) {
   if (!summary) return html`<div class="strip"></div>`;
   const { targets, agents, alerts } = summary;
   const unwell = targets.down + agents.down;
+  const targetsAll = targets.up + targets.down + targets.unknown;
+  const agentsAll = agents.up + agents.down;
+  const watched = targetsAll + agentsAll > 0;
   return html`<div class="strip">
     <a class="strip-item" href=${link("/alerts")} data-page>
       ${alerts.firing > 0 && html`<${Pill} state="firing" text=${`${alerts.firing} firing`} />`}
@@ -28,8 +31,8 @@ function Strip({ summary }) {
       <span class="muted">${alerts.names.slice(0, ALERTS_SHOWN_MAX).join(", ")}${alerts.names.length > ALERTS_SHOWN_MAX ? ", …" : ""}</span>
     </a>
     <a class="strip-item" href=${link(agents.down ? "/agents" : "/targets")} data-page>
-      <${Pill} state=${unwell ? "down" : "up"} text=${unwell ? `${unwell} down` : "all up"} />
-      <span class="muted">${plural(targets.up + targets.down + targets.unknown, "target")}, ${plural(agents.up + agents.down, "agent")}</span>
+      <${Pill} state=${unwell ? "down" : watched ? "up" : "unknown"} text=${unwell ? `${unwell} down` : watched ? "all up" : "nothing watched"} />
+      <span class="muted">${plural(targetsAll, "target")}, ${plural(agentsAll, "agent")}</span>
     </a>
   </div>`;
 }
