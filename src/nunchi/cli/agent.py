@@ -155,7 +155,7 @@ def filtered(configuration: AgentConfiguration, plugin_filter: str) -> AgentConf
     return replace(configuration, instances=tuple(one for one in configuration.instances if one.check.name in wanted))
 
 
-@command.command()
+@command.command(short_help="Run in the background.")
 @with_home
 @with_log_flags
 def start(home: Path | None, log_level: str, log_format: str) -> None:
@@ -169,7 +169,7 @@ def start(home: Path | None, log_level: str, log_format: str) -> None:
     click.echo(f"the agent runs as process {process}; its log: {log_file}")
 
 
-@command.command()
+@command.command(short_help="End the agent of this folder.")
 @with_home
 def stop(home: Path | None) -> None:
     """End the agent of this folder; what the server has not taken yet stays in the spool."""
@@ -199,7 +199,7 @@ def reload(home: Path | None) -> None:
     click.echo("settings loaded" + (f"; these take a restart: {waiting}" if waiting else ""))
 
 
-@command.command(name="test-config")
+@command.command(name="test-config", short_help="Say what the settings make the agent do.")
 @with_home
 def test_config(home: Path | None) -> None:
     """Read the settings as the agent would, and say what they make it do."""
@@ -226,7 +226,7 @@ def check(home: Path | None, name: str, file: Path | None) -> None:
     click.echo(try_check(place.source, place.configuration.settings, name, file), nl=False)
 
 
-@command.command(name="new-check")
+@command.command(name="new-check", short_help="Make a check of one's own, and its test.")
 @with_home
 @click.argument("name")
 def new_check(home: Path | None, name: str) -> None:
@@ -235,7 +235,7 @@ def new_check(home: Path | None, name: str) -> None:
     click.echo(f"made {check_file} and {test_file}; try it with: nunchi agent check {name}")
 
 
-@command.command()
+@command.command(short_help="Get an id and a key of a server.")
 @with_home
 @click.option("--server", "url", default="", help="Address of the server.  [default: server.url of the settings]")
 @click.option("--token", envvar="NUNCHI_JOIN_TOKEN", required=True, help="The join token, or @FILE that has it.")

@@ -31,7 +31,7 @@ INTO = click.option(
 )  # fmt: skip
 
 
-@click.group(name="import")
+@click.group(name="import", short_help="Bring samples in from elsewhere.")
 def import_() -> None:
     """Bring samples in from elsewhere; bringing in the same again changes nothing."""
 
@@ -44,7 +44,7 @@ def openmetrics(files: tuple[Path, ...], target: Path) -> None:
     _import(OpenMetricsSource(list(files)), target)
 
 
-@import_.command()
+@import_.command(short_help="Bring in what Prometheus stored.")
 @click.argument("path", type=click.Path(path_type=Path))
 @INTO
 def prometheus(path: Path, target: Path) -> None:
@@ -85,7 +85,7 @@ def _print_report(report: ImportReport, target: Path) -> None:
         )
 
 
-@click.command()
+@click.command(short_help="Copy a data folder as it is now.")
 @PATH
 @click.argument("target", type=click.Path(path_type=Path))
 def snapshot(path: Path, target: Path) -> None:
@@ -95,7 +95,7 @@ def snapshot(path: Path, target: Path) -> None:
     click.echo(f"{target}: {Size(copied)} copied")
 
 
-@click.command()
+@click.command(short_help="Make a damaged folder whole.")
 @PATH
 @click.option("--yes", "is_meant", is_flag=True, help="Do it; without, only tell what would be done.")
 def repair(path: Path, is_meant: bool) -> None:
@@ -121,7 +121,7 @@ def bench() -> None:
     """Measure this machine."""
 
 
-@bench.command()
+@bench.command(short_help="Append samples to a new folder, tell the rate.")
 @click.option("--series", type=click.IntRange(1), default=10_000, show_default=True, help="Active series.")
 @click.option("--samples", type=click.IntRange(1), default=5_000_000, show_default=True, help="Samples of all of them.")
 @click.option("--sync-always", is_flag=True, help="Acknowledge after the disk has it, as wal_sync: always.")

@@ -53,7 +53,7 @@ def with_times(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--min-time", "start_ms", type=MomentType(), help="Only samples since then.")(command)
 
 
-@click.command(name="list")
+@click.command(name="list", short_help="List blocks and runs: sealed samples.")
 @PATH
 @JSON
 def list_(path: Path, is_json: bool) -> None:
@@ -84,7 +84,7 @@ def list_(path: Path, is_json: bool) -> None:
             click.echo(f"{file.name}: {file.damage}", err=True)
 
 
-@click.command()
+@click.command(short_help="Tell what series and room are spent on.")
 @PATH
 @MATCH
 @click.option("--limit", type=click.IntRange(1), default=ROWS, show_default=True, help="Rows of a table.")
@@ -124,7 +124,7 @@ def _analysis_text(found: Analysis) -> str:
     return "\n\n".join(parts)
 
 
-@click.command()
+@click.command(short_help="Check every checksum of every file.")
 @PATH
 @JSON
 def verify(path: Path, is_json: bool) -> None:
@@ -157,7 +157,7 @@ def _print_verification(found: Verification) -> None:
         click.echo(f"not nunchi's, left alone: {', '.join(found.strangers)}", err=True)
 
 
-@click.command()
+@click.command(short_help="Print every sample as a line.")
 @PATH
 @MATCH
 @with_times
@@ -166,7 +166,7 @@ def dump(path: Path, selectors: tuple[str, ...], start_ms: int | None, end_ms: i
     _write(path, selectors, start_ms, end_ms, None, dumping.dump)
 
 
-@click.command()
+@click.command(short_help="Write OpenMetrics text.")
 @PATH
 @MATCH
 @with_times
