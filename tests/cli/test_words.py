@@ -59,3 +59,21 @@ def test_what_nunchi_keeps_beside_its_database_is_no_stranger(tmp_path: Path) ->
         (data / name).write_text("")
     (data / "agent").mkdir()
     assert nunchi("tsdb", "verify", str(data), code=0) == "not nunchi's, left alone: mine"
+
+
+def test_a_server_on_a_damaged_folder_names_the_command_that_mends_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "prometheus.yml").write_text("")
+    samples = tmp_path / "samples.om"
+    samples.write_text("up 1 1769860800\n# EOF\n")
+    nunchi("tsdb", "import", "openmetrics", str(samples), "--into", str(data), code=0)
+    manifest = data / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"next_number":', b'"next_number":1'))
+    flags = (
+        f"--config.file={tmp_path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={data}",
+        "--web.listen-address=127.0.0.1:0",
+    )
+    assert f"`nunchi tsdb repair {data}`" in nunchi("server", *flags, code=1)
+    nunchi("tsdb", "repair", "--yes", str(data), code=0)
+    nunchi("tsdb", "verify", str(data), code=0)

@@ -35,7 +35,11 @@ class Arrival:
     """
 
     def __init__(self, state: State) -> None:
-        state.manifest = load_manifest(state.disk, state.folder) or Manifest()
+        try:
+            state.manifest = load_manifest(state.disk, state.folder) or Manifest()
+        except CorruptionError as error:
+            cure = f"`nunchi tsdb repair {state.folder.root}` says what can be saved, and saves it with --yes"
+            raise CorruptionError(f"{error}: {cure}") from error
         state.wal.open(state.manifest.first_segment)
         _remove_leftovers(state)
         state.head = Head(state.wal.number)
