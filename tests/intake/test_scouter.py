@@ -57,7 +57,7 @@ async def test_packs_of_others_are_never_looked_into(door, clock, telemetry, sto
 
 
 def test_somebody_must_be_listed(door, clock, telemetry) -> None:
-    with pytest.raises(InputError, match="--receive.scouter-source"):
+    with pytest.raises(InputError, match=r"--receive\.scouter-source"):
         receiver(door, clock, telemetry)
     with pytest.raises(InputError, match="networks"):
         receiver(door, clock, telemetry, "web-1")
