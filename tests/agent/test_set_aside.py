@@ -1,8 +1,8 @@
 """What the server refused for good: found by halving, kept with its reason, within bounds."""
 
+import io
 from pathlib import Path
 
-import pytest
 from tests.agent.forwarding import Sender, Server, serving
 
 from nunchi.agent.forwarder.set_aside import BYTES_MAX, PAYLOADS_MAX, SetAside
@@ -49,7 +49,7 @@ def test_only_the_latest_are_kept(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 2, "what is large takes the place of all others"
 
 
-def test_a_disk_that_takes_nothing_costs_the_copy_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_that_takes_nothing_costs_the_copy_alone(tmp_path: Path, log_text: io.StringIO) -> None:
     (tmp_path / "file").touch()
     made(tmp_path / "file").put(b"payload", "why")
-    assert "is not kept" in caplog.text
+    assert "is not kept" in log_text.getvalue()

@@ -1,14 +1,13 @@
-"""Servers on loopback for the tests of kit, who asks them, and what they log; all of it ends with the test."""
+"""Servers on loopback for the tests of kit, and who asks them; all of it ends with the test."""
 
-import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import aiohttp
 import pytest
 
 from nunchi.kit.clock import Clock, SystemClock
 from nunchi.kit.http_server import HttpPolicy, HttpServer, Route
-from nunchi.kit.logs import configure, logger
+from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
 
 Serve = Callable[..., Awaitable[HttpServer]]
@@ -43,12 +42,3 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
     """Shows bodies as they come over the wire."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield session
-
-
-@pytest.fixture
-def log_text() -> Iterator[io.StringIO]:
-    """Everything that is logged during the test."""
-    stream = io.StringIO()
-    configure("debug", "logfmt", stream)
-    yield stream
-    configure("error", "logfmt")

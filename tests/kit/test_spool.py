@@ -1,5 +1,6 @@
 """The spool against an obvious queue, on a disk that fills up, fails and crashes; and on the real one."""
 
+import io
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -111,7 +112,7 @@ def test_two_processes_cannot_use_one_folder() -> None:
         bench.opened()
 
 
-def test_a_full_spool_drops_the_oldest_and_stays_within_its_bytes(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_spool_drops_the_oldest_and_stays_within_its_bytes(log_text: io.StringIO) -> None:
     disk = FaultyDisk()
     bench = Bench(disk, SpoolLimits(100_000, 3600))
     for number in range(300):
@@ -121,7 +122,7 @@ def test_a_full_spool_drops_the_oldest_and_stays_within_its_bytes(caplog: pytest
     assert left == list(range(300 - len(left), 300))
     assert len(left) > 75
     assert bench.dropped == {FULL: 300 - len(left)}
-    assert caplog.text.count("the oldest is dropped") == 1
+    assert log_text.getvalue().count("the oldest is dropped") == 1
 
 
 async def test_old_records_are_dropped_and_a_wall_clock_that_jumps_drops_none() -> None:
