@@ -68,7 +68,7 @@ def test_servers_agents_and_the_bus_are_killed_in_any_order_and_the_books_are_ri
                     nats.start()
                 case "agent":
                     agent.kill()
-                    last_runs += agent.journal()[-2:]
+                    last_runs.append(agent.journal()[-1])
                     agent.start()
         agent.let_runs(8)
         accounts = agent.settle()
