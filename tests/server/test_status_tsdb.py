@@ -16,7 +16,12 @@ from nunchi.testing.contracts.store import append
 from nunchi.web.prometheus_api.cardinality import SelectedCardinality
 
 PATH = "/api/v1/status/tsdb"
-TABLES = ("seriesCountByMetricName", "labelValueCountByLabelName", "memoryInBytesByLabelName", "seriesCountByLabelValuePair")
+TABLES = (
+    "seriesCountByMetricName",
+    "labelValueCountByLabelName",
+    "memoryInBytesByLabelName",
+    "seriesCountByLabelValuePair",
+)
 
 
 def some_series() -> list[Labels]:
