@@ -201,6 +201,16 @@ async def test_round_waits_for_its_slowest_check_up_to_the_deadline() -> None:
         assert stage.telemetry.runs.value("slow") == 1
 
 
+async def test_a_round_is_with_the_sink_before_its_check_can_run_again() -> None:
+    held = Held()
+    own = instance("slow", 10, deadline=3)
+    async with Stage(own, runner=held) as stage:
+        held.release()
+        await asyncio.sleep(0)
+        assert own.outstanding is None
+        assert stage.rounds.names() == [["slow"]], "a process that is killed now has lost nothing that was found"
+
+
 async def test_stuck_check_is_shown_as_stuck_not_run_again_and_recovers() -> None:
     held = Held()
     async with Stage(instance("stuck", 10, deadline=3), runner=held) as stage:

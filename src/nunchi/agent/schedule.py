@@ -2,7 +2,7 @@
 
 All instances due at the same moment make one round, which is handed to the sink when the last of them has ended or has
 missed its deadline. Invariant: an instance has at most one run outstanding; while one hangs, the instance is shown as stuck
-and not run again. What a check raises ends here.
+and not run again; a run begins after the rounds that ended before it were handed over. What a check raises ends here.
 """
 
 import asyncio
@@ -79,6 +79,20 @@ class Run:
     ended_with: asyncio.Future[None] = field(init=False)
     is_expired: bool = False
     is_in_round: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class PendingRound:
+    """Instances due at one moment; a run is None where the instance is stuck. Once it `is_over`, nothing is handed over."""
+
+    timestamp_ms: int
+    runs: list[tuple["CheckInstance", Run | None]] = field(default_factory=list)
+    is_over: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no run is under way any more."""
+        return all(run is None or run.ended_with.done() for _, run in self.runs)
 
 
 @dataclass(slots=True, eq=False)
@@ -171,24 +185,46 @@ class Schedule:
         return await self._end_runs(runs)
 
     def _begin_round(self, sink: RoundSink) -> None:
-        now, timestamp_ms = self._clock.monotonic(), self._clock.now_ms()
-        runs: list[tuple[CheckInstance, Run | None]] = []
+        now, pending = self._clock.monotonic(), PendingRound(self._clock.now_ms())
         for instance in self.instances:
             if instance.due_at <= now:
                 instance.due_at = self._next_due_at(instance, now)
                 run = self._begin_run(instance)
                 if run is None or not run.is_in_round:
-                    runs.append((instance, run))
+                    pending.runs.append((instance, run))
                 if run is not None:
                     run.is_in_round = True
-        task = asyncio.create_task(self._hand_round_over(sink, timestamp_ms, runs), name="agent.round")
+        self._watch_runs(sink, pending)
+        task = asyncio.create_task(self._expire_round(sink, pending), name="agent.round")
         self._rounds.add(task)
-        task.add_done_callback(self._forget_round)
+        task.add_done_callback(self._rounds.discard)
 
-    def _forget_round(self, task: asyncio.Task[None]) -> None:
-        self._rounds.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+    def _watch_runs(self, sink: RoundSink, pending: PendingRound) -> None:
+        """Hand a round over in the callbacks of the run that ends it: a later turn of the loop may begin the next run."""
+
+        def note_end(_: asyncio.Future[None]) -> None:
+            if pending.has_ended:
+                self._hand_over(sink, pending)
+
+        for _, run in pending.runs:
+            if run is not None:
+                run.ended_with.add_done_callback(note_end)
+
+    async def _expire_round(self, sink: RoundSink, pending: PendingRound) -> None:
+        """Hand a round over when the deadlines of its runs have passed."""
+        try:
+            await self._wait_runs([run for _, run in pending.runs if run is not None])
+            self._hand_over(sink, pending)
+        finally:
+            pending.is_over = True
+
+    def _hand_over(self, sink: RoundSink, pending: PendingRound) -> None:
+        if pending.is_over:
+            return
+        pending.is_over = True
+        try:
+            sink.put(pending.timestamp_ms, [self._outcome(instance, run) for instance, run in pending.runs])
+        except Exception as error:
             self._log.error("BUG: a round was lost on its way to the sink", error=error)
 
     def _next_due_at(self, instance: CheckInstance, now: float) -> float:
@@ -239,11 +275,6 @@ class Schedule:
             else:
                 self._log.warning("check failed", check=instance.name, error=text)
         instance.last_error = text
-
-    async def _hand_round_over(
-        self, sink: RoundSink, timestamp_ms: int, runs: Sequence[tuple[CheckInstance, Run | None]]
-    ) -> None:
-        sink.put(timestamp_ms, await self._end_runs(runs))
 
     async def _end_runs(self, runs: Sequence[tuple[CheckInstance, Run | None]]) -> list[Outcome]:
         """Wait until every run has ended or missed its deadline."""
