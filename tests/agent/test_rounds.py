@@ -72,6 +72,19 @@ def test_types_travel_once_and_again_when_due() -> None:
     assert first.slice(1, 2).metadata == {}
 
 
+def test_helps_go_with_the_types_and_again_when_they_change() -> None:
+    aggregation = Aggregation({}, Accounting(Telemetry()))
+    found = outcome(("a", {}, 1.0), ("b", {}, 1.0))
+    found.emission.helps["a"] = "What a is."
+    metadata = aggregation.round(1, [found]).metadata
+    assert (metadata["a"].help, metadata["b"].help) == ("What a is.", "")
+    assert aggregation.round(2, [found]).metadata == {}
+    found.emission.helps["a"] = "What a has become."
+    assert {name: one.help for name, one in aggregation.round(3, [found]).metadata.items()} == {
+        "a": "What a has become."
+    }
+
+
 def test_what_is_not_text_becomes_text() -> None:
     one = Aggregation({}, Accounting(Telemetry())).round(1, [outcome(("a", {"path": "caf\udce9"}, 1.0), job="x")])
     assert shown(one) == {'a{job="x", path="caf?"}': 1.0}

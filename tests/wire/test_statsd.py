@@ -159,6 +159,7 @@ def test_event_with_all_its_fields() -> None:
     assert parse_event(b"_e{6,11}:" + fields) == Event(
         "Hällo", "two\nlines!", 1_700_000_000, "web", "key", "low", "jenkins", "error", (("env", "prod"), ("x", "true"))
     )
+    assert parse_event(rb"_e{4,4}:a\nb|c\nd") == Event("a\nb", "c\nd"), "clients write title and text alike"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What one run of a check found: samples and native histograms, in the order emitted, and the type of each metric family.
+"""What one run of a check found: samples and native histograms, in the order emitted, and of metric families the type, and
+the help where there is one.
 
 Invariant: an emission belongs to the one thread that runs the check until the run has ended; then nobody changes it.
 """
@@ -20,7 +21,7 @@ NO_LABELS: Mapping[str, str] = MappingProxyType({})
 class Emission:
     """Takes samples from a check. More than `samples_max` are dropped and counted in `dropped`."""
 
-    __slots__ = ("_labels", "dropped", "histograms", "samples", "samples_max", "types")
+    __slots__ = ("_labels", "dropped", "helps", "histograms", "samples", "samples_max", "types")
 
     def __init__(self, samples_max: int = SAMPLES_MAX, labels: Mapping[str, str] = NO_LABELS) -> None:
         """`labels` are added to every sample that has none of the name."""
@@ -28,6 +29,7 @@ class Emission:
         self.samples: list[Sample] = []
         self.histograms: list[EmittedHistogram] = []
         self.types: dict[str, MetricType] = {}
+        self.helps: dict[str, str] = {}
         self.samples_max = samples_max
         self.dropped = 0
 

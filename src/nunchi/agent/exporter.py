@@ -45,9 +45,11 @@ class Exporter:
 def merge_families(outcomes: Sequence[Outcome]) -> list[Family]:
     """All outcomes as families sorted by name, with how each check fared; of two samples of one series the first is shown."""
     types: dict[str, MetricType] = {}
+    helps: dict[str, str] = {}
     samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for outcome in outcomes:
         types.update(outcome.emission.types)
+        helps.update(outcome.emission.helps)
         add_samples(samples, outcome.emission.samples)
         for found in outcome.emission.histograms:
             add_samples(samples, classic_samples(*found))
@@ -64,7 +66,10 @@ def merge_families(outcomes: Sequence[Outcome]) -> list[Family]:
     for name in sorted(samples):
         shown = [Sample(name, labels, value) for labels, value in sorted(samples[name].items())]
         families.setdefault(family_name(name, types), []).extend(shown)
-    return [Family(name, types.get(name, MetricType.UNKNOWN), "", families[name]) for name in sorted(families)]
+    return [
+        Family(name, types.get(name, MetricType.UNKNOWN), helps.get(name, ""), families[name])
+        for name in sorted(families)
+    ]
 
 
 def classic_samples(name: str, labels: LabelPairs, histogram: Histogram) -> Iterator[EmittedSample]:

@@ -17,4 +17,5 @@ def own_outcome(telemetry: Telemetry) -> Outcome:
             for name, labels, value in instrument.samples():
                 emission.samples.append((name, labels, value))
             emission.types[instrument.name] = MetricType(instrument.type)
+            emission.helps[instrument.name] = instrument.help_text
     return Outcome(NAME, NAME, emission, 0.0, is_success=True)

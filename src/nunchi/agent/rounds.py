@@ -76,8 +76,10 @@ class Aggregation:
         columns: array[int] = array("i")
         values: array[float] = array("d")
         types = {SUCCESS: MetricType.GAUGE, DURATION: MetricType.GAUGE}
+        helps: dict[str, str] = {}
         for outcome in outcomes:
             types.update(outcome.emission.types)
+            helps.update(outcome.emission.helps)
             for name, labels, value in outcome.emission.samples:
                 columns.append(self._column(outcome.job, name, labels))
                 values.append(value)
@@ -94,7 +96,9 @@ class Aggregation:
             for outcome in outcomes
             for name, labels, histogram in outcome.emission.histograms
         }
-        return self._finish(timestamp_ms, columns, values, histograms, self._changed_metadata(timestamp_ms, types))
+        return self._finish(
+            timestamp_ms, columns, values, histograms, self._changed_metadata(timestamp_ms, types, helps)
+        )
 
     def _finish(
         self, timestamp_ms: int, columns: "array[int]", values: "array[float]", histograms: Mapping[int, Histogram],
@@ -117,15 +121,17 @@ class Aggregation:
         self._columns_before = columns
         return Round(timestamp_ms, self._layout, columns, values, metadata, histograms=tuple(histograms.values()))
 
-    def _changed_metadata(self, timestamp_ms: int, types: Mapping[str, MetricType]) -> Mapping[str, Metadata]:
+    def _changed_metadata(
+        self, timestamp_ms: int, types: Mapping[str, MetricType], helps: Mapping[str, str]
+    ) -> Mapping[str, Metadata]:
         if timestamp_ms >= self._metadata_due_ms:
             self._metadata_due_ms = timestamp_ms + METADATA_INTERVAL_MS
             self._metadata = {}
-        changed = {
-            name: Metadata(kind)
-            for name, kind in types.items()
-            if name not in self._metadata or self._metadata[name].type is not kind
-        }
+        changed = {}
+        for name, kind in types.items():
+            known, help_text = self._metadata.get(name), helps.get(name, "")
+            if known is None or known.type is not kind or known.help != help_text:
+                changed[name] = Metadata(kind, help_text)
         self._metadata.update(changed)
         return changed
 

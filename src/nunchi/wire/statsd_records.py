@@ -62,7 +62,7 @@ def parse_event(line: bytes) -> Event:
     fields = tail[1:]
     values = _fields(fields.split(b"|") if fields else [])
     return Event(
-        title=_text(title),
+        title=_text(title).replace("\\n", "\n"),
         text=_text(text).replace("\\n", "\n"),
         timestamp_s=_timestamp(values.get("d", "")),
         host=values.get("h", ""),

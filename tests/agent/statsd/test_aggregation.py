@@ -253,8 +253,33 @@ async def test_what_is_silent_for_too_long_goes_and_makes_room() -> None:
 
 def test_names_that_would_hide_others_are_exported() -> None:
     house = House()
-    house.take("a:1|c|#job:x,le:1,instance:i")
-    assert house.shown() == {"a,exported_job=x,exported_le=1,instance=i": 1}
+    house.take("a:1|c|#job:x,le:1,instance:i,__name__:b")
+    assert house.shown() == {"a,exported___name__=b,exported_job=x,exported_le=1,instance=i": 1}
+
+
+def test_tags_of_service_checks_hide_nothing_either() -> None:
+    house = House()
+    house.take("_sc|db|1|#job:x,__name__:up,check:y,env:prod")
+    name = "statsd_service_check_state"
+    assert house.shown() == {f"{name},exported_job=x,exported___name__=up,exported_check=y,env=prod,check=db": 1}
+
+
+def test_a_counter_that_is_counted_down_stands_still_until_its_sum_has_come_up_again() -> None:
+    house = House()
+    house.take("a:3|c", "a:-1|c")
+    assert house.shown() == {"a": 2}, "nobody has seen more"
+    house.take("a:-1|c")
+    assert (house.shown(), house.shown()) == ({"a": 2}, {"a": 2}), "a fall would be read as a restart"
+    house.take("a:1|c")
+    assert house.shown() == {"a": 2}
+    house.take("a:1|c|@0.5")
+    assert house.shown() == {"a": 4}
+
+
+def test_the_help_of_a_rule_goes_with_its_metric() -> None:
+    house = House("{mapping: {mappings: [{match: 'a.*', name: a_total, help: What a did.}, {match: b, name: b}]}}")
+    house.take("a.x:1|c", "b:1|c")
+    assert house.emission().helps == {"a_total": "What a did."}
 
 
 def test_a_rule_decides_between_its_labels_and_those_sent() -> None:

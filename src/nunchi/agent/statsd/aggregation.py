@@ -1,7 +1,7 @@
 """From samples as sent to series as delivered: which slot each goes to, how long it stays, what is shown of it.
 
 Counters and observations are cumulative, gauges keep their last value, a set shows the distinct members of the last whole
-interval, so that reading changes nothing and two readers see the same.
+interval, so that two readers see the same. Of a counter nobody sees less than before, whatever is taken from it.
 Invariant: all slots together show at most `series_max` samples; a metric name has one type, whoever comes second with another
 is dropped and counted.
 """
@@ -9,7 +9,7 @@ is dropped and counted.
 import math
 import threading
 from collections import deque
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 
 from nunchi.agent.emission import Emission, LabelPairs
@@ -20,6 +20,7 @@ from nunchi.agent.statsd.settings import StatsdSettings
 from nunchi.agent.statsd.telemetry import StatsdTelemetry
 from nunchi.kit.clock import Clock
 from nunchi.model.histogram import BucketSpan, Histogram
+from nunchi.model.labels import METRIC_NAME
 from nunchi.model.metadata import MetricType
 from nunchi.wire.go_floats import format_float
 from nunchi.wire.statsd import StatsdKind, StatsdReader, StatsdSeries
@@ -34,7 +35,7 @@ WINDOW_AGES_MAX = 200
 NATIVE_WEIGHT = 8  # of a native histogram, in samples: what it takes in memory and on the wire
 ZERO_THRESHOLD = 2.0**-128  # the kernel's
 MILLISECOND = 0.001
-OWN_LABELS = frozenset({"job", "le", "quantile"})  # what senders cannot say without confusing others
+OWN_LABELS = frozenset({METRIC_NAME, "job", "le", "quantile"})  # what senders cannot say without confusing others
 SERVICE_CHECK_STATE = "statsd_service_check_state"
 
 
@@ -196,10 +197,7 @@ class StatsdAggregation:
         self._aggregator.bind(series.series, NO_SLOT if shown is None else shown.slot, scale)
 
     def _labels(self, series: StatsdSeries, mapped: Mapped) -> LabelPairs:
-        sent = {}
-        for key, value in series.tags:
-            name = clean_name(key)
-            sent[f"exported_{name}" if name in OWN_LABELS else name] = value
+        sent = labels_of(series.tags, OWN_LABELS)
         if series.container:
             sent.setdefault("container_id", series.container)
         own = dict(mapped.labels)
@@ -294,6 +292,8 @@ class StatsdAggregation:
             emission.samples_max = max(emission.samples_max, self._series_max + SERVICE_CHECKS_MAX + len(self._events))
             for shown in self._shown.values():
                 emission.types[shown.name] = shown.type
+                if shown.mapped.help:
+                    emission.helps[shown.name] = shown.mapped.help
                 if shown.is_native:
                     emission.histograms.append((shown.name, shown.labels, self._histogram_of(shown)))
                 else:
@@ -301,7 +301,7 @@ class StatsdAggregation:
             for (alert_type, priority), count in self._events.items():
                 emission.counter("statsd_events_total", count, alert_type=alert_type, priority=priority)
             for service_check, _ in self.records.service_checks.values():
-                labels = {clean_name(key): value for key, value in service_check.tags}
+                labels = labels_of(service_check.tags, OWN_LABELS | {"check"})
                 labels["check"] = service_check.name
                 emission.add(MetricType.GAUGE, SERVICE_CHECK_STATE, service_check.state, labels)
 
@@ -328,6 +328,12 @@ class StatsdAggregation:
             tuple(BucketSpan(*span) for span in above_spans), tuple(above),
             tuple(BucketSpan(*span) for span in below_spans), tuple(below),
         )  # fmt: skip
+
+
+def labels_of(tags: Sequence[tuple[str, str]], own: frozenset[str]) -> dict[str, str]:
+    """Tags as labels; those that would say what only we can say are `exported_…`."""
+    named = ((clean_name(key), value) for key, value in tags)
+    return {f"exported_{name}" if name in own else name: value for name, value in named}
 
 
 def weight_of(type_: MetricType, parts: Sized) -> int:

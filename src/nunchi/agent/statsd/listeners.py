@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nunchi.agent.statsd.settings import StatsdSettings
-from nunchi.agent.statsd.streams import FrameStream, LineStream, Streams
+from nunchi.agent.statsd.streams import LineStream, Streams, UnixStream
 from nunchi.agent.statsd.telemetry import StatsdTelemetry
 from nunchi.kit.clock import Clock
 from nunchi.kit.datagram import (
@@ -135,7 +135,7 @@ class Listeners:
                 ]
             )
         remove_dead_socket(Path(one.address), socket.SOCK_STREAM)
-        server = await loop.create_unix_server(lambda: FrameStream(self._streams, self._take), one.address)
+        server = await loop.create_unix_server(lambda: UnixStream(self._streams, self._take), one.address)
         os.chmod(one.address, one.mode)  # noqa: PTH101 (of a path that was made just now; it does not wait)
         return Opened(servers=[server])
 

@@ -47,6 +47,7 @@ class Mapped:
     ttl_seconds: float
     scale: float
     honor_labels: bool
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Mapping:
             (defaults.ttl if rule.ttl is None else rule.ttl).seconds,
             rule.scale,
             rule.honor_labels,
+            rule.help,
         )
 
 

@@ -1,4 +1,4 @@
-"""StatsD over streams: lines over TCP, frames (four bytes of length, little-endian, then lines) over Unix sockets.
+"""StatsD over streams: lines over TCP; over Unix sockets frames (four bytes of length, little-endian, then lines) or lines.
 
 Invariant: a stream holds at most one unfinished line or frame, bounded; there are at most `connections_max` streams, and who
 was silent longest makes room for who comes.
@@ -14,6 +14,7 @@ from nunchi.kit.clock import Clock
 LINE_BYTES_MAX = 65_536
 FRAME_BYTES_MAX = 1 << 20
 LENGTH_BYTES = 4
+TEXT = frozenset(b"\t\r\n") | frozenset(range(0x20, 0x7F))  # the last byte of a length that may be is none of them
 
 
 class Streams:
@@ -94,29 +95,56 @@ class LineStream(Stream):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`. Where the connection broke nobody knows whether the last line is whole."""
         if self._rest and exc is None:
             self._take(self._rest)
+        elif self._rest:
+            self._streams.drop("cut")
         self._rest = b""
         super().connection_lost(exc)
 
 
-class FrameStream(Stream):
-    """Frames of lines, as DogStatsD clients send them over Unix stream sockets."""
+class UnixStream(LineStream):
+    """Frames of lines, as DogStatsD clients send them, or lines: the first bytes tell which."""
+
+    def __init__(self, streams: Streams, take: Callable[[bytes], None]) -> None:
+        super().__init__(streams, take)
+        self._is_framed: bool | None = None
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if self._is_framed is None:
+            data, self._rest = self._rest + data, b""
+            if len(data) < LENGTH_BYTES:
+                self._streams.touch(self)
+                self._rest = data
+                return
+            self._is_framed = not TEXT.issuperset(data[:LENGTH_BYTES])
+        if self._is_framed:
+            self._receive_frames(self._rest + data)
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        if self._is_framed and self._rest:
+            self._streams.drop("cut")
+            self._rest = b""
+        super().connection_lost(exc)
+
+    def _receive_frames(self, data: bytes) -> None:
         self._streams.touch(self)
-        rest = self._rest + data
-        while len(rest) >= LENGTH_BYTES:
-            length = int.from_bytes(rest[:LENGTH_BYTES], "little")
+        at = 0
+        while len(data) - at >= LENGTH_BYTES:
+            begin = at + LENGTH_BYTES
+            length = int.from_bytes(data[at:begin], "little")
             if length > FRAME_BYTES_MAX:
                 self._streams.drop("frame_too_long")
                 self.abort()
-                rest = b""
+                at = len(data)
                 break
-            if len(rest) < LENGTH_BYTES + length:
+            if len(data) - begin < length:
                 break
-            self._take(rest[LENGTH_BYTES : LENGTH_BYTES + length])
-            rest = rest[LENGTH_BYTES + length :]
-        self._rest = rest
+            self._take(data[begin : begin + length])
+            at = begin + length
+        self._rest = data[at:]

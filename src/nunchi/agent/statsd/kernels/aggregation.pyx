@@ -2,11 +2,11 @@
 """The loop over samples of StatsD: each goes to the slot of its series and is added, set or counted there.
 
 A slot is one series as delivered; several series as sent may share one. Sums are compensated (Neumaier), so that a million
-tenths are a hundred thousand. Invariant: reading changes nothing, so that whoever looks sees the same; nothing here gives up
-the interpreter's lock, so that a call is seen whole or not at all.
+tenths are a hundred thousand. Invariant: whoever looks sees the same, and of a counter never less than was seen before; nothing
+here gives up the interpreter's lock, so that a call is seen whole or not at all.
 """
 
-from libc.math cimport fabs
+from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from libcpp.unordered_set cimport unordered_set
@@ -47,6 +47,7 @@ cdef struct Slot:
     Sum total             # counter, gauge (value alone), sum of observations, members of the last interval
     Sum count             # observations
     int64_t timestamp     # of the newest gauge that brought one
+    double shown          # the most that was seen of a counter: what is taken from it must not look like a restart
     double seen_at
 
 cdef struct Binding:
@@ -137,6 +138,7 @@ cdef class Aggregator:
         slot.kind, slot.side = kind, side
         slot.total.value = slot.total.rest = slot.count.value = slot.count.rest = slot.seen_at = 0
         slot.timestamp = 0
+        slot.shown = -INFINITY
         if self.free_slots[kind].empty():
             self.slots.push_back(slot)
             return number
@@ -225,8 +227,13 @@ cdef class Aggregator:
         slot.total.value, slot.total.rest = value, 0
 
     def value(self, int32_t slot):
-        """A counter's total, a gauge's value, a set's members of the last whole interval."""
-        return self.slots[self._checked(slot)].total.value + self.slots[slot].total.rest
+        """A counter's total, or what was seen of it while it is below, a gauge's value, a set's members of the last interval."""
+        cdef Slot *found = &self.slots[self._checked(slot)]
+        cdef double value = found.total.value + found.total.rest
+        if found.kind != COUNTER:
+            return value
+        found.shown = max(found.shown, value)
+        return found.shown
 
     def observations(self, int32_t slot):
         """(sum, count) of a slot that takes observations."""
