@@ -11,7 +11,7 @@ from nunchi.kit.telemetry import Telemetry
 from nunchi.model.batch import Reason
 from nunchi.model.labels import Labels
 from nunchi.testing.clock import VirtualClock
-from nunchi.testing.contracts.store import LOAD_A, UP, append, select
+from nunchi.testing.contracts.store import LOAD_A, UP, append, is_equal, select
 from nunchi.testing.disk import UNBOUNDED, Crash, FaultyDisk
 from nunchi.tsdb import files
 from nunchi.tsdb.compaction import BLOCK_MS, compact_head
@@ -217,3 +217,21 @@ def test_a_zero_is_no_stand_in_for_a_newest_value_that_was_not_read_yet(seals: b
     result = append(machine.database, {UP: [(now, 0.0)]})
     assert (result.accepted, result.rejected) == (0, {Reason.DUPLICATE_TIMESTAMP: 1})
     assert append(machine.database, {UP: [(now, 1.0)]}).accepted == 1
+
+
+def test_what_came_after_a_failed_sealing_is_deleted_and_copied_all_the_same() -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    append(machine.database, {UP: [(now - 1, 1.0)]})
+    machine.disk.bytes_max = sum(len(stored.content) for stored in machine.disk.files.values()) + 10
+    with pytest.raises(DiskFull):
+        machine.database.seal()
+    machine.disk.bytes_max = UNBOUNDED
+    append(machine.database, {UP: [(now, 2.0)], LOAD_A: [(now, 3.0)]})
+    copy = machine.database.snapshot("copy")
+    copied = Database(copy, machine.disk, machine.clock, DatabaseTelemetry(Telemetry()), logger("tsdb"))
+    copied.open()
+    assert select(copied) == {UP: [(now - 1, 1.0), (now, 2.0)], LOAD_A: [(now, 3.0)]}
+    machine.database.delete_series([is_equal("__name__", "up")], 0, now)
+    machine.database.seal()
+    assert select(machine.database) == {LOAD_A: [(now, 3.0)]}

@@ -1,15 +1,22 @@
 """Exemplars of the database: bounded, there after a restart, also when the log was cut behind a run."""
 
+from pathlib import Path
+
 import numpy as np
 from tests.tsdb.test_damage import Machine
 
+from nunchi.kit.logs import logger
+from nunchi.kit.system_disk import SystemDisk
+from nunchi.kit.telemetry import Telemetry
 from nunchi.model.batch import Batch
 from nunchi.model.exemplar import Exemplar
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
+from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import LOAD_A, NAME_SET, UP, append, exemplar
 from nunchi.tsdb.database import Database
+from nunchi.tsdb.telemetry import DatabaseTelemetry
 
 
 def append_exemplars(database: Database, labels: Labels, *exemplars: Exemplar) -> None:
@@ -62,3 +69,21 @@ def test_metadata_is_there_after_a_restart_and_after_the_log_was_cut() -> None:
     machine.database.seal()
     machine.restart()
     assert machine.database.metadata() == known
+
+
+def test_a_snapshot_has_them(tmp_path: Path) -> None:
+    database = Database(tmp_path, SystemDisk(), VirtualClock(), DatabaseTelemetry(Telemetry()), logger("tsdb"))
+    database.open()
+    now = VirtualClock().now_ms()
+    append(database, {UP: [(now, 1.0)]})
+    append_exemplars(database, UP, exemplar(now, 1.0), exemplar(now + 1, 2.0, span="b"))
+    wanted = database.exemplars([[NAME_SET]], 0, 2**62)
+    assert len(wanted) == 1
+    for name in ("first", "second"):  # the second time nothing is left to be sealed
+        copy = Database(
+            database.snapshot(name), SystemDisk(), VirtualClock(), DatabaseTelemetry(Telemetry()), logger("tsdb")
+        )
+        copy.open()
+        assert copy.exemplars([[NAME_SET]], 0, 2**62) == wanted
+        copy.close()
+    database.close()

@@ -16,7 +16,7 @@ from nunchi.model.labels import Labels
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import append, select
 from nunchi.tsdb.database import Database
-from nunchi.tsdb.errors import NewerVersionError
+from nunchi.tsdb.errors import CorruptionError, NewerVersionError
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.repair import rebuild_manifest
 from nunchi.tsdb.state import DatabaseSettings
@@ -122,6 +122,55 @@ def test_damage_is_named_and_repaired(
     reopened.close()
 
 
+def test_without_its_manifest_nothing_is_taken_for_left_over(folder: Path, clock: VirtualClock) -> None:
+    before = select(Database.look(folder, SystemDisk(), clock, logger("tsdb")))
+    (folder / "manifest.json").unlink()
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for opens in (open_database, lambda *_: Database.look(folder, SystemDisk(), clock, logger("tsdb"))):
+        with pytest.raises(CorruptionError, match=r"manifest\.json is missing, and only it says"):
+            opens(folder, clock)
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == files
+    [damage] = verify(folder).damages
+    assert (damage.kind, "is missing" in damage.text) == ("manifest", True)
+    rebuild_manifest(SystemDisk(), Folder(folder))
+    assert verify(folder).damages == []
+    database = open_database(folder, clock)
+    assert select(database) == before
+    database.close()
+
+
+def test_a_folder_has_its_manifest_before_anything_is_sealed(tmp_path: Path, clock: VirtualClock) -> None:
+    database = open_database(tmp_path, clock)
+    assert (tmp_path / "manifest.json").is_file()
+    database.abandon()
+    (tmp_path / "manifest.json").unlink()
+    open_database(tmp_path, clock).close()
+
+
+@pytest.mark.parametrize("field", ["min_time", "max_time", "samples", "level"])
+def test_what_a_block_says_of_itself_is_checked(folder: Path, clock: VirtualClock, field: str) -> None:
+    path = first(folder, "blocks/*/meta.json")
+    content = path.read_bytes()
+    digit = content.index(b":", content.index(f'"{field}"'.encode())) + 2
+    path.write_bytes(content[:digit] + (b"1" if content[digit : digit + 1] == b"2" else b"2") + content[digit + 1 :])
+    [damage] = verify(folder).damages
+    assert (damage.kind, damage.text) == ("block", f"{path} fails its checksum")
+    database = open_database(folder, clock)
+    assert len(database.missing_files()) == 1
+    database.close()
+
+
+def test_a_block_of_the_first_version_is_read(folder: Path, clock: VirtualClock) -> None:
+    before = select(Database.look(folder, SystemDisk(), clock, logger("tsdb")))
+    for path in folder.glob("blocks/*/meta.json"):
+        meta = msgspec.json.decode(path.read_bytes())["meta"]
+        path.write_bytes(msgspec.json.encode({**meta, "version": 1}))
+    assert verify(folder).damages == []
+    database = open_database(folder, clock)
+    assert select(database) == before
+    database.close()
+
+
 def test_a_missing_file_is_named(folder: Path) -> None:
     for pattern, kind in (("blocks/*/index", "block"), ("head/*.run", "run"), ("head/*.series", "series")):
         path = first(folder, pattern)
@@ -144,7 +193,8 @@ def newer_manifest(content: bytes) -> bytes:
 
 
 def newer_meta(content: bytes) -> bytes:
-    return msgspec.json.encode({**msgspec.json.decode(content), "version": 99})
+    inner = msgspec.json.encode({**msgspec.json.decode(content)["meta"], "version": 99})
+    return msgspec.json.encode({"crc32": zlib.crc32(inner), "meta": msgspec.Raw(inner)})
 
 
 def newer_sections(content: bytes) -> bytes:

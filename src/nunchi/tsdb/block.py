@@ -3,6 +3,7 @@
 Invariant: a block is complete when its folder has its name, and counts when the manifest lists it.
 """
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nunchi.kit.disk import Disk
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable
 from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, check_version
 from nunchi.tsdb.index import Index, Postings
 from nunchi.tsdb.kernels import labels as kernel
@@ -37,19 +39,48 @@ class BlockMeta(msgspec.Struct, frozen=True):
     sources: tuple[int, ...] = ()
 
 
+class _Checked(msgspec.Struct):
+    crc32: int
+    meta: msgspec.Raw
+
+
+def encode_meta(meta: BlockMeta) -> bytes:
+    """The bytes of `meta.json`."""
+    content = msgspec.json.format(msgspec.json.encode(meta), indent=1)
+    return msgspec.json.encode(_Checked(zlib.crc32(content), msgspec.Raw(content)))
+
+
+def load_meta(disk: Disk, folder: Path) -> BlockMeta:
+    """What a block says of itself; raises `CorruptionError`, `NewerVersionError`, `DiskMissing`."""
+    path = folder / META
+    content = disk.read(path)
+    try:
+        if b'"crc32"' in content:
+            checked = msgspec.json.decode(content, type=_Checked)
+            content = bytes(checked.meta)
+            if zlib.crc32(content) != checked.crc32:
+                raise CorruptionError(f"{path} fails its checksum")
+        check_version(path, msgspec.json.decode(content, type=_Versioned).version, META_VERSION)
+        return msgspec.json.decode(content, type=BlockMeta)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorruptionError(f"{path} cannot be read: {error}") from None
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
 class Block:
     """An open block."""
 
     def __init__(self, disk: Disk, folder: Path, cache: PageCache) -> None:
         self.folder = folder
-        content = disk.read(folder / META)
-        check_version(folder / META, int(msgspec.json.decode(content)["version"]), META_VERSION)
-        self.meta = msgspec.json.decode(content, type=BlockMeta)
+        self.meta = load_meta(disk, folder)
         self.chunks = ChunksFile(disk, folder / CHUNKS, self.meta.number, cache)
         self._sections = Sections(disk, folder / INDEX)
         self.index = _open_index(self._sections)
         self._hash_slots: NDArray[np.int32] = self._sections.array("series_slots")
-        self.bytes = self.chunks.bytes + (disk.size(folder / INDEX) or 0) + len(content)
+        self.bytes = self.chunks.bytes + sum(disk.size(folder / name) or 0 for name in (INDEX, META))
         self._newest: NDArray[np.int64] | None = None
 
     def refs_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.int32]:

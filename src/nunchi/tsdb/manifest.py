@@ -10,7 +10,7 @@ import msgspec
 from nunchi.kit.disk import Disk, DiskMissing
 from nunchi.model.metadata import Metadata
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.files import MANIFEST_VERSION, Folder, check_version
+from nunchi.tsdb.files import MANIFEST_VERSION, RUN_SUFFIX, SERIES_SUFFIX, Folder, check_version, number_of
 from nunchi.tsdb.tombstones import Deletion
 
 
@@ -52,6 +52,28 @@ def save_manifest(disk: Disk, folder: Folder, manifest: Manifest) -> None:
     """Put a manifest in place; durable on return."""
     content = msgspec.json.encode(manifest)
     disk.write_atomically(folder.manifest, msgspec.json.encode(_Sealed(zlib.crc32(content), msgspec.Raw(content))))
+
+
+def manifest_of(disk: Disk, folder: Folder) -> Manifest:
+    """The manifest; an empty one where nothing was sealed yet. Raises what `load_manifest` raises, and a `CorruptionError`
+    where files are there that only a manifest can tell from leftovers.
+    """
+    manifest = load_manifest(disk, folder)
+    if manifest is None and needs_manifest(disk, folder):
+        raise CorruptionError(f"{folder.manifest} is missing, and only it says which of the files here count")
+    return manifest or Manifest()
+
+
+def needs_manifest(disk: Disk, folder: Folder) -> bool:
+    """Whether there are files of sealed samples. The first of them is written after the first manifest."""
+    sealed = ((folder.head, (RUN_SUFFIX, SERIES_SUFFIX)), (folder.blocks, ("",)))
+    return any(
+        number_of(name, suffix) is not None
+        for part, suffixes in sealed
+        if disk.size(part) is not None
+        for name in disk.list(part)
+        for suffix in suffixes
+    )
 
 
 def load_manifest(disk: Disk, folder: Folder) -> Manifest | None:

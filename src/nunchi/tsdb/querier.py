@@ -17,6 +17,7 @@ from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.storage.contracts import TILE_BYTES, SelectHints, Tile
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.index import Index
+from nunchi.tsdb.label_search import Searched, find_names, find_values
 from nunchi.tsdb.open_cells import Moment, OpenLayer
 from nunchi.tsdb.reading import Layer, Located, Reading
 from nunchi.tsdb.reset_hints import Before, with_reset_hints
@@ -128,26 +129,16 @@ class DatabaseQuerier:
 
     def label_names(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0) -> list[str]:
         """See `Querier.label_names`."""
-        names: set[str] = set()
-        found = select_series(self._views, matchers, start_ms, end_ms, self._lock)
-        for view, refs in found.examples():
-            index = view.index
-            pairs = np.unique(_pairs_of(index, refs))
-            names.update(index.texts(np.unique(index.pair_names[pairs])))
-        return sorted(names)[: limit or None]
+        return sorted(find_names(self._searched(), matchers, start_ms, end_ms))[: limit or None]
 
     def label_values(
         self, name: str, matchers: Sequence[Matcher], start_ms: int, end_ms: int, limit: int = 0
     ) -> list[str]:
         """See `Querier.label_values`."""
-        values: set[str] = set()
-        found = select_series(self._views, matchers, start_ms, end_ms, self._lock)
-        for view, refs in found.examples():
-            index = view.index
-            symbol = index.find_symbol(name)
-            pairs = np.unique(_pairs_of(index, refs))
-            values.update(index.texts(index.pair_values[pairs[index.pair_names[pairs] == symbol]]))
-        return sorted(values)[: limit or None]
+        return sorted(find_values(self._searched(), name, matchers, start_ms, end_ms))[: limit or None]
+
+    def _searched(self) -> Iterator[Searched]:
+        return (Searched(view.index, view.layers(self._lock)) for view in self._views)
 
     def close(self) -> None:
         """See `Querier.close`."""
@@ -181,12 +172,6 @@ class Found:
                 yield view, refs
 
 
-def select_series(views: Sequence[View], matchers: Sequence[Matcher], start_ms: int, end_ms: int, lock: Any) -> Found:
-    """Series that match and have samples in the range, in no order."""
-    selected = [(number, view.index.select(matchers)) for number, view in enumerate(views)]
-    return locate([(number, refs) for number, refs in selected if len(refs)], views, start_ms, end_ms, lock)
-
-
 def locate(
     selected: Sequence[tuple[int, NDArray[np.int32]]], views: Sequence[View], start_ms: int, end_ms: int, lock: Any
 ) -> Found:
@@ -214,14 +199,6 @@ def locate(
             some = renumbered[places] >= 0
             members[number] = renumbered[places][some], own[some]
     return Found(views, view_of[examples], refs[examples], reading, members)
-
-
-def _pairs_of(index: Index, refs: NDArray[np.int32]) -> NDArray[np.int32]:
-    counts = index.lengths[refs].astype(np.int64)
-    starts = np.cumsum(counts) - counts
-    places = np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(index.begins[refs] - starts, counts)
-    pairs: NDArray[np.int32] = index.pairs[places]
-    return pairs
 
 
 def label_table(found: Found, symbols: Symbols) -> LabelTable:

@@ -17,7 +17,7 @@ from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import BUILDING_SUFFIX, RUN_SUFFIX, SERIES_SUFFIX, number_of
 from nunchi.tsdb.head import Head
 from nunchi.tsdb.loading import Loading
-from nunchi.tsdb.manifest import Manifest, load_manifest
+from nunchi.tsdb.manifest import load_manifest, manifest_of, save_manifest
 from nunchi.tsdb.open_cells import Newest
 from nunchi.tsdb.querier import View
 from nunchi.tsdb.replay import Replay
@@ -36,10 +36,12 @@ class Arrival:
 
     def __init__(self, state: State) -> None:
         try:
-            state.manifest = load_manifest(state.disk, state.folder) or Manifest()
+            state.manifest = manifest_of(state.disk, state.folder)
         except CorruptionError as error:
             cure = f"`nunchi tsdb repair {state.folder.root}` says what can be saved, and saves it with --yes"
             raise CorruptionError(f"{error}: {cure}") from error
+        if load_manifest(state.disk, state.folder) is None:
+            save_manifest(state.disk, state.folder, state.manifest)
         state.wal.open(state.manifest.first_segment)
         _remove_leftovers(state)
         state.head = Head(state.wal.number)
@@ -103,12 +105,12 @@ def look(state: State) -> bool:
     False where that process changed which files count meanwhile: then another empty state has to look again.
     """
     state.only_looks = True
-    state.manifest = load_manifest(state.disk, state.folder) or Manifest()
+    state.manifest = manifest_of(state.disk, state.folder)
     _load_head(state, _map_files(state), None)
     replay = Replay(state)
     replay.segments(_survey(state), None)
     replay.end()
-    return (load_manifest(state.disk, state.folder) or Manifest()) == state.manifest
+    return manifest_of(state.disk, state.folder) == state.manifest
 
 
 def _survey(state: State) -> list[Survey]:

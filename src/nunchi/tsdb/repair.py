@@ -7,15 +7,15 @@ an open database (`repair`), which has replayed its log by then. Invariant: what
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.disk import Disk, DiskMissing
-from nunchi.tsdb.block import Block, BlockMeta
+from nunchi.tsdb.block import Block, load_meta
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.compaction import replace_blocks
-from nunchi.tsdb.files import CHUNKS, META, RUN_SUFFIX, SEGMENT_SUFFIX, SERIES_SUFFIX, Folder, number_of
+from nunchi.tsdb.errors import CorruptionError
+from nunchi.tsdb.files import CHUNKS, RUN_SUFFIX, SEGMENT_SUFFIX, SERIES_SUFFIX, Folder, number_of
 from nunchi.tsdb.manifest import Manifest, RunEntry, save_manifest
 from nunchi.tsdb.querier import View
 from nunchi.tsdb.sealing import entry_of, seal
@@ -42,7 +42,8 @@ def rebuild_manifest(disk: Disk, folder: Folder) -> Manifest:
         series_bytes=whole_bytes(disk, folder.series(series)) if series else 0,
         first_segment=min(segments, default=0),
     )
-    set_aside(disk, folder, folder.manifest)
+    if disk.size(folder.manifest) is not None:
+        set_aside(disk, folder, folder.manifest)
     save_manifest(disk, folder, manifest)
     return manifest
 
@@ -59,8 +60,8 @@ def _blocks_found(disk: Disk, folder: Folder) -> tuple[list[int], set[int]]:
     replaced: set[int] = set()
     for number in _numbers(disk, folder.blocks, ""):
         try:
-            meta = msgspec.json.decode(disk.read(folder.block(number) / META), type=BlockMeta)
-        except (DiskMissing, msgspec.MsgspecError):
+            meta = load_meta(disk, folder.block(number))
+        except (DiskMissing, CorruptionError):
             continue
         found.append(number)
         replaced.update(meta.sources)

@@ -15,6 +15,7 @@ from nunchi.tsdb.open_cells import Generation
 from nunchi.tsdb.querier import View
 from nunchi.tsdb.series_log import RECORD_SERIES_MAX, encode_series, file_header
 from nunchi.tsdb.state import Sealed, State
+from nunchi.tsdb.wal import Wal
 from nunchi.tsdb.writing import write_run
 
 OPEN_SAMPLES_MIN = 1 << 21
@@ -34,26 +35,28 @@ def is_seal_due(state: State) -> bool:
 
 def seal(state: State) -> None:
     """Everything that is committed now goes to runs; raises `WorldError`, and then it stays where it is."""
+    head = state.head
     state.wal.sync_beside(state.lock)
+    for generation in head.frozen:  # what an earlier attempt did not bring to the end
+        seal_generation(state, generation)
     with state.lock:
-        head = state.head
-        if not head.open.is_empty and len(head.frozen) == 0:
+        if not head.open.is_empty:
             first_segment = state.wal.rotate()
-            _log_exemplars(state)
+            log_exemplars(state, state.wal)
             head.freeze(first_segment)
     for generation in head.frozen:
         seal_generation(state, generation)
     state.wal.cut(state.manifest.first_segment)
 
 
-def _log_exemplars(state: State) -> None:
-    """The exemplars that are held, once more: the segments that have them are about to go."""
+def log_exemplars(state: State, wal: Wal) -> None:
+    """The exemplars that are held, once more: the segments that have them are about to go, or stay behind."""
     held = tuple(state.head.exemplars.all())
     nothing = np.zeros(0, np.int32)
     for begin in range(0, len(held), RECORD_EXEMPLARS_MAX):
         part = held[begin : begin + RECORD_EXEMPLARS_MAX]
         commit = Commit(nothing, b"", np.zeros(1, np.int64), NO_CELLS, NO_CELLS, {}, {}, part)
-        state.wal.append(*encode_commit(commit, places=0))
+        wal.append(*encode_commit(commit, places=0))
 
 
 def seal_generation(state: State, generation: Generation) -> None:

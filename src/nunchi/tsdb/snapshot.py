@@ -1,12 +1,16 @@
-"""A consistent copy of a data folder, made while the database runs; the copy can be opened as a data folder itself."""
+"""A consistent copy of a data folder, made while the database runs; the copy can be opened as a data folder itself.
+
+Samples are in its sealed files; its log has what no sealed file has, exemplars.
+"""
 
 from pathlib import Path
 
 from nunchi.kit.disk import Disk
 from nunchi.tsdb.files import CHUNKS, INDEX, META, Folder
 from nunchi.tsdb.manifest import save_manifest
-from nunchi.tsdb.sealing import seal
+from nunchi.tsdb.sealing import log_exemplars, seal
 from nunchi.tsdb.state import State
+from nunchi.tsdb.wal import Wal
 
 COPY_BYTES = 8 << 20
 
@@ -29,11 +33,20 @@ def make_snapshot(state: State, name: str) -> Path:
             _copy(disk, run.path, target.run(run.number))
         if manifest.series:
             _copy(disk, source.series(manifest.series), target.series(manifest.series))
+        _write_exemplars(state, target, manifest.first_segment)
         save_manifest(disk, target, manifest)
     except BaseException:
         disk.remove(target.root)
         raise
     return target.root
+
+
+def _write_exemplars(state: State, target: Folder, first_segment: int) -> None:
+    wal = Wal(state.disk, target, sync_always=False, compressed=state.settings.wal_compressed)
+    wal.open(first_segment)
+    with state.lock:
+        log_exemplars(state, wal)
+    wal.close()
 
 
 def _copy(disk: Disk, source: Path, target: Path) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.disk import Disk, DiskMissing
-from nunchi.tsdb.block import BlockMeta
+from nunchi.tsdb.block import load_meta
 from nunchi.tsdb.commits import decode_commit
 from nunchi.tsdb.errors import CorruptionError, DatabaseError
 from nunchi.tsdb.files import (
@@ -22,16 +21,14 @@ from nunchi.tsdb.files import (
     DAMAGED_FOLDER,
     INDEX,
     META,
-    META_VERSION,
     RUN_SUFFIX,
     SEGMENT_SUFFIX,
     SERIES_SUFFIX,
     SNAPSHOTS_FOLDER,
     Folder,
-    check_version,
     number_of,
 )
-from nunchi.tsdb.manifest import Manifest, load_manifest
+from nunchi.tsdb.manifest import Manifest, manifest_of
 from nunchi.tsdb.page import page_body
 from nunchi.tsdb.sections import Sections
 from nunchi.tsdb.series_log import read_series
@@ -90,7 +87,7 @@ def verify_folder(disk: Disk, folder: Folder, step: Step, neighbours: Collection
 
 def _load_manifest(disk: Disk, folder: Folder) -> tuple[Manifest | None, Damage | None]:
     try:
-        return load_manifest(disk, folder), None
+        return manifest_of(disk, folder), None
     except CorruptionError as error:
         lost = "which files count, deletions and metadata; the server does not start"
         return None, Damage("manifest", 0, folder.manifest, str(error), lost)
@@ -153,15 +150,13 @@ class _Verifier:
         path = self._folder.block(number)
         lost = f"all samples of block {number}"
         try:
-            content = self._disk.read(path / META)
-            check_version(path / META, int(msgspec.json.decode(content)["version"]), META_VERSION)
-            meta = msgspec.json.decode(content, type=BlockMeta)
+            meta = load_meta(self._disk, path)
             lost = f"{meta.samples} samples of {meta.series} series"
         except DiskMissing:
             self._damage("block", number, path / META, "it is missing", lost)
             return
-        except (msgspec.MsgspecError, KeyError, ValueError) as error:
-            self._damage("block", number, path / META, f"it cannot be read: {error}", lost)
+        except CorruptionError as error:
+            self._damage("block", number, path / META, error, lost)
             return
         self._count(path / META)
         self._verify_arrays("block", number, path / INDEX, lost)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.kit.disk import Disk
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable, Symbols
-from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, write_index
+from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, encode_meta, write_index
 from nunchi.tsdb.chunks_writer import ChunksWriter
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
@@ -91,7 +90,7 @@ def write_block(
             writer.abandon()
             raise
         meta = BlockMeta(META_VERSION, number, start_ms, end_ms, level, writer.samples, len(table), sources)
-        disk.write_atomically(building / META, _encode_meta(meta))
+        disk.write_atomically(building / META, encode_meta(meta))
         disk.rename(building, folder.block(number))
     except BaseException:
         disk.remove(building)
@@ -129,10 +128,6 @@ def _found_within(views: Sequence[View], start_ms: int, end_ms: int, lock: Any) 
         for (number, refs), end in zip(selected, ends, strict=True)
     }
     return Found(views, view_of[united.examples].astype(np.int64), all_refs[united.examples], nothing, members)
-
-
-def _encode_meta(meta: BlockMeta) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(meta), indent=1)
 
 
 def _sorted_series(found: Found) -> tuple[LabelTable, NDArray[np.uint64], Longs]:

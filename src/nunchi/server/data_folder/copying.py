@@ -14,7 +14,7 @@ from nunchi.server.data_folder.progress import Progress
 from nunchi.server.world import World
 from nunchi.tsdb.errors import DatabaseError
 from nunchi.tsdb.files import CHUNKS, INDEX, META, SEGMENT_SUFFIX, Folder, number_of
-from nunchi.tsdb.manifest import Manifest, load_manifest, save_manifest
+from nunchi.tsdb.manifest import Manifest, manifest_of, save_manifest
 
 ATTEMPTS_MAX = 5
 COPY_BYTES = 8 << 20
@@ -48,7 +48,7 @@ def _copy_settled(disk: Disk, source: Folder, target: Folder, progress: Progress
     """Copy until the manifest was the same before and after, so that the copy is of one moment."""
     done: dict[Path, int] = {}
     for _ in range(ATTEMPTS_MAX):
-        manifest = load_manifest(disk, source) or Manifest()
+        manifest = manifest_of(disk, source)
         try:
             parts = list(_parts(disk, source, manifest))
             progress.begin("copying", sum(size for _, size in parts))
@@ -59,8 +59,10 @@ def _copy_settled(disk: Disk, source: Folder, target: Folder, progress: Progress
                 else:
                     progress.advance(size)
         except DiskMissing:
+            if manifest_of(disk, source) == manifest:
+                raise
             continue
-        if (load_manifest(disk, source) or Manifest()) == manifest:
+        if manifest_of(disk, source) == manifest:
             kept = {part for part, _ in parts}
             for stale in set(done) - kept:
                 disk.remove(target.root / stale.relative_to(source.root))

@@ -49,6 +49,15 @@ def filter_series(
     matches_empty: bool,
     kept: Ints,
 ) -> int: ...
+def pick_owners(
+    refs: Ints,
+    series_begins: Longs,
+    series_lengths: Ints,
+    series_pairs: Ints,
+    keys: Ints,
+    wanted: int,
+    owners: Ints,
+) -> None: ...
 def match_prefix(prefix: bytes, symbols: Ints, symbol_bytes: Bytes, symbol_ends: Longs, matched: Bytes) -> None: ...
 def sort_series(offsets: Longs, name_ranks: Ints, value_ranks: Ints, order: Longs) -> None: ...
 def key_bytes(

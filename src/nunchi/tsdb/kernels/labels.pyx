@@ -318,6 +318,23 @@ def filter_series(const int32_t[::1] candidates, const int64_t[::1] series_begin
     return at
 
 
+def pick_owners(const int32_t[::1] refs, const int64_t[::1] series_begins, const int32_t[::1] series_lengths,
+                const int32_t[::1] series_pairs, const int32_t[::1] keys, int64_t wanted, int32_t[::1] owners):
+    """Of each key of a pair (-1: none) the first series that has it, where `owners` has none; stops when `wanted` are found."""
+    cdef int64_t i, j
+    cdef int32_t ref, key
+    with nogil:
+        for i in range(refs.shape[0]):
+            if wanted <= 0:
+                break
+            ref = refs[i]
+            for j in range(series_begins[ref], series_begins[ref] + series_lengths[ref]):
+                key = keys[series_pairs[j]]
+                if key >= 0 and owners[key] < 0:
+                    owners[key] = ref
+                    wanted -= 1
+
+
 def match_prefix(const uint8_t[::1] prefix, const int32_t[::1] symbols, const uint8_t[::1] symbol_bytes,
                  const int64_t[::1] symbol_ends, uint8_t[::1] matched):
     """Which of some symbols begin with a text."""
