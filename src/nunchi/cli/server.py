@@ -22,7 +22,7 @@ CONFIG_FILE = Path("prometheus.yml")
 def command(log_level: str, log_format: logs.LogFormat, **options: Any) -> None:
     """Take samples in, store, query, judge, notify, show."""
     logs.configure(log_level, log_format)
-    flags = ServerFlags(**options)
+    flags = ServerFlags(log_level=log_level, log_format=log_format, **options)
     if flags.config_file is None:
         flags = replace(flags, config_file=CONFIG_FILE)
     world = World()

@@ -20,7 +20,7 @@ from nunchi.up.program import UpProgram
 def command(log_level: str, log_format: logs.LogFormat, **options: Any) -> None:
     """Watch this machine: agent, server, rules, notifications and pages in one process."""
     logs.configure(log_level, log_format)
-    program = UpProgram(ServerFlags(**options), World())
+    program = UpProgram(ServerFlags(log_level=log_level, log_format=log_format, **options), World())
 
     def announce() -> None:
         for line in greeting(program.server.url, os.environ.get("SSH_CONNECTION", ""), os.environ.get("USER", "")):

@@ -47,6 +47,8 @@ class ServerFlags:
     receive_bus_config_file: Path | None = None
     receive_scouter_listen_address: str = ""
     receive_scouter_source: tuple[str, ...] = ()
+    log_level: str = "info"
+    log_format: str = "logfmt"
 
     def shown(self) -> Mapping[str, str]:
         """Every flag as it would be typed, by name without dashes."""
@@ -64,12 +66,15 @@ _GROUPS = (
     "receive",
     "alertmanager_config",
     "config",
+    "log",
 )
 
 
 def flag_name(field_name: str) -> str:
     """`storage_tsdb_retention_time_ms` is typed `storage.tsdb.retention.time`."""
-    name = field_name.removesuffix("_ms").removesuffix("_bytes")
+    name = field_name.removesuffix("_ms")
+    if name.endswith("_size_bytes"):
+        name = name.removesuffix("_bytes")
     if name == "enable_feature":
         return "enable-feature"
     for group in _GROUPS:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import nunchi
 from nunchi.kit.clock import Clock
-from nunchi.kit.settings import dump
 from nunchi.kit.telemetry import Telemetry
 from nunchi.server.flags import ServerFlags
 from nunchi.server.retention import database_settings, retention_text
 from nunchi.server.settings import Configuration
+from nunchi.server.shown_configuration import shown_configuration
 from nunchi.server.storage_settings import TsdbSettings
 from nunchi.web.contracts import BuildView, RuntimeView
 from nunchi.wire.exposition_text import format_telemetry
@@ -112,7 +112,7 @@ class ServerStatus:
 
     def configuration(self) -> str:
         """See `StatusSource.configuration`."""
-        return dump(self._configuration.settings) if self._configuration else ""
+        return shown_configuration(self._configuration) if self._configuration else ""
 
     def not_ready_reason(self) -> str:
         """See `StatusSource.not_ready_reason`."""

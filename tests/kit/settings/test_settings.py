@@ -182,7 +182,6 @@ def test_dump_writes_names_of_the_file_and_no_secret() -> None:
         "scrape_interval": "1m",
         "labels": {"a": "17:00"},
         "scheme": "http",
-        "sample_limit": 0,
         "ratio": 0.5,
         "honest": True,
         "password": "<secret>",
