@@ -1,12 +1,15 @@
-"""A user's check in a process of its own: `python -m nunchi.agent.check_child FILE`. One line of JSON asks, one answers.
+"""A user's check in a process of its own: `python -m nunchi.agent.check_child FILE OPTIONS`.
 
-Invariant: what the check prints goes to its error output and never into an answer; the process ends when its parent has.
+One line of JSON asks; MessagePack after its length answers, which has words for NaN and infinities.
+Invariant: what the check prints goes to its error output and never into an answer, each request has one answer, and the
+process ends when its parent has.
 """
 
 import importlib.util
 import inspect
 import os
 import queue
+import struct
 import sys
 import threading
 import traceback
@@ -20,9 +23,10 @@ from nunchi.agent.emission import Emission
 from nunchi.agent.root import Root
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.errors import InputError, words_of
-from nunchi.kit.logs import logger
+from nunchi.kit.logs import configure, logger
 
 REQUEST_BYTES_MAX = 1 << 20
+LENGTH = struct.Struct("<I")  # of the answer that follows
 
 
 class ChildRequest(msgspec.Struct, frozen=True):
@@ -49,7 +53,7 @@ def load_check(path: Path, options: dict[str, Any]) -> Check:
     module = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{path}: {words_of(error)}") from error
     found = [
         one
@@ -71,14 +75,22 @@ def run_check(check: Check, request: ChildRequest) -> ChildAnswer:
     log = logger(f"agent.{check.name}")
     try:
         check.run(Context(emission, SystemClock(), Root(*request.paths), log, request.deadline_seconds))
-    except Exception as caught:
+    except (Exception, SystemExit) as caught:
         error = f"{words_of(caught)}{_place_of(caught, check)}"
-    samples = [(name, list(labels), value) for name, labels, value in emission.samples]
-    types = {name: kind.value for name, kind in emission.types.items()}
-    return ChildAnswer(samples, types, emission.dropped, error)
+    samples = [
+        (_text(name), [(_text(label), _text(text)) for label, text in labels], value)
+        for name, labels, value in emission.samples
+    ]
+    types = {_text(name): kind.value for name, kind in emission.types.items()}
+    return ChildAnswer(samples, types, emission.dropped, _text(error))
 
 
-def _place_of(error: Exception, check: Check) -> str:
+def _text(value: object) -> str:
+    """What a check calls a name or a label's value, a number among it, as text that UTF-8 can write."""
+    return str(value).encode(errors="replace").decode()
+
+
+def _place_of(error: BaseException, check: Check) -> str:
     """Where in the check's own file it was raised."""
     own = type(check).run.__code__.co_filename
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
@@ -87,8 +99,9 @@ def _place_of(error: Exception, check: Check) -> str:
 
 def main() -> None:
     """Answer until the parent closes the pipe."""
-    answers = os.fdopen(os.dup(1), "wb")
+    answers, process = os.fdopen(os.dup(1), "wb"), os.getpid()
     os.dup2(2, 1)
+    configure("info", "logfmt")
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def listen() -> None:
@@ -105,7 +118,10 @@ def main() -> None:
     while True:
         request = msgspec.json.decode(lines.get(), type=ChildRequest)
         answer = run_check(check, request) if check is not None else ChildAnswer(error=error)
-        answers.write(msgspec.json.encode(answer) + b"\n")
+        if os.getpid() != process:
+            os._exit(0)  # a child that the check has made and not ended: the answer is its parent's
+        content = msgspec.msgpack.encode(answer)
+        answers.write(LENGTH.pack(len(content)) + content)
         answers.flush()
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from nunchi.agent.check import Check, Context
-from nunchi.agent.check_child import ChildAnswer, ChildRequest
+from nunchi.agent.check_child import LENGTH, ChildAnswer, ChildRequest
 from nunchi.agent.check_service import DEADLINE_SHARE
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.clients.deadline import Deadline
@@ -77,20 +77,26 @@ class ProcessCheck(Check):
         with contextlib.suppress(BrokenPipeError):  # it has ended: reading says so
             child.stdin.write(request)
             child.stdin.flush()
+        length = LENGTH.unpack(self._read(child, LENGTH.size, deadline))[0]
+        if length > ANSWER_BYTES_MAX:
+            raise ServiceError(f"checks.d/{self.path.name}: emits more than {ANSWER_BYTES_MAX} bytes")
+        return msgspec.msgpack.decode(self._read(child, length, deadline), type=ChildAnswer)
+
+    def _read(self, child: "subprocess.Popen[bytes]", size: int, deadline: Deadline) -> bytes:
+        """So many bytes of what the process answers."""
+        assert child.stdout is not None
         content, descriptor = bytearray(), child.stdout.fileno()
-        while not content.endswith(b"\n"):
+        while len(content) < size:
             readable, _, _ = select.select(
                 [descriptor], [], [], deadline.remaining_seconds(f"checks.d/{self.path.name}")
             )
             if not readable:
                 continue
-            part = os.read(descriptor, 1 << 16)
+            part = os.read(descriptor, min(1 << 16, size - len(content)))
             content += part
             if not part:
                 raise ServiceError(f"checks.d/{self.path.name}: its process ended with {child.wait()}")
-            if len(content) > ANSWER_BYTES_MAX:
-                raise ServiceError(f"checks.d/{self.path.name}: emits more than {ANSWER_BYTES_MAX} bytes")
-        return msgspec.json.decode(content, type=ChildAnswer)
+        return bytes(content)
 
     def _started(self) -> "subprocess.Popen[bytes]":
         if self._child is None:

@@ -1,5 +1,6 @@
 """Checks of one's own: ten lines in checks.d, a process that ends at the deadline, and the commands to try and begin them."""
 
+import math
 import os
 import subprocess
 import sys
@@ -186,3 +187,61 @@ def test_check_command_names_what_is_wrong(tmp_path: Path) -> None:
     failed = nunchi(tmp_path, "check", "redis", "-c", str(tmp_path / "redis.yaml"))
     assert "127.0.0.1:1: Connection refused" in str(failed.exception)
     assert "redis_up 0" in failed.output
+
+
+BODY = "from nunchi.agent.check import Check\nclass Mine(Check):\n    name = 'mine'\n    def run(self, context):\n"
+
+
+def written(body: str) -> str:
+    lines = ["context.emit.gauge('before', 1)", *body.splitlines()]
+    return BODY + "\n".join(f"        {line}" for line in lines) + "\n"
+
+
+def test_numbers_that_json_has_no_words_for_arrive(tmp_path: Path) -> None:
+    text = written("context.emit.gauge('odd', float('nan'), n=1)\ncontext.emit.gauge('endless', float('-inf'))")
+    shown = measure(user_check(tmp_path, text))
+    assert shown.error is None
+    assert math.isnan(shown.value("odd", n="1"))
+    assert shown.value("endless") == -math.inf
+
+
+def test_a_label_of_any_value_is_text(tmp_path: Path) -> None:
+    shown = measure(user_check(tmp_path, written("context.emit.gauge('x', 1, port=6379, file='caf\\udce9')")))
+    assert shown.error is None
+    assert shown.value("x", port="6379", file="caf?") == 1
+
+
+def test_a_check_that_wants_to_end_the_process_has_failed(tmp_path: Path) -> None:
+    shown = measure(user_check(tmp_path, written("raise SystemExit(3)")))
+    assert str(shown.error) == "SystemExit: 3 (line 6)"
+    assert shown.value("before") == 1
+    at_once = measure(user_check(tmp_path, "raise SystemExit(3)", "other"))
+    assert "other.py: SystemExit: 3" in str(at_once.error)
+
+
+def test_a_child_that_a_check_forgets_answers_nothing_and_ends(tmp_path: Path) -> None:
+    text = written("import os\nif not os.fork():\n    return\ncontext.emit.gauge('parent', 1)")
+    check = user_check(tmp_path, text)
+    for _ in range(3):
+        shown = measure(check)
+        assert (shown.error, shown.value("parent")) == (None, 1)
+    child = check._child.pid  # type: ignore[attr-defined]
+    group = [one for one in Path("/proc").glob("[0-9]*/stat") if stat_fields(one)[2:3] == [str(child)]]
+    states = [stat_fields(one)[0] for one in group if one.parent.name != str(child)]
+    assert set(states) <= {"Z"}
+    check.close()  # type: ignore[attr-defined]
+
+
+def stat_fields(path: Path) -> list[str]:
+    """State, parent, group and what follows, of a process that may have ended."""
+    try:
+        return path.read_text().rpartition(")")[2].split()
+    except OSError:
+        return [""]
+
+
+def test_what_a_check_logs_is_a_line_of_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    check = user_check(tmp_path, written("context.log.info('looked', files=3)"))
+    assert measure(check).error is None
+    check.close()  # type: ignore[attr-defined]
+    assert "level=info area=agent.mine msg=looked files=3" in capfd.readouterr().err
