@@ -14,7 +14,7 @@ from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.query.histograms.grid import HistogramGrid
 from nunchi.query.kernels.render import format_number
 from nunchi.query.operators.go_format import format_shortest
-from nunchi.query.rendering import format_time, render_value, result_type
+from nunchi.query.rendering import format_time, render_labels, render_value, result_type
 from nunchi.query.values import Matrix, Samples, Scalar, String, Vector
 from nunchi.testing.contracts.store import CUSTOM, LATENCY
 
@@ -147,3 +147,10 @@ def test_histograms_stand_beside_numbers() -> None:
         ["metric", "value"],
         ["histogram", "metric"],
     ]
+
+
+def test_label_sets_alone_are_json():
+    series = [Labels.of("m", instance='a"\n'), Labels(()), Labels.of("n", ü="\x01é")]
+    table = LabelTable.of(Symbols(), series)
+    assert json.loads(render_labels(table)) == [dict(labels) for labels in series]
+    assert render_labels(LabelTable.of(Symbols(), [])) == b"[]"

@@ -78,3 +78,12 @@ def test_xxhash64_gives_the_known_sums() -> None:
     assert xxhash64(b"as") == 0x1C330FB2D66BE179
     assert xxhash64(b"asdf") == 0x415872F599CEA71E
     assert xxhash64(b"Call me Ishmael. Some years ago--never mind how long precisely-") == 0x02A2E85470D6FD96
+
+
+@given(st.lists(SERIES, min_size=1, max_size=3), st.integers(0, 20))
+def test_tables_are_united_in_order(several: list[list[Labels]], most: int) -> None:
+    symbols = tables.QuerySymbols(Symbols())
+    found = tables.united(symbols, [LabelTable.of(symbols, series) for series in several])
+    wanted = sorted({labels for series in several for labels in series})
+    assert listed(found) == wanted
+    assert listed(tables.first_series(found, most)) == (wanted[:most] if most else wanted)

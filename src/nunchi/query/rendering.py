@@ -64,6 +64,12 @@ def render_value(value: Value, cores: Cores | None = None) -> bytes:
             )
 
 
+def render_labels(table: LabelTable) -> bytes:
+    """The JSON of label sets alone, in their order."""
+    names, values, arena, texts = _arena(table)
+    return render.labels_json(names, values, table.offsets, arena, texts)
+
+
 def _render_mixed(value: Vector | Matrix | Samples) -> bytes:
     """A result with native histograms: Python work per point, as each is a distribution."""
     rows = []

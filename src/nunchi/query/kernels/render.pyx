@@ -95,12 +95,12 @@ def format_number(double value, bint plain=False):
     return out.decode()
 
 
-cdef void put_labels(
+cdef inline void put_pairs(
     string& out, const int32_t* names, const int32_t* values, int64_t begin, int64_t end, const char* arena,
     const int64_t* texts,
 ) noexcept nogil:
     cdef int64_t i
-    out.append(b'{"metric":{')
+    out.append(b"{")
     for i in range(begin, end):
         if i > begin:
             out.append(b",")
@@ -108,6 +108,34 @@ cdef void put_labels(
         out.append(b":")
         put_text(out, arena, texts[values[i]], texts[values[i] + 1])
     out.append(b"}")
+
+
+cdef inline void put_labels(
+    string& out, const int32_t* names, const int32_t* values, int64_t begin, int64_t end, const char* arena,
+    const int64_t* texts,
+) noexcept nogil:
+    out.append(b'{"metric":')
+    put_pairs(out, names, values, begin, end, arena, texts)
+
+
+def labels_json(
+    const int32_t[::1] names, const int32_t[::1] label_values, const int64_t[::1] offsets,
+    bytes arena, const int64_t[::1] texts,
+):
+    """`[{…},…]`: label sets alone."""
+    cdef Py_ssize_t row, rows = offsets.shape[0] - 1
+    cdef string out
+    cdef const char* data = arena
+    cdef const int32_t* own_names = &names[0] if names.shape[0] else NULL
+    cdef const int32_t* own_values = &label_values[0] if names.shape[0] else NULL
+    with nogil:
+        out.append(b"[")
+        for row in range(rows):
+            if row:
+                out.append(b",")
+            put_pairs(out, own_names, own_values, offsets[row], offsets[row + 1], data, &texts[0])
+        out.append(b"]")
+    return PyBytes_FromStringAndSize(out.data(), out.size())
 
 
 def vector_json(

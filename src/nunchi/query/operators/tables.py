@@ -134,6 +134,19 @@ def concatenate(symbols: Symbols, tables: Sequence[LabelTable]) -> LabelTable:
     )
 
 
+def united(symbols: Symbols, tables: Sequence[LabelTable]) -> LabelTable:
+    """The series of several tables under the same symbols, each once, sorted by labels."""
+    joined = concatenate(symbols, tables)
+    _, firsts = group(joined)
+    distinct = joined.take(firsts)
+    return distinct.take(sorted_order(distinct))
+
+
+def first_series(table: LabelTable, most: int) -> LabelTable:
+    """At most so many series, the first; all where `most` is 0."""
+    return table.take(np.arange(most, dtype=np.int64)) if 0 < most < len(table) else table
+
+
 def sorted_order(table: LabelTable) -> NDArray[np.int64]:
     """int64[series]: the order of the series by label sets."""
     if len(table) < 2:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from nunchi.kit.http_route import Route
-from nunchi.model.labels import Labels
 from nunchi.model.matchers import Matcher
+from nunchi.model.symbols import LabelTable
+from nunchi.query.operators.tables import first_series, united
+from nunchi.query.rendering import render_labels
 from nunchi.storage.contracts import Querier, Store
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
 from nunchi.web.prometheus_api.names import unescape_name
@@ -37,8 +39,7 @@ class SeriesEndpoints:
         limit = parameters.count("limit")
         start_ms, end_ms = _range(parameters)
         selectors = read_selectors(parameters, needed=True)
-        labels = await self._reading.read(lambda querier: _series(querier, selectors, start_ms, end_ms, _enough(limit)))
-        return _limited([dict(each) for each in labels], limit)
+        return await self._reading.read(lambda querier: _series(querier, selectors, start_ms, end_ms, limit))
 
     async def label_names(self, parameters: Parameters) -> Answer:
         """Names of labels."""
@@ -95,21 +96,22 @@ def _label_names(querier: Querier, matchers: tuple[Matcher, ...], start_ms: int,
 
 
 def _series(
-    querier: Querier, selectors: Iterable[tuple[Matcher, ...]], start_ms: int, end_ms: int, most: int
-) -> list[Labels]:
-    """The first `most` label sets of the union; selections are sorted, so the first of each hold the first of all."""
-    found: set[Labels] = set()
+    querier: Querier, selectors: Iterable[tuple[Matcher, ...]], start_ms: int, end_ms: int, limit: int
+) -> Answer:
+    """The first label sets of the union; selections are sorted, so the first of each hold the first of all."""
+    found: list[LabelTable] = []
     for matchers in selectors:
         selection = querier.select(matchers, start_ms, end_ms)
         try:
-            count = min(len(selection.labels), most) if most else len(selection.labels)
-            found.update(selection.labels.labels(series) for series in range(count))
+            found.append(first_series(selection.labels, _enough(limit)))
         finally:
             selection.close()
-    return sorted(found)
+    table = found[0] if len(found) == 1 else united(querier.symbols, found)
+    is_cut = bool(limit) and len(table) > limit
+    return Answer(render_labels(first_series(table, limit)), warnings=(TRUNCATED,) if is_cut else ())
 
 
-def _limited(found: list[object] | list[str] | list[dict[str, str]], limit: int) -> Answer:
+def _limited(found: list[str], limit: int) -> Answer:
     if limit and len(found) > limit:
         return Answer(found[:limit], warnings=(TRUNCATED,))
     return Answer(found)
