@@ -148,3 +148,26 @@ async def test_changed_users_and_renewed_certificates_are_taken_up(
     assert log_text.getvalue().count("the earlier one stays") == 5
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+
+
+@pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1", b"POST /api/v1/query HTTP/1.1", b"HEAD / HTTP/1.0"])
+async def test_plain_http_to_a_tls_port_is_told_so(serve: Serve, site: Site, request_line: bytes) -> None:
+    server = await serve(ROUTES, policy=site.policy(TLS))
+    host, _, port = server.url.removeprefix("https://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request_line + b"\r\nHost: x\r\n\r\n")
+    head, _, body = (await reader.readuntil(b"http://\n")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 400 ")
+    assert body == b"this port speaks TLS: write https:// in place of http://\n"
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")  # who goes on all the same is hung up on
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_what_is_neither_tls_nor_http_gets_no_answer(serve: Serve, site: Site) -> None:
+    server = await serve(ROUTES, policy=site.policy(TLS))
+    host, _, port = server.url.removeprefix("https://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"EHLO example.org\r\n")
+    assert b"HTTP" not in await reader.read()
+    writer.close()

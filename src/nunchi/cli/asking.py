@@ -1,7 +1,9 @@
 """Whom `nunchi query` asks: a server over its HTTP API. The data of its answer, or its own words about why there is none."""
 
 import asyncio
+import html
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -10,12 +12,14 @@ import click
 
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.errors import InputError, WorldError
-from nunchi.kit.http_client import HttpClient
+from nunchi.kit.http_client import HttpClient, Response
 
 URL = "http://127.0.0.1:9190"
 ANSWER_BYTES_MAX = 256 << 20
 TIMEOUT_SECONDS = 130.0
+PAGE_BYTES_MAX = 4096  # of what is no answer, looked through for words
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 
 
 class QueryRefusedError(InputError):
@@ -67,10 +71,19 @@ class ServerAsker:
         try:
             answer: dict[str, Any] = json.loads(response.body)
         except ValueError:
-            text = response.body[:200].decode("utf-8", "replace").strip()
-            raise WorldError(f"{self.url} answers {response.status}, not in JSON: {text}") from None
+            raise WorldError(f"{self.url} answers {_not_json(response)}") from None
         if answer.get("status") != "success":
             raise QueryRefusedError(
                 f"{answer.get('errorType', response.status)}: {answer.get('error', 'no reason given')}"
             )
         return answer
+
+
+def _not_json(response: Response) -> str:
+    """What came in place of an answer of the API, and the cure."""
+    text = response.body[:PAGE_BYTES_MAX].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        page = f'a web page, "{" ".join(html.unescape(title[1]).split())[:80]}"' if title else "a web page"
+        return f"{response.status} with {page}: --url is to be the address of a server, or of what passes /api/v1 on to one"
+    return f"{response.status}, not in JSON: {text[:200]}"

@@ -16,6 +16,7 @@ import msgspec
 from nunchi.kit.errors import InputError
 from nunchi.kit.secrets import Secret
 from nunchi.kit.settings import FieldError
+from nunchi.kit.tls_plain import AnsweringContext
 
 TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 ClientAuthType = Literal[
@@ -131,7 +132,7 @@ class TlsClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 def server_context(settings: TlsServerSettings, folder: Path) -> ssl.SSLContext:
     """A context for listening; relative paths are below `folder`. Raises InputError for what cannot be loaded."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = AnsweringContext(ssl.PROTOCOL_TLS_SERVER)
     _set_versions(context, settings.min_version, settings.max_version)
     context.options |= ssl.OP_NO_COMPRESSION
     if settings.prefer_server_cipher_suites:

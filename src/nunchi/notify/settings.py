@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from nunchi.kit.http_client_settings import HttpClientSettings
+from nunchi.kit.path_patterns import check_pattern
 from nunchi.kit.secrets import Secret
 from nunchi.kit.settings import Duration, FieldError, load
 from nunchi.kit.settings.loading import read_text
@@ -207,6 +208,11 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.route is None:
             raise ValueError("no route: the file needs a route with a receiver")
+        for place, pattern in enumerate(self.templates):
+            try:
+                check_pattern(pattern)
+            except ValueError as error:
+                raise FieldError(str(error), "templates", place) from None
         names = [receiver.name for receiver in self.receivers]
         for place, name in enumerate(names):
             if name in names[:place]:

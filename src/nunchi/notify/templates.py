@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-import glob
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote_plus
 
 from nunchi.kit.clock import Clock
+from nunchi.kit.path_patterns import find_paths
 from nunchi.kit.template import nodes
 from nunchi.kit.template.builtins import function_table
 from nunchi.kit.template.errors import FunctionError, TemplateError
@@ -144,14 +144,14 @@ def load_templates(patterns: Iterable[str], folder: Path, clock: Clock) -> Templ
     """The templates of all files that the patterns mean, later definitions over earlier ones; raises `NotifySettingsError`."""
     functions = receiver_functions(clock)
     defined: dict[str, nodes.Template] = {}
-    paths = [path for pattern in patterns for path in sorted(glob.glob(str(folder / pattern)))]  # noqa: PTH207
+    paths = [path for pattern in patterns for path in find_paths(pattern, folder)]
     if len(paths) > FILES_MAX:
         raise NotifySettingsError(f"more than {FILES_MAX} template files: narrow the patterns of templates")
     for path in paths:
         try:
-            with Path(path).open("rb") as file:
+            with path.open("rb") as file:
                 text = file.read(FILE_BYTES_MAX).decode()
-            defined.update(parse(path, text, functions))
+            defined.update(parse(str(path), text, functions))
         except (OSError, UnicodeDecodeError) as error:
             raise NotifySettingsError(f"{path}: cannot be read: {error}") from error
         except TemplateError as error:

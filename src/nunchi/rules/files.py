@@ -3,14 +3,14 @@
 Invariant: what `load_rule_file` returns evaluates without any further check of its text.
 """
 
-import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from nunchi.kit.durations import Duration
+from nunchi.kit.path_patterns import find_paths, has_wildcard
 from nunchi.kit.settings import FieldError, SettingsError, load
 from nunchi.kit.settings.errors import Place
 from nunchi.kit.settings.loading import read_text
@@ -136,13 +136,12 @@ def load_rule_file(path: Path) -> RuleFile:
 def find_rule_files(patterns: Iterable[str], folder: Path) -> list[Path]:
     """The files that the patterns of `rule_files:` mean, sorted within a pattern, each once; relative to `folder`.
 
-    Files that do not exist are passed over, as Prometheus does; `missing_rule_files` names them.
+    Files that do not exist are passed over, as Prometheus does; `missing_rule_files` names them. Raises ValueError for a
+    malformed pattern, of which `kit.path_patterns.check_pattern` warns.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
-        absolute = str(folder / pattern)
-        names: Sequence[str] = sorted(glob.glob(absolute))  # noqa: PTH207 (absolute patterns)
-        found.update(dict.fromkeys(map(Path, names)))
+        found.update(dict.fromkeys(find_paths(pattern, folder)))
         if len(found) > FILES_MAX:
             raise SettingsError(pattern, None, f"more than {FILES_MAX} rule files: narrow the patterns of rule_files")
     return list(found)
@@ -150,7 +149,7 @@ def find_rule_files(patterns: Iterable[str], folder: Path) -> list[Path]:
 
 def missing_rule_files(patterns: Iterable[str], folder: Path) -> list[Path]:
     """The files that `rule_files:` names without a wildcard and that do not exist."""
-    plain = [folder / pattern for pattern in patterns if not glob.has_magic(pattern)]
+    plain = [folder / pattern for pattern in patterns if not has_wildcard(pattern)]
     return [path for path in plain if not path.exists()]
 
 

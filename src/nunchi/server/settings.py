@@ -3,7 +3,6 @@
 Invariant: a `Configuration` that loaded can be applied, except for what `check_support` names.
 """
 
-import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from nunchi.intake.sections import (
     check_distinct_names,
     refuse_unsupported_sections,
 )
+from nunchi.kit.path_patterns import check_pattern, find_paths, has_wildcard
 from nunchi.kit.settings import FieldError, SettingsError, load, load_file
 from nunchi.kit.settings.loading import read_text
 from nunchi.model.labels import Labels
@@ -70,6 +70,10 @@ class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             for position, pattern in enumerate(getattr(self, key)):
                 if not _ONE_STAR_AT_THE_END.fullmatch(pattern):
                     raise FieldError(f"{pattern}: a star may stand only in the last part of a path", key, position)
+                try:
+                    check_pattern(pattern)
+                except ValueError as error:
+                    raise FieldError(str(error), key, position) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +160,8 @@ def load_configuration(path: Path, environment: Mapping[str, str]) -> Configurat
 def _files(patterns: tuple[str, ...], folder: Path) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
-        absolute = str(folder / pattern)
-        names = sorted(glob.glob(absolute)) if glob.has_magic(absolute) else [absolute]  # noqa: PTH207 (absolute)
-        found.update(dict.fromkeys(map(Path, names)))
+        paths = find_paths(pattern, folder) if has_wildcard(pattern) else [folder / pattern]
+        found.update(dict.fromkeys(paths))
     if len(found) > FILES_MAX:
         raise SettingsError(str(folder), None, f"more than {FILES_MAX} scrape_config_files: narrow the patterns")
     return list(found)

@@ -13,6 +13,7 @@ import msgspec
 from nunchi.intake.mechanism import Publish, TargetGroup
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
+from nunchi.kit.path_patterns import check_pattern, find_paths
 from nunchi.kit.settings import Duration, FieldError, SettingsError
 from nunchi.kit.settings.conversion import Conversion
 from nunchi.kit.settings.loading import read_text
@@ -42,6 +43,10 @@ class FileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     " and a * may stand in its last part only",
                     "files", position,
                 )  # fmt: skip
+            try:
+                check_pattern(name)
+            except ValueError as error:
+                raise FieldError(str(error), "files", position) from None
 
 
 class FileGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +80,8 @@ class FileMechanism:
     name = "file"
 
     def __init__(self, settings: FileSettings, folder: Path, clock: Clock, log: Logger) -> None:
-        self._patterns = [folder / name for name in settings.files]
+        self._patterns = settings.files
+        self._folder = folder
         self._refresh_seconds = max(settings.refresh_interval.seconds, LOOK_SECONDS)
         self._clock = clock
         self._log = log
@@ -112,10 +118,7 @@ class FileMechanism:
         return changed
 
     def _paths(self) -> list[Path]:
-        paths: list[Path] = []
-        for pattern in self._patterns:
-            paths += sorted(pattern.parent.glob(pattern.name)) if "*" in pattern.name else [pattern]
-        return paths[:FILES_MAX]
+        return [path for pattern in self._patterns for path in find_paths(pattern, self._folder)][:FILES_MAX]
 
     def _published(self) -> Sequence[TargetGroup]:
         return [
