@@ -15,7 +15,8 @@ from nunchi.cli.answers import align, as_csv, as_table, moment_text
 from nunchi.cli.asking import QueryRefusedError
 from nunchi.cli.bucket_usage import bucket_usage
 from nunchi.cli.graph import draw
-from nunchi.cli.query import command
+from nunchi.cli.query import _span, command
+from nunchi.kit.clock import SystemClock
 from nunchi.kit.errors import InputError, WorldError
 from nunchi.model.labels import Labels
 from nunchi.testing.clock import VirtualClock
@@ -175,3 +176,8 @@ def test_resets_do_not_count_as_use_of_buckets():
 
     (usage,) = bucket_usage([bucket("1", 0, 5, 1, 2), bucket("+Inf", 0, 9, 2, 3), bucket("odd", 1, 2, 3, 4)])
     assert (usage.metric, usage.scrapes, usage.buckets, usage.least, usage.most) == ("w", 2, 2, 1, 2)
+
+
+def test_a_range_ends_now_so_that_a_young_server_has_an_answer():
+    before = SystemClock().now()
+    assert _span(None, None, "6h", None)["end"] >= before

@@ -77,3 +77,30 @@ def test_a_server_on_a_damaged_folder_names_the_command_that_mends_it(tmp_path: 
     assert f"`nunchi tsdb repair {data}`" in nunchi("server", *flags, code=1)
     nunchi("tsdb", "repair", "--yes", str(data), code=0)
     nunchi("tsdb", "verify", str(data), code=0)
+
+
+def test_every_bad_file_is_named_and_good_ones_are_looked_at(tmp_path: Path) -> None:
+    names = ("first.yml", "good.yml", "last.yml")
+    for name, text in zip(names, ("foo: 1", "", "bar: 1"), strict=True):
+        (tmp_path / name).write_text(text)
+    said = nunchi("check", "config", *(str(tmp_path / name) for name in names), code=2)
+    assert [line.split(":")[1] for line in said.splitlines()] == [
+        f" {tmp_path / name}" for name in (names[0], names[2])
+    ]
+
+
+def test_an_exposition_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    missing = tmp_path / "metrics"
+    said = nunchi("check", "metrics", str(missing), code=2)
+    assert said == f"nunchi: {missing}: cannot be read: no such file or directory"
+
+
+def test_a_server_that_is_not_there_is_named_with_the_cure() -> None:
+    said = nunchi("query", "instant", "up", "--url", "http://127.0.0.1:1", code=1)
+    assert said.startswith("nunchi: http://127.0.0.1:1: connection refused: does a server run there? --url")
+
+
+def test_both_ways_of_asking_for_the_version_agree() -> None:
+    program = Path(sys.executable).parent / "nunchi"
+    asked = [subprocess.check_output([program, word], text=True).split() for word in ("--version", "version")]
+    assert asked[0][:2] == asked[1][:2]

@@ -147,6 +147,11 @@ def test_folders_are_made_listed_renamed_and_removed(disk: SystemDisk, tmp_path:
     assert disk.free_bytes(tmp_path) > 0
 
 
+def test_a_folder_that_cannot_even_be_looked_for_is_a_disk_error(disk: SystemDisk, tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="name too long"):
+        disk.make_folder(tmp_path / ("x" * 300))
+
+
 def test_removing_a_link_leaves_what_it_points_to(disk: SystemDisk, tmp_path: Path) -> None:
     disk.make_folder(tmp_path / "real")
     disk.write_atomically(tmp_path / "real" / "file", b"x")

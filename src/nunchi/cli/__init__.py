@@ -46,8 +46,26 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(__version__, prog_name="nunchi")
+EPILOG = """
+\b
+Examples:
+  nunchi up
+  nunchi server --config.file prometheus.yml
+  nunchi query instant 'rate(node_cpu_seconds_total[1m])'
+  nunchi check config prometheus.yml
+
+Exit codes: 0 done; 1 the world did not allow it, or what was looked for was found wanting; 2 wrong input; 130 Ctrl-C.
+
+Words are completed after: eval "$(_NUNCHI_COMPLETE=bash_source nunchi)", with zsh_source or fish_source for these shells.
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    epilog=EPILOG,
+)
+@click.version_option(__version__, prog_name="nunchi", message="%(prog)s %(version)s")
 def nunchi() -> None:
     """nunchi: a complete monitoring system. `nunchi up` watches this machine; the rest builds a fleet of it."""
 

@@ -37,6 +37,8 @@ from nunchi.kit.telemetry import Telemetry
 
 DEFAULT_FOLDER = Path("/etc/nunchi-agent")
 STATUS_BYTES_MAX = 16 << 20
+LEVEL_HELP = "Least level to log."
+FORM_HELP = "Form of log lines."
 
 with_home = click.option(
     "--home",
@@ -48,12 +50,9 @@ with_home = click.option(
 
 def with_log_flags(function: Callable[..., None]) -> Callable[..., None]:
     """The flags of the log."""
-    level = click.option(
-        "--log.level", "log_level", type=click.Choice(list(logs.LEVELS)), default="info", show_default=True
-    )
-    form = click.option(
-        "--log.format", "log_format", type=click.Choice(["logfmt", "json"]), default="logfmt", show_default=True
-    )
+    levels, forms = click.Choice(list(logs.LEVELS)), click.Choice(["logfmt", "json"])
+    level = click.option("--log.level", "log_level", type=levels, default="info", show_default=True, help=LEVEL_HELP)
+    form = click.option("--log.format", "log_format", type=forms, default="logfmt", show_default=True, help=FORM_HELP)
     return level(form(function))
 
 

@@ -13,6 +13,7 @@ import click
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.errors import InputError, WorldError
 from nunchi.kit.http_client import HttpClient, Response
+from nunchi.kit.http_errors import HttpConnectError
 
 URL = "http://127.0.0.1:9190"
 ANSWER_BYTES_MAX = 256 << 20
@@ -65,9 +66,13 @@ class ServerAsker:
         if method == "GET":
             url, given = f"{url}?{form}", {}
         async with HttpClient(SystemClock()) as client:
-            response = await client.request(
-                method, url, timeout_seconds=TIMEOUT_SECONDS, body_bytes_max=ANSWER_BYTES_MAX, **given
-            )
+            try:
+                response = await client.request(
+                    method, url, timeout_seconds=TIMEOUT_SECONDS, body_bytes_max=ANSWER_BYTES_MAX, **given
+                )
+            except HttpConnectError as error:
+                cure = "does a server run there? --url or NUNCHI_URL name another, --path reads a data folder"
+                raise WorldError(f"{self.url}: {error.reason}: {cure}") from error
         try:
             answer: dict[str, Any] = json.loads(response.body)
         except ValueError:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -21,42 +22,68 @@ FILES = click.argument("files", nargs=-1, required=True, type=FILE)
 
 @click.group(name="check")
 def command() -> None:
-    """Check configuration, rule files and expositions."""
+    """Check configuration, rule files and expositions: one line a file, what is wrong with its place and cure.
+
+    Ends with 2 where a file would not be taken.
+    """
+
+
+def check_each(files: Sequence[Path], check: Callable[[Path], None]) -> None:
+    """Check every file, those after a bad one too; raises the last refusal once all were looked at."""
+    refusals = []
+    for path in files:
+        try:
+            check(path)
+        except InputError as error:
+            refusals.append(error)
+    for refusal in refusals[:-1]:
+        click.echo(f"nunchi: {refusal}", err=True)
+    if refusals:
+        raise refusals[-1]
+
+
+def _check_configuration(path: Path) -> None:
+    configuration = load_configuration(path, os.environ)
+    rules = sum(len(group.rules) for file in configuration.rule_files for group in file.groups)
+    click.echo(f"{path}: good; {len(configuration.jobs)} scrape jobs, {rules} rules")
+    try:
+        configuration.check_support()
+    except InputError as error:
+        click.echo(f"{path}: nunchi would not start with it: {error}", err=True)
+    for remark in configuration.remarks():
+        click.echo(f"{path}: {remark}")
+
+
+def _check_rules(path: Path) -> None:
+    groups = load_rule_file(path).groups
+    click.echo(f"{path}: good; {len(groups)} rule groups, {sum(len(group.rules) for group in groups)} rules")
+
+
+def _check_routes(path: Path) -> None:
+    settings = load_notify_settings(path)
+    check_support(settings, path.resolve().parent, SystemClock())
+    click.echo(f"{path}: good; {len(settings.receivers)} receivers")
 
 
 @command.command()
 @FILES
 def config(files: tuple[Path, ...]) -> None:
     """Check Prometheus configuration and the rule files it names."""
-    for path in files:
-        configuration = load_configuration(path, os.environ)
-        rules = sum(len(group.rules) for file in configuration.rule_files for group in file.groups)
-        click.echo(f"{path}: good; {len(configuration.jobs)} scrape jobs, {rules} rules")
-        try:
-            configuration.check_support()
-        except InputError as error:
-            click.echo(f"{path}: nunchi would not start with it: {error}", err=True)
-        for remark in configuration.remarks():
-            click.echo(f"{path}: {remark}")
+    check_each(files, _check_configuration)
 
 
 @command.command()
 @FILES
 def rules(files: tuple[Path, ...]) -> None:
     """Check rule files."""
-    for path in files:
-        groups = load_rule_file(path).groups
-        click.echo(f"{path}: good; {len(groups)} rule groups, {sum(len(group.rules) for group in groups)} rules")
+    check_each(files, _check_rules)
 
 
 @command.command()
 @FILES
 def routes(files: tuple[Path, ...]) -> None:
     """Check Alertmanager configuration files."""
-    for path in files:
-        settings = load_notify_settings(path)
-        check_support(settings, path.resolve().parent, SystemClock())
-        click.echo(f"{path}: good; {len(settings.receivers)} receivers")
+    check_each(files, _check_routes)
 
 
 @command.command()
@@ -66,10 +93,12 @@ def metrics(file: Path | None) -> None:
 
     Asked from a target with: curl -H 'Accept: application/openmetrics-text'
     """
-    text = file.read_bytes() if file else sys.stdin.buffer.read()
     name = str(file or "standard input")
     try:
+        text = file.read_bytes() if file else sys.stdin.buffer.read()
         summary = validate(text)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except LineError as error:
         raise InputError(f"{name}: {error}") from error
     click.echo(f"{name}: good; {summary.families} metric families, {summary.samples} samples")

@@ -29,14 +29,22 @@ SAMPLES_MATCH = "analyze needs --match, as in --match 'http_request_duration_sec
 
 @click.group(name="query")
 def command() -> None:
-    """Ask a server, or a data folder, in PromQL."""
+    r"""Ask a server, or a data folder, in PromQL.
+
+    \b
+    nunchi query instant 'sum by (mode) (rate(node_cpu_seconds_total[1m]))'
+    nunchi query range node_load1 --last 6h
+    nunchi query labels job --path data
+    """
 
 
 def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the flags that say whom to ask and how to print, and its first arguments: an `Asker` and the format."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        @click.option("--url", default=URL, show_default=True, envvar="NUNCHI_URL", help="Server to ask.")
+        @click.option(
+            "--url", default=URL, show_default=True, envvar="NUNCHI_URL", show_envvar=True, help="Server to ask."
+        )
         @click.option(
             "--path", type=FOLDER, help="Data folder to read instead of asking a server; one may be running on it."
         )
@@ -44,7 +52,15 @@ def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., N
             "--enable-feature", "features", multiple=True, help="Experimental part of PromQL, with --path; repeatable."
         )
         @click.option("--json", "is_json", is_flag=True, help="The same as --format json.")
-        @click.option("-f", "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True)
+        @click.option(
+            "-f",
+            "--format",
+            "form",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="How to print.",
+        )
         @wraps(function)
         def ask(
             url: str, path: Path | None, features: tuple[str, ...], is_json: bool, form: str, **options: Any
@@ -172,9 +188,6 @@ def _span(start: str | None, end: str | None, last: str, step: str | None) -> di
         raise InputError(f"--last: {error}") from None
     chosen = max(STEP_SECONDS_MIN, round(seconds / STEPS))
     now = SystemClock().now()
-    if step is None:
-        # On the grid of the step, as dashboards ask: then what the server has kept is of use.
-        now = now // chosen * chosen
     return {"start": now - seconds, "end": now, "step": step or chosen}
 
 

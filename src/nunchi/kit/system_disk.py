@@ -207,9 +207,9 @@ class SystemDisk:
 
     def make_folder(self, path: Path) -> None:
         """See `Disk.make_folder`."""
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         with _failing_as_disk_error("make", path):
             try:
+                missing = [folder for folder in (path, *path.parents) if not folder.exists()]
                 path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             except (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError) as error:
                 cure = "name another folder, or let this user write there"
