@@ -11,7 +11,7 @@ from tests.agent.forwarding import Sender, Server
 
 from nunchi.agent.bus_carrier import BusCarrier, BusTelemetry
 from nunchi.agent.bus_settings import AgentBusSettings
-from nunchi.agent.forwarder.delivery import Fate
+from nunchi.agent.forwarder.verdict import Fate
 from nunchi.agent.identity import Identity
 from nunchi.agent.settings import parse_agent_settings
 from nunchi.kit.bus import Consumption, Delivered, Stream

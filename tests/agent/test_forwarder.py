@@ -7,8 +7,6 @@ import pytest
 from tests.agent.forwarding import Sender, Server, serving
 from tests.kit.faulty_disk import FaultyDisk
 
-from nunchi.agent.forwarder.delivery import Fate, acknowledgement, retry_after_seconds
-
 
 async def test_every_round_arrives_once() -> None:
     server = Server()
@@ -206,17 +204,3 @@ async def test_kills_at_any_moment_lose_nothing_and_both_sides_count_the_same() 
     for epoch in range(1, 30):
         numbers = sorted(number for own, number in server.cells if own == epoch)
         assert numbers == list(range(len(numbers)))
-
-
-def test_acknowledgement_that_cannot_be_read_acknowledges() -> None:
-    for body in (b"", b"not json", b"[]", b'{"duplicate": "x"}'):
-        assert acknowledgement(body).fate is Fate.ACCEPTED
-    verdict = acknowledgement(b'{"accepted": 5, "duplicate": 2, "rejected": {"too_old": 3}}')
-    assert (verdict.duplicate, verdict.rejected) == (2, {"too_old": 3})
-
-
-def test_retry_after_is_bounded() -> None:
-    assert retry_after_seconds("7") == 7
-    assert retry_after_seconds("99999") == 300
-    assert retry_after_seconds("Wed, 21 Oct 2026 07:28:00 GMT") == 0
-    assert retry_after_seconds("-1") == 0

@@ -95,3 +95,15 @@ def test_a_checks_own_label_wins_over_the_agents() -> None:
         1, [outcome(("a", {"device": "sda"}, 1.0), job="x")]
     )
     assert shown(one) == {'a{device="sda", job="x"}': 1.0}
+
+
+def test_series_that_cannot_be_named_cost_no_other_and_are_counted() -> None:
+    accounting = Accounting(Telemetry())
+    aggregation = Aggregation({}, accounting)
+    samples = [("a", {}, 1.0), ("", {}, 2.0), ("b", {"": "x"}, 3.0), ("c", {}, 4.0)]
+    for timestamp_ms in (1, 2):
+        one = aggregation.round(timestamp_ms, [outcome(*samples, job="other")])
+        assert shown(one) == {'a{job="other"}': 1.0, 'c{job="other"}': 4.0}
+        assert "" not in one.metadata
+    assert accounting.dropped.value("no_name") == 4
+    assert accounting.collected.total() == 8

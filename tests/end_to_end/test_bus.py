@@ -12,8 +12,8 @@ from tests.nats import NatsServer
 
 from nunchi.admission.door import Door
 from nunchi.agent.bus_carrier import BusCarrier, BusTelemetry
-from nunchi.agent.forwarder.delivery import Fate
 from nunchi.agent.forwarder.spool import Lot, Shipment
+from nunchi.agent.forwarder.verdict import Fate
 from nunchi.agent.identity import Identity
 from nunchi.intake.receive.bus import BusReceiver
 from nunchi.intake.receive.bus import BusTelemetry as ReceiverTelemetry

@@ -6,7 +6,7 @@ from nunchi.kit.telemetry import Counter, Telemetry
 
 
 class Accounting:
-    """Samples by fate. Reasons of drops: duplicate, spool_full, too_old, spool_damaged, refused."""
+    """Samples by fate. Reasons of drops: duplicate, no_name, spool_full, too_old, spool_damaged, refused."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self.collected: Counter = telemetry.counter("agent_samples_collected_total", "Samples that checks emitted.")

@@ -12,8 +12,8 @@ from random import Random
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from nunchi.agent.forwarder.delivery import Fate, Verdict, judge
 from nunchi.agent.forwarder.spool import Shipment
+from nunchi.agent.forwarder.verdict import Fate, Verdict, judge
 from nunchi.agent.identity import Identity
 from nunchi.kit.bus import Bus, BusError, BusFullError, BusTooLargeError, BusUnsuitableError
 from nunchi.kit.clock import Clock
@@ -120,7 +120,7 @@ class BusCarrier:
         return None
 
     def _judge(self, answer: BusAnswer, is_sealed: bool) -> Verdict:
-        headers = CIMultiDict({"Retry-After": str(round(answer.retry_after_seconds))})
+        headers = CIMultiDict({"Retry-After": str(round(answer.retry_after_seconds)), "Content-Type": "text/plain"})
         verdict = judge(Response(answer.status, CIMultiDictProxy(headers), answer.body.encode(), self.url))
         if not is_sealed and verdict.fate is not Fate.KEPT:
             return self._kept("unsealed", f"an answer of {answer.status} that nobody has sealed is not believed")

@@ -59,11 +59,18 @@ class ProcessCheck(Check):
             raise
         for name, kind in answer.types.items():
             context.emit.types[name] = MetricType(kind)
-        for name, labels, value in answer.samples:
-            context.emit.sample(name, value, dict(labels))
+        nameless = 0
+        for name, pairs, value in answer.samples:
+            labels = dict(pairs)
+            if not name or "" in labels:
+                nameless += 1
+            else:
+                context.emit.sample(name, value, labels)
         context.emit.dropped += answer.dropped
         if answer.error:
             raise ServiceError(answer.error)
+        if nameless:
+            raise ServiceError(f"{nameless} samples without a name, or with a label without one, are left out")
 
     def close(self) -> None:
         """End the process; the next run starts another."""

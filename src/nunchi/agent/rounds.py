@@ -1,6 +1,7 @@
 """From what checks found at one moment to one row: series get columns of a layout, their values become an array.
 
-Invariant: a round's cells name columns of its own layout, each at most once. Layouts only grow; once most of one's columns are
+Invariant: a round's cells name columns of its own layout, each at most once; a series without a name, or with a label that has
+none, is in no layout, since a server takes nothing of a payload that has one. Layouts only grow; once most of one's columns are
 no longer in use, a new one is begun, so that hosts with short-lived series do not carry their dead for ever.
 """
 
@@ -18,6 +19,7 @@ from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
 
 COLUMNS_SPARE_MAX = 1000
+NO_COLUMN = -1  # of a series that cannot be named
 METADATA_INTERVAL_MS = 600_000  # a server that was restarted knows all types again after so long
 SUCCESS, DURATION = "node_scrape_collector_success", "node_scrape_collector_duration_seconds"
 
@@ -107,6 +109,8 @@ class Aggregation:
         columns.extend(histograms)
         values.extend([0.0] * len(histograms))
         self._accounting.collected.add(len(columns))
+        if NO_COLUMN in columns:
+            columns, values, histograms = self._named(columns, values, histograms)
         if columns == self._columns_before:
             columns = self._columns_before  # steady state: rounds that wait share one array
         elif len(set(columns)) < len(columns):
@@ -121,6 +125,18 @@ class Aggregation:
         self._columns_before = columns
         return Round(timestamp_ms, self._layout, columns, values, metadata, histograms=tuple(histograms.values()))
 
+    def _named(
+        self, columns: "array[int]", values: "array[float]", histograms: Mapping[int, Histogram]
+    ) -> "tuple[array[int], array[float], Mapping[int, Histogram]]":
+        """The cells of series that can be named; the others are dropped."""
+        kept = [at for at, column in enumerate(columns) if column != NO_COLUMN]
+        self._accounting.dropped.add(len(columns) - len(kept), "no_name")
+        return (
+            array("i", (columns[at] for at in kept)),
+            array("d", (values[at] for at in kept)),
+            {column: own for column, own in histograms.items() if column != NO_COLUMN},
+        )
+
     def _changed_metadata(
         self, timestamp_ms: int, types: Mapping[str, MetricType], helps: Mapping[str, str]
     ) -> Mapping[str, Metadata]:
@@ -133,12 +149,16 @@ class Aggregation:
             if known is None or known.type is not kind or known.help != help_text:
                 changed[name] = Metadata(kind, help_text)
         self._metadata.update(changed)
+        changed.pop("", None)
         return changed
 
     def _column(self, job: str, name: str, labels: LabelPairs) -> int:
         column = self._columns.get((job, name, labels))
         if column is None:
             own = {**self._labels, **dict(labels), "job": job, METRIC_NAME: name}
+            if not name or "" in own:
+                self._columns[job, name, labels] = NO_COLUMN
+                return NO_COLUMN
             key = Labels((label, clean(value)) for label, value in own.items()).key()
             column = self._columns[job, name, labels] = self._layout.append(key)
         return column

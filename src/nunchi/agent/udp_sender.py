@@ -11,9 +11,10 @@ from dataclasses import replace
 from random import Random
 from typing import Protocol
 
-from nunchi.agent.forwarder.delivery import Fate, Push, Verdict
+from nunchi.agent.forwarder.delivery import Push
 from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.spool import Shipment
+from nunchi.agent.forwarder.verdict import Fate, Verdict
 from nunchi.agent.identity import Identity
 from nunchi.agent.udp_session import SentRound, UdpSession
 from nunchi.kit.clock import Clock

@@ -245,3 +245,10 @@ def test_what_a_check_logs_is_a_line_of_the_log(tmp_path: Path, capfd: pytest.Ca
     assert measure(check).error is None
     check.close()  # type: ignore[attr-defined]
     assert "level=info area=agent.mine msg=looked files=3" in capfd.readouterr().err
+
+
+def test_samples_without_a_name_are_left_out_and_told(tmp_path: Path) -> None:
+    text = written("context.emit.gauge('', 1)\ncontext.emit.gauge('x', 1, **{'': 'y'})\ncontext.emit.gauge('after', 1)")
+    shown = measure(user_check(tmp_path, text))
+    assert str(shown.error).startswith("2 samples without a name")
+    assert (shown.value("before"), shown.value("after")) == (1, 1)

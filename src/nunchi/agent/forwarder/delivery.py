@@ -1,56 +1,22 @@
-"""Delivering payloads, over HTTP unless told otherwise: what was sent, and what the answer means for a payload's fate.
+"""Delivering payloads, over HTTP unless told otherwise: a way is tried, and what came of it is counted.
 
-Invariant: only an answer that says so takes a payload out of the spool. Silence, refusals for now and failures of the
-connection keep it; what the server can never take is told from what it cannot take now by the status alone.
+Invariant: a payload has one verdict a time that it is sent; no answer is the verdict that keeps it.
 """
 
-import enum
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Protocol
-
-import msgspec
 
 from nunchi.agent.accounting import Accounting
 from nunchi.agent.forwarder.spool import Shipment
+from nunchi.agent.forwarder.verdict import Fate, Verdict, judge
 from nunchi.agent.server_link import ServerLink
 from nunchi.kit.clock import Clock
-from nunchi.kit.http_client import HttpClientError, Response
+from nunchi.kit.http_client import HttpClientError
 from nunchi.kit.telemetry import Telemetry
 from nunchi.wire.payload_encoder import CONTENT_TYPE
 
 PUSH_PATH = "/api/v1/push"
 ANSWER_BYTES_MAX = 64 << 10
-REASON_CHARACTERS_MAX = 200
-REASONS_MAX = 20
-RETRY_AFTER_SECONDS_MAX = 300.0
-POISON = frozenset({400, 413, 422})
-
-
-class Fate(enum.Enum):
-    """What becomes of a payload."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    KEPT = "kept"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """The body of an acknowledgement; what is missing counts as nothing."""
-
-    duplicate: int = 0
-    rejected: dict[str, int] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A payload's fate, why, and what the server wishes."""
-
-    fate: Fate
-    reason: str = ""
-    retry_after_seconds: float = 0.0
-    duplicate: int = 0
-    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 class Carrier(Protocol):
@@ -154,31 +120,3 @@ class Delivery:
         """Close the connections."""
         self.take_fast(None)
         await self._carrier.close()
-
-
-def judge(response: Response) -> Verdict:
-    """What an answer means."""
-    status = response.status
-    if 200 <= status < 300:
-        return acknowledgement(response.body)
-    words = response.body.decode(errors="replace").strip()[:REASON_CHARACTERS_MAX]
-    reason = f"{response.url} answers {status}: {words}" if words else f"{response.url} answers {status}"
-    if status in POISON:
-        return Verdict(Fate.REFUSED, reason)
-    return Verdict(Fate.KEPT, reason, retry_after_seconds(response.headers.get("Retry-After", "")))
-
-
-def acknowledgement(body: bytes) -> Verdict:
-    """The verdict of a body that acknowledges; one that cannot be read acknowledges all the same."""
-    try:
-        answer = msgspec.json.decode(body or b"{}", type=Answer)
-    except msgspec.MsgspecError:
-        return Verdict(Fate.ACCEPTED)
-    rejected = dict(sorted(answer.rejected.items())[:REASONS_MAX])
-    return Verdict(Fate.ACCEPTED, duplicate=max(0, answer.duplicate), rejected=rejected)
-
-
-def retry_after_seconds(header: str) -> float:
-    """Seconds that a `Retry-After` of digits asks for, bounded; dates are passed over."""
-    text = header.strip()
-    return min(float(text), RETRY_AFTER_SECONDS_MAX) if text.isdecimal() and len(text) < 10 else 0.0

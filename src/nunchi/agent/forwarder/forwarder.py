@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from random import Random
 
 from nunchi.agent.accounting import Accounting
-from nunchi.agent.forwarder.delivery import Delivery, Fate, Verdict
+from nunchi.agent.forwarder.delivery import Delivery
 from nunchi.agent.forwarder.spool import RoundSpool, Shipment
+from nunchi.agent.forwarder.verdict import Fate, Verdict
 from nunchi.agent.own_metrics import own_outcome
 from nunchi.agent.rounds import Aggregation, Round
 from nunchi.agent.schedule import Outcome

@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from nunchi.agent.forwarder.delivery import Fate, judge
+from nunchi.agent.forwarder.verdict import Fate, judge
 from nunchi.agent.identity import Identity
 from nunchi.agent.server_link import ServerLink
 from nunchi.agent.statsd.happenings import HappeningQueue
