@@ -157,7 +157,7 @@ async def test_plain_http_to_a_tls_port_is_told_so(serve: Serve, site: Site, req
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request_line + b"\r\nHost: x\r\n\r\n")
     head, _, body = (await reader.readuntil(b"http://\n")).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.0 400 ")
+    assert head.startswith(b"HTTP/1.0 426 ")
     assert body == b"this port speaks TLS: write https:// in place of http://\n"
     writer.write(b"GET / HTTP/1.1\r\n\r\n")  # who goes on all the same is hung up on
     assert await reader.read() == b""

@@ -1,5 +1,6 @@
 """What a TLS port says to who speaks plain HTTP to it: an answer in HTTP, where OpenSSL alone would hang up without a word.
 
+The status is 426, not 400: a 400 would say of a payload that it can never be taken, and its sender would give it up.
 Invariant: nothing of the request is read beyond what showed that it is no TLS, and nothing of the server is told.
 """
 
@@ -8,7 +9,7 @@ from typing import Any
 
 _WORDS = b"this port speaks TLS: write https:// in place of http://\n"
 ANSWER = (
-    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"HTTP/1.0 426 Upgrade Required\r\nUpgrade: TLS/1.2\r\nContent-Type: text/plain; charset=utf-8\r\n"
     b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_WORDS), _WORDS)
 )
 
