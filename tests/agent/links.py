@@ -19,8 +19,9 @@ class FakeLink:
         self.asked: list[tuple[str, str, bytes]] = []
 
     async def request(
-        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int
-    ) -> Response:
+        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int,
+        wait_seconds: float = 0.0,
+    ) -> Response:  # fmt: skip
         self.asked.append((method, path, body))
         answered = self.answer(method, path, body)
         if answered is None:

@@ -78,8 +78,9 @@ class Wire:
         self.weather = "fair"
 
     async def request(
-        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int
-    ) -> Response:
+        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int,
+        wait_seconds: float = 0.0,
+    ) -> Response:  # fmt: skip
         assert path == PUSH_PATH
         clock, weather = self.world.clock, self.weather
         if weather == "storm":

@@ -1,5 +1,6 @@
 """Cloud configurations at the server: kept, handed to one agent at a time; reports and inventories. Over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.intake.test_enrolment import House
 
 from nunchi.intake.receive.cloud import CloudRoutes
-from nunchi.intake.registry.cloud_configurations import CloudConfigurations
+from nunchi.intake.registry.cloud_configurations import WAITING_MAX, CloudConfigurations
 from nunchi.intake.registry.cloud_states import PART_RESOURCES_MAX, CloudStates
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
@@ -19,6 +20,7 @@ from nunchi.wire.cloud_exchange import (
     CONFIGURATION_PATH,
     REPORT_PATH,
     RESOURCES_PATH,
+    WAIT_SECONDS_MAX,
     ClipperReport,
     CloudReport,
     ResourceReport,
@@ -52,6 +54,11 @@ class CloudHouse(House):
 
     async def fetch(self, agent: str, version: str = "", key: str = "") -> tuple[int, object]:
         return await self.ask("GET", f"{CONFIGURATION_PATH}?agent=id-{agent}&name={agent}&version={version}", key)
+
+    async def wait_waiting(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while self.configurations.waiting != count:  # noqa: ASYNC110 (requests arrive by real sockets)
+                await asyncio.sleep(0.01)
 
     async def tell(self, path: str, report: object, key: str = "") -> tuple[int, object]:
         return await self.ask("POST", path, key, data=msgspec.json.encode(report), headers=JSON)
@@ -89,6 +96,47 @@ async def test_a_change_is_seen_with_the_next_question_and_a_removal_too(house: 
     assert (await house.ask("DELETE", f"{ROOT}/configurations/production"))[0] == 200
     assert (await house.fetch("cloud-1", second["version"]))[1]["text"] == ""
     assert (await house.ask("DELETE", f"{ROOT}/configurations/production"))[0] == 404
+
+
+async def test_who_waits_hears_of_a_change_at_once_and_of_none_when_the_time_is_over(house: CloudHouse) -> None:
+    await house.put("production", "cloud-1")
+    _, first = await house.fetch("cloud-1")
+    waiting = asyncio.create_task(house.fetch("cloud-1", f"{first['version']}&wait=25"))
+    await house.wait_waiting(1)
+    await house.put("elsewhere", "web-*")
+    await house.wait_waiting(1)
+    assert not waiting.done(), "what others are told is no change"
+    await house.put("production", "cloud-1", text=(TEXT % "production").replace("CPU", "Other"))
+    status, second = await waiting
+    assert (status, "Other" in second["text"]) == (200, True)
+    waiting = asyncio.create_task(house.fetch("cloud-1", f"{second['version']}&wait=25"))
+    await house.wait_waiting(1)
+    await house.clock.advance(25.1)
+    assert (await waiting)[0] == 304
+    assert (await house.fetch("cloud-1", "other&wait=25"))[0] == 200, "who has another version waits for nothing"
+    waiting = asyncio.create_task(house.fetch("cloud-1", f"{second['version']}&wait=25"))
+    await house.wait_waiting(1)
+    await house.ask("DELETE", f"{ROOT}/configurations/production")
+    assert (await waiting)[1]["text"] == ""
+    assert house.configurations.waiting == 0
+
+
+async def test_no_more_wait_than_may_and_nobody_longer(house: CloudHouse) -> None:
+    await house.put("production", "cloud-*")
+    _, handed = await house.fetch("cloud-1")
+    version = handed["version"]
+    waiting = [asyncio.create_task(house.configurations.wait_change("id-cloud-1", "cloud-1", version, 25.0))
+               for _ in range(WAITING_MAX)]  # fmt: skip
+    await house.wait_waiting(WAITING_MAX)
+    assert (await house.fetch("cloud-1", f"{version}&wait=25"))[0] == 304, "answered at once"
+    await house.clock.advance(25.1)
+    assert {one.version for one in await asyncio.gather(*waiting)} == {version}
+    for wait in ("x", "-1", "nan", "inf"):
+        assert (await house.fetch("cloud-1", f"{version}&wait={wait}"))[0] == 400
+    waiting = [asyncio.create_task(house.fetch("cloud-1", f"{version}&wait=86400"))]
+    await house.wait_waiting(1)
+    await house.clock.advance(WAIT_SECONDS_MAX + 0.1)
+    assert (await waiting[0])[0] == 304
 
 
 async def test_several_configurations_of_one_agent_are_handed_as_one(house: CloudHouse) -> None:

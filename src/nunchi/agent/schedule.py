@@ -20,6 +20,7 @@ from nunchi.agent.threads import Call
 from nunchi.kit.clock import Clock
 from nunchi.kit.errors import words_of
 from nunchi.kit.logs import Logger
+from nunchi.kit.waiting import wait_event
 
 
 class Runner(Protocol):
@@ -97,7 +98,7 @@ class PendingRound:
 
 @dataclass(slots=True, eq=False)
 class CheckInstance:
-    """One configured use of a check."""
+    """One configured use of a check. `is_absent`: the host has not what it would show, which is no failure."""
 
     name: str
     check: Check
@@ -106,6 +107,7 @@ class CheckInstance:
     due_at: float = 0.0
     outstanding: Run | None = None
     last_error: str = ""
+    is_absent: bool = False
     last_run_ms: int = 0
     last_duration_seconds: float = math.nan
     last_samples: int = 0
@@ -268,10 +270,11 @@ class Schedule:
         instance.last_run_ms = self._clock.now_ms()
         instance.last_duration_seconds, instance.last_samples = run.ended - run.began, len(run.emission.samples)
         self._log.debug("check has run", check=instance.name, samples=len(run.emission.samples), error=error or "")
-        text = "" if error is None else words_of(error)
+        text = words_of(error) if error is not None else excess_of(run.emission)
+        instance.is_absent = isinstance(error, Unavailable)
         if text and text != instance.last_error:
-            if isinstance(error, Unavailable):
-                self._log.info("check has nothing to show", check=instance.name, reason=error)
+            if instance.is_absent:
+                self._log.info("check has nothing to show", check=instance.name, reason=text)
             else:
                 self._log.warning("check failed", check=instance.name, error=text)
         instance.last_error = text
@@ -294,6 +297,8 @@ class Schedule:
             return Outcome(instance.name, instance.check.job, Emission(), math.nan, is_success=False)
         if not run.ended_with.done():
             run.is_expired = True
+            instance.last_error = f"missed its deadline of {instance.deadline_seconds:g} s"
+            instance.is_absent = False
             self._telemetry.expire(instance.name)
             self._log.warning(
                 "check missed its deadline", check=instance.name, deadline_seconds=instance.deadline_seconds
@@ -303,17 +308,11 @@ class Schedule:
         return Outcome(instance.name, instance.check.job, run.emission, run.ended - run.began, is_success)
 
 
-async def wait_event(event: asyncio.Event, seconds: float, clock: Clock) -> None:
-    """Wait until the event is set, or so long by this clock."""
-    if seconds <= 0 or event.is_set():
-        await asyncio.sleep(0)
-        return
-    waiting = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds)))
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waiting:
-            one.cancel()
+def excess_of(emission: Emission) -> str:
+    """What a run emitted beyond what it may, in words; empty where it kept within."""
+    if not emission.dropped:
+        return ""
+    return f"{emission.dropped} samples beyond the {emission.samples_max} that a run may emit are dropped"
 
 
 async def wait_futures(futures: Iterable[asyncio.Future[None]], seconds: float, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.http_client import HttpClient, Response
 from nunchi.kit.secrets import Secret
 
-CONNECTIONS_MAX = 2  # one delivers, one tells that the agent lives
+CONNECTIONS_MAX = 3  # one delivers, one tells that the agent lives, one waits for what the server has to say
 
 
 class ServerLink(Protocol):
@@ -25,9 +25,10 @@ class ServerLink(Protocol):
         ...
 
     async def request(
-        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int
-    ) -> Response:
-        """Ask it. Raises HttpClientError where there is no answer in time."""
+        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int,
+        wait_seconds: float = 0.0,
+    ) -> Response:  # fmt: skip
+        """Ask it; it may wait so long before it answers. Raises HttpClientError where there is no answer in time."""
         ...
 
     async def close(self) -> None:
@@ -61,8 +62,9 @@ class HttpLink:
         return self._settings.url.rstrip("/")
 
     async def request(
-        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int
-    ) -> Response:
+        self, method: str, path: str, body: bytes = b"", content_type: str = "", *, body_bytes_max: int,
+        wait_seconds: float = 0.0,
+    ) -> Response:  # fmt: skip
         """See `ServerLink.request`."""
         headers = {"Content-Type": content_type} if content_type else {}
         if self.key and not self._has_own_credentials():
@@ -72,7 +74,7 @@ class HttpLink:
             self.url + path,
             headers=headers,
             body=body or None,
-            timeout_seconds=self._settings.timeout.seconds,
+            timeout_seconds=self._settings.timeout.seconds + wait_seconds,
             body_bytes_max=body_bytes_max,
         )
 

@@ -6,21 +6,30 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import msgspec
 from tests.agent.relay.relaying import relaying, until
 from tests.agent.test_wiring import running_agent
 
 from nunchi.admission.door import Door
 from nunchi.agent.settings import parse_agent_settings
 from nunchi.intake.receive.agents import AgentRoutes
+from nunchi.intake.receive.cloud import CloudRoutes
+from nunchi.intake.receive.happenings import HappeningRoutes
 from nunchi.intake.receive.push import PushReceiver
 from nunchi.intake.registry.agent_book import AgentBook
 from nunchi.intake.registry.agent_registry import AgentRegistry
+from nunchi.intake.registry.cloud_configurations import CloudConfigurations
+from nunchi.intake.registry.cloud_states import CloudStates
+from nunchi.intake.registry.happenings import HappeningBook
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.http_server import HttpPolicy, HttpServer
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.storage.memory import MemoryStore
 from nunchi.storage.records import Records
+from nunchi.wire.cloud_exchange import CONFIGURATION_PATH, REPORT_PATH, CloudReport
+from nunchi.wire.happenings import PATH as HAPPENINGS_PATH
+from nunchi.wire.happenings import EventReport, Happenings
 
 
 class Server:
@@ -35,7 +44,11 @@ class Server:
         self.registry = AgentRegistry(
             Door(MemoryStore(self.clock).appender, self.clock, telemetry), self.clock, telemetry, self.log
         )
+        self.configurations = CloudConfigurations(records, self.clock, self.log)
+        self.states = CloudStates(records, self.clock)
         routes = [
+            *HappeningRoutes(HappeningBook(records, self.clock), self.book, self.registry, telemetry).routes(),
+            *CloudRoutes(self.configurations, self.states, self.book).routes(),
             *PushReceiver(self.registry, telemetry, self.book).routes(),
             *AgentRoutes(self.book, self.registry, self.clock).routes(),
         ]
@@ -76,6 +89,26 @@ async def test_an_agent_delivers_through_another_with_its_own_key(tmp_path: Path
         agent_id = key.partition(".")[0]
         assert relay.counted("agent_relay_passed_total")[agent_id, "200"] >= 1
         assert relay.agent.accounting.collected.total() < 2000  # nothing of it is this agent's
+
+
+async def test_events_and_clouds_of_an_agent_behind_another_reach_the_server(tmp_path: Path) -> None:
+    async with serving() as server, relaying(tmp_path, server.http.url) as relay, aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {server.join('inner-1')}", "Content-Type": "application/json"}
+        body = msgspec.json.encode(Happenings("x", "y", 1, 0, [EventReport(1, "deployed")]))
+        async with session.post(relay.url + HAPPENINGS_PATH, data=body, headers=headers) as answer:
+            assert (answer.status, "first round" in await answer.text()) == (503, True), "the server's own word"
+        server.configurations.put("shop", ["inner-*"], "aws: [{name: shop, regions: [eu-west-1]}]")
+        path = f"{relay.url}{CONFIGURATION_PATH}?agent=x&name=a%20b&version="
+        async with session.get(path, headers=headers) as answer:
+            handed = await answer.json()
+        assert "name: shop" in handed["text"]
+        async with session.get(f"{path}{handed['version']}&wait=25", headers=headers) as answer:
+            assert answer.status == 304, "at once: nobody waits on this agent's connections"
+        assert server.configurations.waiting == 0
+        report = CloudReport(agent="x", name="y", state="waiting")
+        async with session.post(relay.url + REPORT_PATH, data=msgspec.json.encode(report), headers=headers) as answer:
+            assert answer.status == 200
+        assert [one.report.name for one in server.states.reports()] == ["inner-1"]
 
 
 async def test_who_brings_no_key_or_a_wrong_one_is_not_taken_for_the_relaying_agent(tmp_path: Path) -> None:

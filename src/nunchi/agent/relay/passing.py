@@ -15,6 +15,8 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.http_client import HttpClient, HttpClientSettings, Response
 from nunchi.kit.http_errors import HttpClientError
 from nunchi.kit.http_route import Access, Route
+from nunchi.wire.cloud_exchange import CONFIGURATION_PATH, REPORT_PATH, RESOURCES_PATH
+from nunchi.wire.happenings import PATH as HAPPENINGS_PATH
 
 AGENTS_ROOT = "/api/nunchi/v1/agents"
 WITH_KEY = (
@@ -22,7 +24,12 @@ WITH_KEY = (
     ("POST", f"{AGENTS_ROOT}/info"),
     ("POST", f"{AGENTS_ROOT}/key"),
     ("GET", f"{AGENTS_ROOT}/health"),
+    ("POST", HAPPENINGS_PATH),
+    ("GET", CONFIGURATION_PATH),
+    ("POST", REPORT_PATH),
+    ("POST", RESOURCES_PATH),
 )
+WAIT = "wait"  # of a question: nobody waits here for the server, connections are few
 JOIN_PATH = f"{AGENTS_ROOT}/join"
 ANSWER_BYTES_MAX = 1 << 20
 CONNECTIONS_MAX = 8
@@ -94,7 +101,7 @@ class Passing:
         try:
             answer = await client.request(
                 request.method,
-                server.url.rstrip("/") + request.path,
+                server.url.rstrip("/") + str(request.rel_url.without_query_params(WAIT)),
                 headers=headers,
                 body=await request.read() or None,
                 timeout_seconds=server.timeout.seconds,

@@ -3,6 +3,7 @@
 Under /api/nunchi/v1. Invariant: an agent with a key speaks for itself alone, and one without a key for no one that has one.
 """
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +18,14 @@ from nunchi.intake.registry.errors import CloudConfigurationError, UnknownCloudC
 from nunchi.kit.errors import InputError, WorldError
 from nunchi.kit.http_server import OWNER, Access, Handler, Route
 from nunchi.wire.cloud_configuration import parse_cloud_configuration
-from nunchi.wire.cloud_exchange import CONFIGURATION_PATH, REPORT_PATH, RESOURCES_PATH, CloudReport, ResourcesReport
+from nunchi.wire.cloud_exchange import (
+    CONFIGURATION_PATH,
+    REPORT_PATH,
+    RESOURCES_PATH,
+    WAIT_SECONDS_MAX,
+    CloudReport,
+    ResourcesReport,
+)
 
 ROOT = "/api/nunchi/v1/cloud"
 JSON = ("application/json",)
@@ -66,10 +74,11 @@ class CloudRoutes:
     # For agents.
 
     async def hand_over(self, request: web.Request) -> web.Response:
-        """The configuration that the asking agent is to obey; 304 where it has that version."""
+        """The configuration that the asking agent is to obey; 304 where it has that version, after `wait` seconds."""
         agent_id, name = self._who(request, request.query.get("agent", ""), request.query.get("name", ""))
-        handed = self._configurations.hand_over(agent_id, name)
-        if handed.version == request.query.get("version"):
+        version, seconds = request.query.get("version", ""), wait_seconds(request.query.get("wait", "0"))
+        handed = await self._configurations.wait_change(agent_id, name, version, seconds)
+        if handed.version == version:
             return web.Response(status=304)
         return _json(handed)
 
@@ -143,7 +152,7 @@ class CloudRoutes:
         return _json({**_shown(kept, lease), "text": kept.text})
 
     async def put(self, request: web.Request) -> web.Response:
-        """Keep a configuration; its agents hear of it when they next ask, within seconds."""
+        """Keep a configuration; its agents, who wait for changes, hear of it at once."""
         wanted = msgspec.json.decode(await request.read(), type=ConfigurationRequest)
         return _json(_shown(self._configurations.put(request.match_info["name"], wanted.agents, wanted.text), None))
 
@@ -156,6 +165,17 @@ class CloudRoutes:
         """Whether a text is a configuration; 400 with place and cure where it is not."""
         parse_cloud_configuration((await request.read()).decode(), "cloud configuration")
         return _json({})
+
+
+def wait_seconds(text: str) -> float:
+    """How long an answer may be held back, `WAIT_SECONDS_MAX` at most. Raises InputError."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise CloudConfigurationError(f"wait: {text!r} is no number of seconds")
+    return min(seconds, WAIT_SECONDS_MAX)
 
 
 def _shown(kept: KeptConfiguration, lease: Lease | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ collected, and paid for, twice. It keeps the task while it goes on asking; when 
 Invariant: what `put` returned from is on disk; an agent gets what is meant for it and nothing else.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from nunchi.intake.registry.errors import CloudConfigurationError, UnknownCloudC
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
 from nunchi.kit.settings import dump
+from nunchi.kit.waiting import wait_event
 from nunchi.storage.records import Records
 from nunchi.wire.cloud_configuration import NAME, CloudConfiguration, parse_cloud_configuration
 from nunchi.wire.cloud_exchange import HandedConfiguration
@@ -25,6 +27,7 @@ KIND = "cloud_configuration"
 CONFIGURATIONS_MAX = 1000
 AGENTS_MAX = 100
 LEASE_SECONDS = 180.0
+WAITING_MAX = 200  # agents that are told of changes; the others ask
 NOTHING = HandedConfiguration("none", "")
 
 
@@ -60,6 +63,8 @@ class CloudConfigurations:
         self._log = log
         self._kept: dict[str, KeptConfiguration] = {}
         self._leases: dict[str, Lease] = {}
+        self._changed = asyncio.Event()  # another one after each change
+        self.waiting = 0
 
     def open(self) -> None:
         """Read what is known. Raises RecordsError."""
@@ -79,6 +84,7 @@ class CloudConfigurations:
         kept = KeptConfiguration(name=name, agents=tuple(agents), text=text, changed_ms=self._clock.now_ms())
         self._records.put(KIND, name, msgspec.json.encode(kept))
         self._kept[name] = kept
+        self._tell_change()
         self._log.info("cloud configuration changed", name=name)
         return kept
 
@@ -88,6 +94,7 @@ class CloudConfigurations:
         self._records.remove(KIND, name)
         del self._kept[name]
         self._leases.pop(name, None)
+        self._tell_change()
         self._log.info("cloud configuration removed", name=name)
 
     def lookup(self, name: str) -> KeptConfiguration:
@@ -111,6 +118,26 @@ class CloudConfigurations:
         accounts = [account for one in found for account in parse_cloud_configuration(one.text, one.name).aws]
         version = hashlib.sha256("".join(one.version for one in found).encode()).hexdigest()[:16]
         return HandedConfiguration(version, dump(CloudConfiguration(aws=tuple(accounts))))
+
+    async def wait_change(self, agent_id: str, agent_name: str, version: str, seconds: float) -> HandedConfiguration:
+        """What an agent is to obey: as soon as that is another version than the one it has, or after so long.
+
+        Where `WAITING_MAX` wait already, at once.
+        """
+        until = self._clock.monotonic() + seconds
+        while True:
+            handed, left = self.hand_over(agent_id, agent_name), until - self._clock.monotonic()
+            if handed.version != version or left <= 0 or self.waiting >= WAITING_MAX:
+                return handed
+            self.waiting += 1
+            try:
+                await wait_event(self._changed, left, self._clock)
+            finally:
+                self.waiting -= 1
+
+    def _tell_change(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _check_accounts(self, name: str, own: CloudConfiguration) -> None:
         """Accounts are told apart by name, wherever they are written."""
