@@ -138,6 +138,14 @@ class ChunksFile:
         assert self._histograms is not None, "a reference to a histogram in a file without any"
         return self._histograms.take(numbers)
 
+    def through(self, cache: PageCache) -> "ChunksFile":
+        """The same file, its pages through another cache."""
+        other = copy(self)
+        other._pages, other._vector_pages = self._pages.through(cache), self._vector_pages.through(cache)  # noqa: SLF001 (a copy of this)
+        other._histograms = self._histograms and self._histograms.through(cache)  # noqa: SLF001 (likewise)
+        other._starts = self._starts and self._starts.through(cache)  # noqa: SLF001 (likewise)
+        return other
+
     def narrowed(self, valid_from: int) -> "ChunksFile":
         """The same file, its samples before a time left out."""
         other = copy(self)

@@ -1,7 +1,8 @@
 """Runs become two-hour blocks, blocks merge by threes up to a tenth of the retention, many runs become one.
 
 A range is compacted once the head's newest sample is an hour past its end, so that a stop or a slow sender cuts no block;
-what comes later goes to a block of its own over the same range, and the merge puts both together.
+what comes later goes to a block of its own over the same range, and the merge puts both together. That is work for few
+samples, so it waits until more have come.
 A damaged page is dropped, named and counted; it stops nothing.
 Invariant: readers see the samples of a range in its old files or in its new ones, never in both or in none.
 """
@@ -29,27 +30,43 @@ RETENTION_SHARE = 10
 BLOCK_RANGE_MS_MAX = 31 * 24 * 3600 * 1000
 RUNS_MAX = 12
 COMPACTION_INTERVAL_MS = 5 * 60 * 1000
+LATE_COMPACTION_INTERVAL_MS = 30 * 60 * 1000
 
 Written = TypeVar("Written")
 
 
 def compact(state: State) -> None:
     """Everything that is due; raises `WorldError`, and what was done by then stays."""
-    now_ms = state.clock.now_ms()
-    runs = state.sealed.runs
-    if runs:
-        newest = max(run.max_time for run in runs)
-        due = (newest - GRACE_MS) // BLOCK_MS * BLOCK_MS
-        oldest = min(run.min_time for run in runs)
-        waited = now_ms - state.compacted_at_ms >= COMPACTION_INTERVAL_MS
-        if oldest < due and (waited or len(runs) > RUNS_MAX):
-            compact_head(state, due)
-            state.compacted_at_ms = now_ms
+    due = _due_until(state)
+    if due is not None and state.sealed.runs:
+        compact_head(state, due)
+        state.compacted_at_ms, state.compacted_until_ms = state.clock.now_ms(), due
     if len(state.sealed.runs) > RUNS_MAX:
         merge_runs(state)
     merge_blocks(state)
     drop_dead_series(state)
     _forget_deletions(state)
+
+
+def is_open_due(state: State) -> bool:
+    """Whether what is open has to be sealed because some of it is due for a block."""
+    due, generation = _due_until(state), state.head.open
+    return due is not None and not generation.is_empty and generation.min_time < due
+
+
+def _due_until(state: State) -> int | None:
+    """The end of the ranges that are due for blocks now; None where none is."""
+    with state.lock:
+        spans = [(run.min_time, run.max_time) for run in state.sealed.runs]
+        spans += [(one.min_time, one.max_time) for one in state.head.generations if not one.is_empty]
+        if not spans:
+            return None
+        due = (max(newest for _, newest in spans) - GRACE_MS) // BLOCK_MS * BLOCK_MS
+        if min(oldest for oldest, _ in spans) >= due:
+            return None
+    interval_ms = COMPACTION_INTERVAL_MS if due > state.compacted_until_ms else LATE_COMPACTION_INTERVAL_MS
+    has_waited = state.clock.now_ms() - state.compacted_at_ms >= interval_ms
+    return due if has_waited or len(state.sealed.runs) > RUNS_MAX else None
 
 
 def _forget_deletions(state: State) -> None:
@@ -119,13 +136,14 @@ def _write_readable(
     state: State, files: Sequence[ChunksFile], write: Callable[[Sequence[ChunksFile]], Written]
 ) -> tuple[Written, Sequence[ChunksFile]]:
     """What `write` makes of some files; where they are damaged, of what can be read of them, which is returned too."""
+    cache = state.cache.passing()
     try:
-        return write(files), files
+        return write([file.through(cache) for file in files]), files
     except CorruptionError:
         readable = [without_damage(state, file) for file in files]
         if all(left is file for left, file in zip(readable, files, strict=True)):
             raise
-    return write(readable), readable
+    return write([file.through(cache) for file in readable]), readable
 
 
 def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:

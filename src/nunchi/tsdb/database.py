@@ -25,19 +25,20 @@ from nunchi.tsdb.appender import DatabaseAppender
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.cardinality import head_cardinality
 from nunchi.tsdb.chunks import ChunksFile
-from nunchi.tsdb.compaction import compact
+from nunchi.tsdb.compaction import compact, is_open_due
 from nunchi.tsdb.deletion import clean_tombstones, delete_series
 from nunchi.tsdb.errors import DatabaseError
 from nunchi.tsdb.files import Folder
 from nunchi.tsdb.index import Index
 from nunchi.tsdb.loading import EarlyQuerier
+from nunchi.tsdb.memory import give_back
 from nunchi.tsdb.querier import DatabaseQuerier
 from nunchi.tsdb.recovery import Arrival, look
 from nunchi.tsdb.repair import repair
 from nunchi.tsdb.retention import drop_expired
 from nunchi.tsdb.sealing import is_seal_due, seal
 from nunchi.tsdb.snapshot import make_snapshot
-from nunchi.tsdb.state import DatabaseSettings, State
+from nunchi.tsdb.state import DatabaseSettings, Sealed, State
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 from nunchi.tsdb.verification import Damage
 
@@ -65,6 +66,7 @@ class Database:
         self._state = State(disk, self._folder, settings or DatabaseSettings(), clock, telemetry, log)
         self._disk_lock: DiskLock | None = None
         self._arrival: Arrival | None = None
+        self._tidied: Sealed | None = None
         self._is_reading = threading.Lock()
         _show(self._state)
 
@@ -235,10 +237,13 @@ class Database:
             state.wal.sync_beside(state.lock)
             if state.loading is not None:
                 return
-            if state.head.frozen or is_seal_due(state):
+            if state.head.frozen or is_seal_due(state) or is_open_due(state):
                 seal(state)
             compact(state)
             drop_expired(state)
+            if state.sealed is not self._tidied:
+                give_back()
+                self._tidied = state.sealed
 
     def seal(self) -> None:
         """Seal what is open now."""

@@ -126,7 +126,8 @@ class Head:
     def freeze(self, first_segment: int) -> Generation:
         """Close the open generation and begin another, whose cells are logged from a segment on."""
         self.frozen_marks = dict(self.marks)
-        generation, self.open = self.open, Generation(len(self.table), first_segment)
+        generation = self.open
+        self.open = Generation(len(self.table), first_segment, generation.slabs)
         self.frozen = (*self.frozen, generation)
         return generation
 

@@ -5,6 +5,7 @@ column each, so that differences are those of one bucket over time. Histograms a
 Invariant: a stretch lies in one page.
 """
 
+from copy import copy
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.histogram_columns import HINTS, HistogramColumns, Shape
 from nunchi.tsdb.errors import CorruptionError
-from nunchi.tsdb.pages import PAGE_VALUES, Pages, PageSource, PagesWriter
+from nunchi.tsdb.pages import PAGE_VALUES, PageCache, Pages, PageSource, PagesWriter
 from nunchi.tsdb.reading import Longs, expand, offsets_of
 from nunchi.tsdb.references import references
 from nunchi.tsdb.sections import Sections, SectionsWriter
@@ -106,6 +107,12 @@ class Histograms:
             raise CorruptionError(f"{sections.path}: the shapes of its histograms do not add up")
         buckets = int((np.diff(self._stretch_firsts) * self._widths[self._stretch_shapes]).sum())
         self.row_bytes = 64 + 8 * buckets // max(1, int(self._firsts[-1]))
+
+    def through(self, cache: PageCache) -> "Histograms":
+        """The same histograms, their pages through another cache."""
+        other = copy(self)
+        other.pages = self.pages.through(cache)
+        return other
 
     def find(self, columns: Longs) -> tuple[Longs, Longs]:
         """Which of some columns are of histograms, and the number of the first histogram of each."""

@@ -16,26 +16,17 @@ from nunchi.model.staleness import ABSENT_BITS
 from nunchi.tsdb.cells import Cells, join_cells
 from nunchi.tsdb.kernels import cells as kernel
 from nunchi.tsdb.late_cells import LateLayer
+from nunchi.tsdb.memory import CAPACITY_MIN, grown, roomy_zeros
 from nunchi.tsdb.reading import Longs, Parts
 from nunchi.tsdb.references import Arena, are_references, renumbered
 
 SLAB_ROWS = 16
-CAPACITY_MIN = 1024
+SLABS_AHEAD = 5 / 4
+"""How many times the slabs of the generation before there is room for: what is not touched takes no memory."""
 NO_STARTS = np.zeros(0, np.int64)
 HISTOGRAM_SAMPLES = 2
 BUCKETS_PER_SAMPLE = 2
 """What a histogram and its buckets weigh beside numbers, for whoever bounds what is open."""
-
-
-def grown(array: NDArray[Any], needed: int, fill: int | None = None) -> NDArray[Any]:
-    """The array, or a longer copy of it."""
-    if needed <= len(array):
-        return array
-    longer = np.empty(max(CAPACITY_MIN, len(array) * 3 // 2, needed), array.dtype)
-    longer[: len(array)] = array
-    if fill is not None:
-        longer[len(array) :] = fill
-    return longer
 
 
 class Newest:
@@ -58,7 +49,7 @@ class Newest:
         """For as many series."""
         self.times = grown(self.times, series, self.NEVER)
         self.bits = grown(self.bits, series, ABSENT_BITS)
-        self.pending = grown(self.pending, series, 0)
+        self.pending = grown(self.pending, series)
         self.pending_times = grown(self.pending_times, series)
         self.pending_bits = grown(self.pending_bits, series)
 
@@ -75,15 +66,16 @@ class Moment:
 class Generation:
     """In-order cells in slabs, other cells in a list. Everything here is called under the database's lock."""
 
-    def __init__(self, series: int, first_segment: int) -> None:
-        self.counts = np.zeros(max(series, CAPACITY_MIN), np.int32)
-        self.first_slabs = np.zeros(len(self.counts), np.int32)
-        self.last_slabs = np.zeros(len(self.counts), np.int32)
-        self.hashes = np.zeros(len(self.counts), np.uint64)
-        self.slab_times = np.empty(CAPACITY_MIN * SLAB_ROWS, np.int64)
-        self.slab_values = np.empty(CAPACITY_MIN * SLAB_ROWS, np.float64)
+    def __init__(self, series: int, first_segment: int, slabs_before: int = 0) -> None:
+        places, slabs = max(series, CAPACITY_MIN), max(int(slabs_before * SLABS_AHEAD), CAPACITY_MIN)
+        self.counts = roomy_zeros(places, np.int32)
+        self.first_slabs = roomy_zeros(places, np.int32)
+        self.last_slabs = roomy_zeros(places, np.int32)
+        self.hashes = roomy_zeros(places, np.uint64)
+        self.slab_times = roomy_zeros(slabs * SLAB_ROWS, np.int64)
+        self.slab_values = roomy_zeros(slabs * SLAB_ROWS, np.float64)
         self.slab_starts = NO_STARTS
-        self.slab_next = np.empty(CAPACITY_MIN, np.int32)
+        self.slab_next = roomy_zeros(slabs, np.int32)
         self.slabs = 0
         self.arena = Arena()
         self.has_histograms = np.zeros(0, np.bool_)
@@ -92,6 +84,7 @@ class Generation:
         self.commit = 0
         self.readers = 0
         self.first_segment = first_segment
+        self.seen_at_ms: int | None = None
         self.min_time = Newest.NEVER
         self.max_time = Newest.NEVER
         self._late: list[Cells] = []
@@ -114,7 +107,7 @@ class Generation:
         if cells.histograms is None:
             return cells
         base = self.arena.add(cells.histograms)
-        self.has_histograms = grown(self.has_histograms, int(cells.refs.max(initial=0)) + 1, 0)
+        self.has_histograms = grown(self.has_histograms, int(cells.refs.max(initial=0)) + 1)
         self.has_histograms[cells.refs[are_references(cells.values)]] = True
         return cells._replace(values=renumbered(cells.values, base), histograms=None)
 
@@ -207,10 +200,10 @@ class Generation:
     def make_room(self, series: int, slabs: int) -> None:
         """For series with refs below `series`, and for so many slabs more."""
         if series > len(self.counts):
-            self.counts = grown(self.counts, series, 0)
-            self.first_slabs = grown(self.first_slabs, len(self.counts), 0)
-            self.last_slabs = grown(self.last_slabs, len(self.counts), 0)
-            self.hashes = grown(self.hashes, len(self.counts), 0)
+            self.counts = grown(self.counts, series)
+            self.first_slabs = grown(self.first_slabs, len(self.counts))
+            self.last_slabs = grown(self.last_slabs, len(self.counts))
+            self.hashes = grown(self.hashes, len(self.counts))
         if self.slabs + slabs > len(self.slab_next):
             self.slab_next = grown(self.slab_next, self.slabs + slabs)
             self.slab_times = grown(self.slab_times, len(self.slab_next) * SLAB_ROWS)
@@ -221,7 +214,7 @@ class Generation:
     def _make_room_for_starts(self) -> None:
         """As much as there is for values; zero where nothing was put."""
         if len(self.slab_starts) < len(self.slab_values):
-            longer = np.zeros(len(self.slab_values), np.int64)
+            longer = roomy_zeros(len(self.slab_values), np.int64)
             longer[: len(self.slab_starts)] = self.slab_starts
             self.slab_starts = longer
 

@@ -20,6 +20,7 @@ from nunchi.tsdb.reading import Longs, offsets_of
 
 PAGE_VALUES = 32_768
 CACHE_BYTES_MAX = 48 << 20
+PASSING_BYTES_MAX = 8 << 20
 VALUES_PER_THREAD_MIN = 65_536
 
 
@@ -49,6 +50,10 @@ class PageCache:
                 self._size += len(body)
             while self._size > self._bytes_max:
                 self._size -= len(self._bodies.popitem(last=False)[1])
+
+    def passing(self) -> "PageCache":
+        """A small cache for who reads files once from end to end, so that what queries need again stays in this one."""
+        return PageCache(PASSING_BYTES_MAX, self.cores)
 
 
 class PagesWriter:
@@ -108,6 +113,10 @@ class PageSource:
         self._view = view
         self._cache = cache
 
+    def through(self, cache: PageCache) -> "PageSource":
+        """The same pages through another cache."""
+        return PageSource(self.path, self._number, self._view, cache)
+
     @property
     def cores(self) -> Cores:
         """Spare cores that may decode."""
@@ -139,6 +148,10 @@ class Pages:
         self._source = source
         self.places = places
         self.firsts = firsts
+
+    def through(self, cache: PageCache) -> "Pages":
+        """The same columns through another cache."""
+        return Pages(self._source.through(cache), self.places, self.firsts)
 
     def decode(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: NDArray[np.float64]) -> None:
         """Rows `begins[i]` to `ends[i]` of a column, to `values[targets[i]:]`; raises `CorruptionError`."""

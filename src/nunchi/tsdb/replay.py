@@ -16,7 +16,8 @@ from nunchi.tsdb.commits import Commit, decode_commit, decode_plain
 from nunchi.tsdb.damage import keep_aside, name_loss
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.loading import Loading
-from nunchi.tsdb.open_cells import SLAB_ROWS, grown
+from nunchi.tsdb.memory import grown
+from nunchi.tsdb.open_cells import SLAB_ROWS
 from nunchi.tsdb.sealing import is_seal_due, seal_generation
 from nunchi.tsdb.state import State
 from nunchi.tsdb.wal import Salvage, Survey, read_surveyed

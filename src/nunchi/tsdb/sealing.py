@@ -26,11 +26,13 @@ RECORD_EXEMPLARS_MAX = 10_000
 
 def is_seal_due(state: State) -> bool:
     """Whether so much is open that memory and replay ask for a run."""
-    generation = state.head.open
-    waiting = generation.weight
-    if waiting >= max(OPEN_SAMPLES_MIN, OPEN_SAMPLES_PER_SERIES * state.head.table.series):
-        return True
-    return waiting > 0 and generation.max_time - generation.min_time > OPEN_AGE_MS_MAX
+    generation, now_ms = state.head.open, state.clock.now_ms()
+    if generation.is_empty:
+        return False
+    if generation.seen_at_ms is None:
+        generation.seen_at_ms = now_ms
+    is_heavy = generation.weight >= max(OPEN_SAMPLES_MIN, OPEN_SAMPLES_PER_SERIES * state.head.table.series)
+    return is_heavy or now_ms - generation.seen_at_ms > OPEN_AGE_MS_MAX
 
 
 def seal(state: State) -> None:

@@ -5,7 +5,6 @@ snapshot, which is slices of them, needs no lock. Invariant: a series_ref belong
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from nunchi.model.labels import METRIC_NAME, SEPARATOR
 from nunchi.tsdb.index import Index, Postings
 from nunchi.tsdb.kernels import labels as kernel
+from nunchi.tsdb.memory import CAPACITY_MIN, grown, roomy_zeros
 
-CAPACITY_MIN = 1024
 METRIC_NAME_SYMBOL = 1
 SEPARATOR_BYTE = SEPARATOR[0]
 
@@ -22,19 +21,10 @@ SEPARATOR_BYTE = SEPARATOR[0]
 SYMBOLS, SYMBOL_BYTES, PAIRS, SERIES, SERIES_PAIRS, CREATED, FREE = range(7)
 
 
-def _grown(array: NDArray[Any], needed: int, fill: int | None = None) -> NDArray[Any]:
-    if needed <= len(array):
-        return array
-    capacity = max(CAPACITY_MIN, len(array) * 3 // 2, needed)
-    grown = np.empty((capacity, *array.shape[1:]), array.dtype)
-    grown[: len(array)] = array
-    if fill is not None:
-        grown[len(array) :] = fill
-    return grown
-
-
-def _slots_for(needed: int) -> int:
-    return max(CAPACITY_MIN, 1 << (2 * needed - 1).bit_length())
+def _empty_slots(needed: int) -> NDArray[np.int32]:
+    slots = roomy_zeros(max(CAPACITY_MIN, 1 << (2 * needed - 1).bit_length()), np.int32)
+    slots.fill(-1)
+    return slots
 
 
 class SeriesTable:
@@ -138,22 +128,22 @@ class SeriesTable:
     def _make_room(self, count: int, size: int, words: int, highest: int) -> None:
         symbols, symbol_bytes, pairs, series, series_pairs, created, _ = self.counts.tolist()
         series_needed = max(series + count, highest)
-        self._symbol_bytes = _grown(self._symbol_bytes, symbol_bytes + size)
-        self._symbol_ends = _grown(self._symbol_ends, symbols + words)
-        self._pair_names = _grown(self._pair_names, pairs + words)
-        self._pair_values = _grown(self._pair_values, pairs + words)
-        self._begins = _grown(self._begins, series_needed, 0)
-        self._lengths = _grown(self._lengths, series_needed, 0)
-        self._pairs = _grown(self._pairs, series_pairs + words)
-        self._hashes = _grown(self._hashes, series_needed, 0)
-        self._metrics = _grown(self._metrics, series_needed, -1)
-        self._created = _grown(self._created, created + count)
+        self._symbol_bytes = grown(self._symbol_bytes, symbol_bytes + size)
+        self._symbol_ends = grown(self._symbol_ends, symbols + words)
+        self._pair_names = grown(self._pair_names, pairs + words)
+        self._pair_values = grown(self._pair_values, pairs + words)
+        self._begins = grown(self._begins, series_needed)
+        self._lengths = grown(self._lengths, series_needed)
+        self._pairs = grown(self._pairs, series_pairs + words)
+        self._hashes = grown(self._hashes, series_needed)
+        self._metrics = grown(self._metrics, series_needed, -1)
+        self._created = grown(self._created, created + count)
         if 2 * (symbols + words) > len(self._symbol_slots):
-            self._symbol_slots = np.full(_slots_for(symbols + words), -1, np.int32)
+            self._symbol_slots = _empty_slots(symbols + words)
             kernel.fill_symbol_slots(self._symbol_bytes, self._symbol_ends, symbols, self._symbol_slots)
         if 2 * (pairs + words) > len(self._pair_slots):
-            self._pair_slots = np.full(_slots_for(pairs + words), -1, np.int32)
+            self._pair_slots = _empty_slots(pairs + words)
             kernel.fill_pair_slots(self._pair_names, self._pair_values, pairs, self._pair_slots)
         if 2 * (created + count) > len(self._slots):
-            self._slots = np.full(_slots_for(created + count), -1, np.int32)
+            self._slots = _empty_slots(created + count)
             kernel.put_slots(self._hashes, self._created[:created], self._slots)

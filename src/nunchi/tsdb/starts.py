@@ -3,12 +3,13 @@
 Invariant: a column that is not listed has no known starts.
 """
 
+from copy import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.tsdb.pages import Pages, PageSource, PagesWriter
+from nunchi.tsdb.pages import PageCache, Pages, PageSource, PagesWriter
 from nunchi.tsdb.reading import Longs, offsets_of
 from nunchi.tsdb.sections import Sections, SectionsWriter
 
@@ -58,6 +59,12 @@ class Starts:
         varies = self._constants == VARYING
         self._ranks = np.cumsum(varies) - 1
         self.pages = Pages(source, sections.array("start_pages"), sections.array("start_firsts"))
+
+    def through(self, cache: PageCache) -> "Starts":
+        """The same starts, their pages through another cache."""
+        other = copy(self)
+        other.pages = self.pages.through(cache)
+        return other
 
     def find(self, columns: Longs) -> tuple[Longs, Longs]:
         """Which of some columns have starts, and their places here."""

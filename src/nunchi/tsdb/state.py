@@ -90,7 +90,7 @@ class State:
         self.head = Head(0)
         self.changes = ChangeLog()
         self.wal = Wal(disk, folder, sync_always=settings.wal_sync_always, compressed=settings.wal_compressed)
-        self.compacted_at_ms = -(2**62)
+        self.compacted_at_ms = self.compacted_until_ms = -(2**62)
         self.only_looks = False
         self.looked_at: Sealed | None = None
         self.loading: Loading | None = None
