@@ -7,6 +7,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from nunchi.kit.http_client import Response
 from nunchi.kit.http_errors import HttpConnectError
 
+HEADERS = CIMultiDict({"Content-Type": "text/plain; charset=utf-8"})  # as a server's own words have them
 Answer = Callable[[str, str, bytes], tuple[int, bytes] | None]
 
 
@@ -26,7 +27,7 @@ class FakeLink:
         answered = self.answer(method, path, body)
         if answered is None:
             raise HttpConnectError(method, self.url + path, "connection refused")
-        return Response(answered[0], CIMultiDictProxy(CIMultiDict()), answered[1], self.url + path)
+        return Response(answered[0], CIMultiDictProxy(HEADERS), answered[1], self.url + path)
 
     async def close(self) -> None:
         pass

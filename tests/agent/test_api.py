@@ -1,6 +1,8 @@
 """The agent's own API: nothing without the token, and what it tells and does with it."""
 
+import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -77,6 +79,26 @@ async def test_the_status_shows_parts_checks_and_delivery(client: Client) -> Non
     assert shown["settings"] == {
         "loaded_at_ms": shown["settings"]["loaded_at_ms"], "error": "", "waiting_for_restart": [],
     }  # fmt: skip
+
+
+async def test_the_status_shows_where_it_listens_and_where_it_cannot(client: Client) -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    path = client.folder / "nunchi-agent.yaml"
+    statsd = f"statsd: {{udp: ['127.0.0.1:0'], tcp: ['127.0.0.1:{port}']}}"
+    relay = "relay: {address: '127.0.0.1:0', sources: {one: {token: abcdefghijklmnop}}}"
+    path.write_text(path.read_text().replace("{tags", f"{{{statsd}, {relay}, tags", 1))
+    assert (await client.ask("POST", "/api/v1/reload"))[0] == 200
+    async with asyncio.timeout(10):
+        while len(shown := (await client.ask("GET", "/api/v1/status"))[1]["listeners"]) < 5:  # noqa: ASYNC110 - over HTTP
+            await asyncio.sleep(0.02)
+    taken.close()
+    assert shown["agent.relay"]["url"].startswith("http://127.0.0.1:")
+    (udp,) = (name for name in shown if name.startswith("agent.statsd udp://127.0.0.1:"))
+    assert shown[udp] == {"url": udp.removeprefix("agent.statsd "), "last_error": ""}
+    assert not udp.endswith(":0")
+    failed = shown[f"agent.statsd tcp://127.0.0.1:{port}"]
+    assert (failed["url"], "taken" in failed["last_error"]) == ("", True)
 
 
 async def test_a_check_is_run_on_demand(client: Client) -> None:

@@ -187,6 +187,21 @@ async def test_what_a_host_does_not_have_is_no_exception() -> None:
         pass
     assert stage.telemetry.failures.value("lacking", "unavailable") == 1
     assert not stage.rounds.rounds[0][1][0].is_success
+    (shown,) = stage.schedule.instances
+    assert (shown.is_absent, shown.last_error) == (True, "no such thing")
+
+
+async def test_what_a_check_emits_beyond_its_budget_is_dropped_counted_and_told() -> None:
+    def many(context: Context) -> None:
+        for number in range(20_007):
+            context.emit.gauge("many", number, n=str(number))
+
+    async with Stage(instance("many", 10, many)) as stage:
+        pass
+    (outcome,) = stage.rounds.rounds[0][1]
+    assert (outcome.is_success, len(outcome.emission.samples)) == (True, 20_000)
+    assert stage.telemetry.dropped.value("many") == 7
+    assert stage.schedule.instances[0].last_error == "7 samples beyond the 20000 that a run may emit are dropped"
 
 
 async def test_round_waits_for_its_slowest_check_up_to_the_deadline() -> None:
@@ -221,6 +236,7 @@ async def test_stuck_check_is_shown_as_stuck_not_run_again_and_recovers() -> Non
         assert stage.telemetry.failures.value("stuck", "deadline") == 1
         assert stage.telemetry.overruns.value("stuck") == 2
         assert stage.telemetry.stuck.value("stuck") == 1
+        assert stage.schedule.instances[0].last_error == "missed its deadline of 3 s"
         held.release()
         await stage.clock.advance(0)
         assert stage.telemetry.stuck.value("stuck") == 0
@@ -228,6 +244,7 @@ async def test_stuck_check_is_shown_as_stuck_not_run_again_and_recovers() -> Non
         held.release()
         await stage.clock.advance(0)
         assert stage.rounds.rounds[-1][1][0].is_success
+        assert stage.schedule.instances[0].last_error == ""
 
 
 async def test_stuck_check_delays_other_checks_of_later_rounds_not_at_all() -> None:

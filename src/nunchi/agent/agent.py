@@ -142,9 +142,15 @@ class Agent:
                 "heartbeat_error": "" if self.heartbeat is None else self.heartbeat.last_error,
             },
             "listeners": {
-                one.name: {"url": one.url, "last_error": one.last_error}
-                for one in (own.exporter, self.api, self.relay)
-                if one is not None
+                **{
+                    one.name: {"url": one.url, "last_error": one.last_error}
+                    for one in (own.exporter, self.api, self.relay)
+                    if one is not None
+                },
+                **{
+                    f"agent.statsd {url}": {"url": "" if error else url, "last_error": error}
+                    for url, error in own.statsd.places()
+                },
             },
             "cloud": None if own.cloud is None else own.cloud.api.status(),
             "settings": {

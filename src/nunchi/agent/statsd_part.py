@@ -65,6 +65,10 @@ class StatsdPart:
         """The check that shows what StatsD has, where it is wanted."""
         return () if self._instance is None else (self._instance,)
 
+    def places(self) -> list[tuple[str, str]]:
+        """Where it listens, as URLs, and where it cannot: then with the reason."""
+        return [] if self._statsd is None else self._statsd.places()
+
     async def start(self) -> None:
         """Nothing to take: sockets are opened by `run`."""
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from nunchi.agent.accounting import Accounting
-from nunchi.agent.errors import Unavailable
 from nunchi.agent.identity import Identity
 from nunchi.agent.schedule import CheckInstance
 from nunchi.agent.settings import AgentSettings
@@ -43,7 +42,7 @@ def part_status(status: PartStatus) -> dict[str, Any]:
 
 
 def check_status(instance: CheckInstance, clock: Clock) -> dict[str, Any]:
-    """One check instance; `next_run_ms` by the wall clock as it is now. `is_absent`: this host has not what it would show."""
+    """One check instance; `next_run_ms` by the wall clock as it is now."""
     outstanding = instance.outstanding
     seconds_left = instance.due_at - clock.monotonic()
     return {
@@ -56,7 +55,7 @@ def check_status(instance: CheckInstance, clock: Clock) -> dict[str, Any]:
         "duration_seconds": None if math.isnan(instance.last_duration_seconds) else instance.last_duration_seconds,
         "samples": instance.last_samples,
         "is_stuck": outstanding is not None and outstanding.is_expired,
-        "is_absent": instance.last_error.startswith(f"{Unavailable.__name__}:"),
+        "is_absent": instance.is_absent,
         "last_error": instance.last_error,
     }
 

@@ -46,6 +46,14 @@ class Opened:
     servers: list[asyncio.Server] = field(default_factory=list)
     told: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def port(self) -> int:
+        """The port bound; 0 where it has none."""
+        if self.datagrams is not None:
+            return self.datagrams.port or 0
+        names = (listening.getsockname() for server in self.servers for listening in server.sockets)
+        return next((int(name[1]) for name in names if isinstance(name, tuple)), 0)
+
 
 class Listeners:
     """All of them. `take` gets the texts."""
@@ -63,7 +71,7 @@ class Listeners:
         self._log = log
         self._streams = Streams(connections_max, clock, telemetry)
         self._opened: dict[Socket, Opened] = {}
-        self._failed: set[Socket] = set()
+        self._failed: dict[Socket, str] = {}
         self._lock = asyncio.Lock()
 
     @property
@@ -78,6 +86,15 @@ class Listeners:
         names = [listening.getsockname() for server in servers for listening in server.sockets]
         return [int(name[1]) for name in names if isinstance(name, tuple)]
 
+    def places(self) -> list[tuple[str, str]]:
+        """Where it listens, as URLs, and where it cannot: then with the reason."""
+        found = [(f"{one.kind}://{one.address}", error) for one, error in self._failed.items()]
+        for one, opened in self._opened.items():
+            port = opened.port
+            address = f"{one.address.rpartition(':')[0]}:{port}" if port else one.address
+            found.append((f"{one.kind}://{address}", ""))
+        return sorted(found)
+
     async def apply(self, settings: StatsdSettings | None) -> bool:
         """Listen where these settings say, and nowhere else; whether that was possible everywhere."""
         wanted = [] if settings is None else wanted_sockets(settings)
@@ -89,7 +106,7 @@ class Listeners:
             for one in wanted:
                 if one not in self._opened:
                     await self._try_open(one)
-            self._failed &= set(wanted)
+            self._failed = {one: error for one, error in self._failed.items() if one in wanted}
             return not self._failed
 
     def count_losses(self) -> None:
@@ -115,9 +132,9 @@ class Listeners:
         except (ListenError, OSError) as error:
             if one not in self._failed:
                 self._log.error("not listening; the rest goes on", kind=one.kind, address=one.address, error=error)
-            self._failed.add(one)
+            self._failed[one] = str(error)
         else:
-            self._failed.discard(one)
+            self._failed.pop(one, None)
 
     async def _open(self, one: Socket) -> Opened:
         loop = asyncio.get_running_loop()

@@ -94,6 +94,10 @@ class Statsd:
         """The TCP ports bound."""
         return self._listeners.tcp_ports
 
+    def places(self) -> list[tuple[str, str]]:
+        """Where it listens, as URLs, and where it cannot: then with the reason."""
+        return self._listeners.places()
+
     def plan(self, settings: StatsdSettings | None, interval_seconds: float) -> StatsdPlan:
         """What would hold by these settings; nothing has changed yet. Raises MappingError or SettingsError."""
         mapping = MappingSettings() if settings is None else load_mapping(settings, self._folder)
