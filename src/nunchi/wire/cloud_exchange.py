@@ -8,7 +8,7 @@ import msgspec
 CONFIGURATION_PATH = "/api/nunchi/v1/agents/cloud/configuration"
 REPORT_PATH = "/api/nunchi/v1/agents/cloud/report"
 RESOURCES_PATH = "/api/nunchi/v1/agents/cloud/resources"
-WAIT_SECONDS_MAX = 25.0  # so long a server holds its answer back where nothing has changed; proxies give up after 30 or 60
+WAIT_SECONDS_MAX = 25.0  # so long a server holds back that nothing has changed; proxies give up after 30 or 60
 RESOURCES_MAX = 60_000  # of one message
 CLIPPERS_MAX = 2_000
 
