@@ -7,6 +7,7 @@ import pytest
 from tests.peers import conformance
 
 from nunchi.kit.settings import SettingsError
+from nunchi.query.syntax import EVERYTHING, ParserSettings
 from nunchi.rules.files import find_rule_files, load_rule_file, missing_rule_files, parse_rule_file
 
 # Good under the UTF-8 naming scheme, which is the only one here.
@@ -65,3 +66,22 @@ def test_patterns_are_relative_to_their_folder(tmp_path: Path):
     found = find_rule_files(["*.yml", "a.yml", "none/*.yml", "missing.yml"], tmp_path)
     assert [path.name for path in found] == ["a.yml", "b.yml"]
     assert missing_rule_files(["*.yml", "a.yml", "none/*.yml", "missing.yml"], tmp_path) == [tmp_path / "missing.yml"]
+
+
+EXPERIMENTAL = (
+    "groups: [{name: g, rules: [{record: x, expr: 'sort_by_label(up, \"job\")'}, {alert: A, expr: 'up + fill(0) y'}]}]"
+)
+
+
+def test_expressions_may_use_what_the_server_speaks_and_no_more():
+    file = parse_rule_file(EXPERIMENTAL, "r.yml", EVERYTHING)
+    assert len(file.groups[0].rules) == 2
+    with pytest.raises(SettingsError, match=r"r.yml:1:47: expr: function .sort_by_label. is experimental"):
+        parse_rule_file(EXPERIMENTAL, "r.yml")
+    with pytest.raises(SettingsError, match=r"r.yml:1:98: expr: binop fill modifiers are experimental"):
+        parse_rule_file(EXPERIMENTAL, "r.yml", ParserSettings(experimental_functions=True))
+
+
+def test_unknown_fields_are_passed_over_where_asked():
+    text = "groups: [{name: g, team: x, rules: [{record: x, expr: up, owner: me}]}]"
+    assert parse_rule_file(text, "r.yml", ignores_unknown=True).groups[0].rules[0].record == "x"

@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from nunchi.kit.settings import SettingsError
 from nunchi.query.functions import FunctionError
+from nunchi.server.configuration import ConfigurationLoader
 from nunchi.server.flags import ServerFlags
-from nunchi.server.language import LanguageError, load_functions, parser_settings, split_features
+from nunchi.server.language import (
+    EXPERIMENTAL_FUNCTIONS,
+    LanguageError,
+    load_functions,
+    parser_settings,
+    split_features,
+)
 
 FILE = """
 import nunchi
@@ -61,3 +69,13 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, message:
 def test_flags_are_shown_as_they_are_typed():
     shown = ServerFlags(enable_feature=("a", "b"), query_functions=(Path("f.py"),)).shown()
     assert (shown["enable-feature"], shown["query.functions"]) == ("a,b", "f.py")
+
+
+def test_rules_may_use_the_features_of_the_flags(tmp_path: Path):
+    (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{record: x, expr: 'sort_by_label(up, \"job\")'}]}]")
+    file = tmp_path / "prometheus.yml"
+    file.write_text("rule_files: [rules.yml]")
+    loader = ConfigurationLoader(file, None, {})
+    assert len(loader.load(parser_settings(split_features([EXPERIMENTAL_FUNCTIONS]))).prometheus.rule_files) == 1
+    with pytest.raises(SettingsError, match="experimental and not enabled"):
+        loader.load()

@@ -14,7 +14,7 @@ import numpy as np
 from nunchi.kit.template.values import TextMap
 from nunchi.model.alert import ALERT_NAME, Alert, AlertState
 from nunchi.model.labels import METRIC_NAME, Labels
-from nunchi.query.syntax import parse
+from nunchi.query.syntax import STABLE, ParserSettings, parse
 from nunchi.rules.dependencies import Reads, reads_of
 from nunchi.rules.errors import RuleError
 from nunchi.rules.evaluation import Evaluation
@@ -72,12 +72,19 @@ class AlertingRule:
     kind = RuleKind.ALERTING
     writes = frozenset((ALERTS, ALERTS_FOR_STATE))
 
-    def __init__(self, settings: RuleSettings, group_labels: dict[str, str], *, is_restored: bool) -> None:
+    def __init__(
+        self,
+        settings: RuleSettings,
+        group_labels: dict[str, str],
+        parser: ParserSettings = STABLE,
+        *,
+        is_restored: bool,
+    ) -> None:
         self.settings = settings
         self.name = settings.alert
         self.labels = Labels({**group_labels, **settings.labels})
         self.annotations = Labels(settings.annotations)
-        self.reads: Reads = reads_of(parse(settings.expr))
+        self.reads: Reads = reads_of(parse(settings.expr, parser))
         self.hold_ms = settings.hold.ms if settings.hold else 0
         self.keep_firing_ms = settings.keep_firing_for.ms if settings.keep_firing_for else 0
         self.is_restored = is_restored

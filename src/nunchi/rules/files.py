@@ -1,5 +1,6 @@
 """Rule files: YAML in Prometheus's form to frozen structs, every expression and template parsed, every error with its place.
 
+Which experimental parts of PromQL an expression may use, and which functions besides PromQL's own, the caller says.
 Invariant: what `load_rule_file` returns evaluates without any further check of its text.
 """
 
@@ -17,7 +18,7 @@ from nunchi.kit.settings.loading import read_text
 from nunchi.kit.template.errors import TemplateParseError
 from nunchi.model.labels import METRIC_NAME
 from nunchi.query.errors import ParseError, line_and_column
-from nunchi.query.syntax import parse
+from nunchi.query.syntax import STABLE, ParserSettings, parse
 from nunchi.rules.templates import parse_template
 
 FILES_MAX = 10_000
@@ -26,8 +27,8 @@ FILES_MAX = 10_000
 class ExpressionFieldError(FieldError):
     """An expression that does not parse; remembers where inside of its text."""
 
-    def __init__(self, error: ParseError, text: str, key: str) -> None:
-        super().__init__(f"{key}: {error.message}", key)
+    def __init__(self, error: ParseError, text: str, *steps: str | int) -> None:
+        super().__init__(f"{steps[-1]}: {error.message}", *steps)
         self.line, self.column = line_and_column(text, min(error.position, len(text.rstrip())))
 
 
@@ -49,10 +50,6 @@ class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise FieldError(f"the rule {what}", "record" if self.record else "")
         if not self.expr.strip():
             raise FieldError("expr is missing: write the rule's expression", "expr")
-        try:
-            parse(self.expr)
-        except ParseError as error:
-            raise ExpressionFieldError(error, self.expr, "expr") from error
         if self.record:
             self._check_recording()
         _check_labels(self.labels)
@@ -107,6 +104,15 @@ class RuleFileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise FieldError(f'the file has two groups named "{group.name}": rename one', "groups", place, "name")
             seen.add(group.name)
 
+    def check_expressions(self, parser: ParserSettings) -> None:
+        """Whether every expression is PromQL; raises `ExpressionFieldError`."""
+        for place, group in enumerate(self.groups):
+            for number, rule in enumerate(group.rules):
+                try:
+                    parse(rule.expr, parser)
+                except ParseError as error:
+                    raise ExpressionFieldError(error, rule.expr, "groups", place, "rules", number, "expr") from error
+
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
@@ -116,10 +122,17 @@ class RuleFile:
     groups: tuple[RuleGroupSettings, ...]
 
 
-def parse_rule_file(text: str, path: str) -> RuleFile:
+def parse_rule_file(
+    text: str, path: str, parser: ParserSettings = STABLE, *, ignores_unknown: bool = False
+) -> RuleFile:
     """The rules of a text; raises `SettingsError` at the place of the fault, inside of expressions too."""
+
+    def check(settings: RuleFileSettings) -> None:
+        settings.check_expressions(parser)
+
     try:
-        return RuleFile(path, load(RuleFileSettings, text, path).groups)
+        settings = load(RuleFileSettings, text, path, check=check, ignores_unknown=ignores_unknown)
+        return RuleFile(path, settings.groups)
     except SettingsError as error:
         cause = error.__cause__
         if not isinstance(cause, ExpressionFieldError) or error.place is None:
@@ -128,9 +141,9 @@ def parse_rule_file(text: str, path: str) -> RuleFile:
         raise SettingsError(path, place, error.message) from cause
 
 
-def load_rule_file(path: Path) -> RuleFile:
+def load_rule_file(path: Path, parser: ParserSettings = STABLE, *, ignores_unknown: bool = False) -> RuleFile:
     """The rules of a file; a file that cannot be read is a `SettingsError` too."""
-    return parse_rule_file(read_text(path), str(path))
+    return parse_rule_file(read_text(path), str(path), parser, ignores_unknown=ignores_unknown)
 
 
 def find_rule_files(patterns: Iterable[str], folder: Path) -> list[Path]:
@@ -153,9 +166,9 @@ def missing_rule_files(patterns: Iterable[str], folder: Path) -> list[Path]:
     return [path for path in plain if not path.exists()]
 
 
-def load_rule_files(patterns: Iterable[str], folder: Path) -> tuple[RuleFile, ...]:
+def load_rule_files(patterns: Iterable[str], folder: Path, parser: ParserSettings = STABLE) -> tuple[RuleFile, ...]:
     """All files of `rule_files:`; raises `SettingsError` for the first that is wrong."""
-    return tuple(load_rule_file(path) for path in find_rule_files(patterns, folder))
+    return tuple(load_rule_file(path, parser) for path in find_rule_files(patterns, folder))
 
 
 def _check_labels(labels: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ Invariant: all elements of a result have different labels after the change, or n
 """
 
 from nunchi.model.labels import METRIC_NAME, Labels
-from nunchi.query.syntax import parse
+from nunchi.query.syntax import STABLE, ParserSettings, parse
 from nunchi.query.values import Vector
 from nunchi.rules.dependencies import Reads, reads_of
 from nunchi.rules.errors import RuleError
@@ -19,12 +19,12 @@ class RecordingRule:
 
     kind = RuleKind.RECORDING
 
-    def __init__(self, settings: RuleSettings, group_labels: dict[str, str]) -> None:
+    def __init__(self, settings: RuleSettings, group_labels: dict[str, str], parser: ParserSettings = STABLE) -> None:
         self.settings = settings
         self.name = settings.record
         self.labels = Labels({**group_labels, **settings.labels})
         self.writes = frozenset({self.name})
-        self.reads: Reads = reads_of(parse(settings.expr))
+        self.reads: Reads = reads_of(parse(settings.expr, parser))
         self._changes = {**group_labels, **settings.labels, METRIC_NAME: self.name}
 
     def identity(self) -> tuple[str, str, Labels]:

@@ -15,6 +15,7 @@ from nunchi.kit.errors import NunchiError
 from nunchi.kit.logs import Logger
 from nunchi.model.labels import Labels
 from nunchi.query.errors import QueryError
+from nunchi.query.syntax import STABLE, ParserSettings
 from nunchi.rules.alerting import AlertingRule
 from nunchi.rules.dependencies import may_read
 from nunchi.rules.errors import RuleError
@@ -46,7 +47,7 @@ class GroupDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What every group talks to."""
+    """What every group talks to. `parser`: the PromQL that the evaluator speaks."""
 
     evaluator: Evaluator
     store: Store
@@ -56,6 +57,7 @@ class Connections:
     log: Logger
     resend_delay_ms: int = RESEND_DELAY_MS
     restore_limits: RestoreLimits = field(default_factory=RestoreLimits)
+    parser: ParserSettings = STABLE
 
 
 @dataclass(slots=True)
@@ -102,7 +104,9 @@ class RuleGroup:
         self._connections = connections
         self._register = SeriesRegister()
         self._runs = [
-            RuleRun(_rule(one, settings.labels, is_restored=is_restored), SeriesColumns(self._register))
+            RuleRun(
+                _rule(one, settings.labels, connections.parser, is_restored=is_restored), SeriesColumns(self._register)
+            )
             for one in settings.rules
         ]
         self._abandoned: list[Labels] = []
@@ -300,7 +304,7 @@ class RuleGroup:
         return [run.rule for run in self._runs]
 
 
-def _rule(settings: RuleSettings, group_labels: dict[str, str], *, is_restored: bool) -> Rule:
+def _rule(settings: RuleSettings, group_labels: dict[str, str], parser: ParserSettings, *, is_restored: bool) -> Rule:
     if settings.record:
-        return RecordingRule(settings, group_labels)
-    return AlertingRule(settings, group_labels, is_restored=is_restored)
+        return RecordingRule(settings, group_labels, parser)
+    return AlertingRule(settings, group_labels, parser, is_restored=is_restored)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nunchi.intake.mechanisms import UnsupportedSettingsError
+from nunchi.kit.settings import remarks
 from nunchi.notify.settings import NotifySettings, load_notify_settings
+from nunchi.query.syntax import STABLE, ParserSettings
 from nunchi.server.settings import Configuration, load_configuration, parse_configuration
 
 NO_FILE = Path("(no --config.file)")
@@ -18,6 +20,10 @@ class LoadedConfiguration:
     prometheus: Configuration
     notify: NotifySettings | None = None
     notify_folder: Path = Path()
+
+    def remarks(self) -> list[str]:
+        """Sentences about settings that are accepted and change nothing here."""
+        return self.prometheus.remarks() + (remarks(self.notify) if self.notify is not None else [])
 
 
 class ConfigurationLoader:
@@ -33,12 +39,12 @@ class ConfigurationLoader:
         self._alertmanager_config_file = alertmanager_config_file
         self._environment = environment
 
-    def load(self) -> LoadedConfiguration:
-        """Raises an `InputError` naming the place and the cure of the first mistake."""
+    def load(self, parser: ParserSettings = STABLE) -> LoadedConfiguration:
+        """Raises an `InputError` naming the place and the cure of the first mistake. `parser`: the PromQL of rules."""
         if self._config_file is None:
-            configuration = parse_configuration("", NO_FILE, self._environment)
+            configuration = parse_configuration("", NO_FILE, self._environment, parser)
         else:
-            configuration = load_configuration(self._config_file, self._environment)
+            configuration = load_configuration(self._config_file, self._environment, parser)
         try:
             configuration.check_support()
         except UnsupportedSettingsError as error:

@@ -32,6 +32,7 @@ from nunchi.kit.settings import FieldError, SettingsError, load, load_file
 from nunchi.kit.settings.loading import read_text
 from nunchi.model.labels import Labels
 from nunchi.notify.alertmanager_settings import AlertingSettings
+from nunchi.query.syntax import STABLE, ParserSettings
 from nunchi.rules.files import RuleFile, load_rule_files, missing_rule_files
 from nunchi.server.storage_settings import StorageSettings
 from nunchi.server.tracing_settings import TracingSettings
@@ -129,8 +130,13 @@ class Configuration:
         return replace(self, rule_files=(*self.rule_files, *files))
 
 
-def parse_configuration(text: str, path: Path, environment: Mapping[str, str]) -> Configuration:
-    """The configuration in a text that stands, or would stand, at `path`; raises `SettingsError`."""
+def parse_configuration(
+    text: str, path: Path, environment: Mapping[str, str], parser: ParserSettings = STABLE
+) -> Configuration:
+    """The configuration in a text that stands, or would stand, at `path`; raises `SettingsError`.
+
+    `parser` says which PromQL the rules may use.
+    """
     folder = path.absolute().parent
     settings = load(PrometheusSettings, text, str(path), environment)
     jobs = [*settings.scrape_configs]
@@ -149,12 +155,13 @@ def parse_configuration(text: str, path: Path, environment: Mapping[str, str]) -
             owners[job.job_name] = str(file)
             job_folders[job.job_name] = file.parent
         jobs += included
-    return Configuration(settings, tuple(jobs), load_rule_files(settings.rule_files, folder), folder, job_folders)
+    rule_files = load_rule_files(settings.rule_files, folder, parser)
+    return Configuration(settings, tuple(jobs), rule_files, folder, job_folders)
 
 
-def load_configuration(path: Path, environment: Mapping[str, str]) -> Configuration:
-    """The configuration in a file; raises `SettingsError`."""
-    return parse_configuration(read_text(path), path, environment)
+def load_configuration(path: Path, environment: Mapping[str, str], parser: ParserSettings = STABLE) -> Configuration:
+    """The configuration in a file; raises `SettingsError`. See `parse_configuration`."""
+    return parse_configuration(read_text(path), path, environment, parser)
 
 
 def _files(patterns: tuple[str, ...], folder: Path) -> list[Path]:

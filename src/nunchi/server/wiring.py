@@ -1,6 +1,7 @@
 """Puts a server together: the one place where its concrete classes meet. Reads top to bottom in the order of the data."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from nunchi.admission.door import Door
 from nunchi.intake.receive.remote_write import RemoteWriteReceiver
@@ -119,7 +120,7 @@ def build_server(
             judges=judgement.parts,
             status=status,
             supervisor=Supervisor(clock, world.random, logger("supervision")),
-            load=loader.load,
+            load=partial(loader.load, engine.settings.parser),
             apply=apply,
             adjust=adjust,
             close=close,
@@ -180,7 +181,7 @@ class Judgement:
         settings = prometheus.settings
         if configuration.notify is not None:
             self.notifier.apply(configuration.notify, configuration.notify_folder)
-        self.alertmanagers.apply(settings.alerting.alertmanagers, prometheus.folder)
+        self.alertmanagers.apply(settings.alerting.resolved(), prometheus.folder)
         self.sender.apply(prometheus.external_labels, settings.alerting.alert_relabel_configs)
         self.rules.apply(
             RulesSettings(
@@ -207,6 +208,7 @@ def build_judgement(flags: ServerFlags, world: World, telemetry: Telemetry, stor
         log=logger("rules"),
         resend_delay_ms=flags.rules_alert_resend_delay_ms,
         restore_limits=RestoreLimits(flags.rules_alert_for_outage_tolerance_ms, flags.rules_alert_for_grace_period_ms),
+        parser=engine.settings.parser,
     )
     return Judgement(RuleManager(connections), sender, notifier, alertmanagers)
 

@@ -41,8 +41,9 @@ def _fields(type_: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]
 class Conversion:
     """One walk over one document."""
 
-    def __init__(self, path: str, environment: MappingOf[str, str]) -> None:
+    def __init__(self, path: str, environment: MappingOf[str, str], *, ignores_unknown: bool = False) -> None:
         self._path = path
+        self._ignores_unknown = ignores_unknown
         self._environment = environment
 
     def struct(self, node: Node, type_: type[StructT], name: str = "") -> StructT:
@@ -56,7 +57,7 @@ class Conversion:
         for key, (key_node, value_node) in node.entries.items():
             info = fields.get(key)
             if info is None:
-                if type_.__struct_config__.forbid_unknown_fields:
+                if type_.__struct_config__.forbid_unknown_fields and not self._ignores_unknown:
                     raise SettingsError(self._path, key_node.place, _unknown_field(key, fields))
             elif not _is_null(value_node):
                 values[info.name] = self.value(value_node, info.type, key)
@@ -67,7 +68,7 @@ class Conversion:
         try:
             return type_(**values)
         except FieldError as error:
-            raise SettingsError(self._path, _place_of(node, error.steps), str(error)) from error
+            raise SettingsError(self._path, place_of(node, error.steps), str(error)) from error
         except (ValueError, InputError) as error:
             if isinstance(error, SettingsError):
                 raise
@@ -248,7 +249,7 @@ def _unknown_field(key: str, fields: MappingOf[str, object]) -> str:
     return f'unknown field "{key}"; known here: {known}'
 
 
-def _place_of(node: Node, steps: tuple[str | int, ...]) -> Place:
+def place_of(node: Node, steps: tuple[str | int, ...]) -> Place:
     """The place of the deepest node that exists on the way."""
     for step in steps:
         if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:

@@ -3,15 +3,15 @@
 Invariant: whatever is wrong with the file is one SettingsError, and it begins with the path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 
-from nunchi.kit.settings.conversion import Conversion
-from nunchi.kit.settings.errors import Place, SettingsError
+from nunchi.kit.settings.conversion import Conversion, place_of
+from nunchi.kit.settings.errors import FieldError, Place, SettingsError
 from nunchi.kit.settings.yaml_nodes import DOCUMENT_CHARACTERS_MAX, compose
 from nunchi.kit.settings.yaml_nodes import Mapping as MappingNode
 
@@ -19,13 +19,29 @@ StructT = TypeVar("StructT", bound=msgspec.Struct)
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 
 
-def load(type_: type[StructT], text: str, path: str, environment: Mapping[str, str] = NO_ENVIRONMENT) -> StructT:
+def load(
+    type_: type[StructT],
+    text: str,
+    path: str,
+    environment: Mapping[str, str] = NO_ENVIRONMENT,
+    *,
+    check: Callable[[StructT], None] | None = None,
+    ignores_unknown: bool = False,
+) -> StructT:
     """The struct that `text` says; an empty document is a struct of defaults. `path` is for messages. Raises SettingsError.
 
-    `environment` is what fields of type `Expanded` may refer to.
+    environment      what fields of type `Expanded` may refer to
+    check            what cannot be judged without knowing more than the file; raises `FieldError`, steps from the struct
+    ignores_unknown  fields that no struct has are passed over
     """
     root = compose(text, path) or MappingNode(Place(1, 1))
-    return Conversion(path, environment).struct(root, type_)
+    struct = Conversion(path, environment, ignores_unknown=ignores_unknown).struct(root, type_)
+    if check is not None:
+        try:
+            check(struct)
+        except FieldError as error:
+            raise SettingsError(path, place_of(root, error.steps), str(error)) from error
+    return struct
 
 
 def load_file(type_: type[StructT], path: Path, environment: Mapping[str, str] = NO_ENVIRONMENT) -> StructT:
