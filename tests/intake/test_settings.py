@@ -7,7 +7,7 @@ from nunchi.intake.discovery.file import FileSettings, read_groups
 from nunchi.intake.mechanisms import RUNNING, SUFFIX, DiscoverySettings, UnsupportedSettingsError
 from nunchi.intake.scrape.interpretation import HistogramRules
 from nunchi.intake.scrape.pool import PoolSettings
-from nunchi.intake.scrape.settings import GlobalSettings, JobSettings, check_jobs, resolve_job, unacted
+from nunchi.intake.scrape.settings import GlobalSettings, JobSettings, check_jobs, resolve_job
 from nunchi.intake.sections import (
     OtlpSettings,
     RemoteReadSettings,
@@ -141,16 +141,6 @@ def test_forwarding_that_would_not_happen_is_refused() -> None:
     refuse_unsupported_sections((), ())
 
 
-def test_settings_without_effect_are_remarked_upon() -> None:
-    root = load(
-        Root, "global: {query_log_file: q}\nscrape_configs: [{job_name: a, scrape_failure_log_file: f}]", "test.yml"
-    )
-    assert [remark.split(" is accepted")[0] for remark in unacted(root.common, root.scrape_configs)] == [
-        "global.query_log_file",
-        'job "a": scrape_failure_log_file',
-    ]
-
-
 def test_a_dump_shows_no_secret_and_loads_again() -> None:
     text = "scrape_configs: [{job_name: a, basic_auth: {username: u, password: hush}, body_size_limit: 2MB}]"
     shown = dump(load(Root, text, "test.yml"))
@@ -229,3 +219,17 @@ def test_starts_are_asked_for_as_protobuf() -> None:
     pool = resolve_job(root.common, root.scrape_configs[0], Path(), with_starts=True)
     assert pool.fetch.protocols[0] == "PrometheusProto"
     assert pool.rules.histograms.with_starts
+
+
+@pytest.mark.parametrize(
+    ("common", "job", "is_on"),
+    [
+        ("", "scrape_classic_histograms: true", True),
+        ("always_scrape_classic_histograms: true", "", True),
+        ("always_scrape_classic_histograms: true", "scrape_classic_histograms: false", False),
+        ("", "scrape_classic_histograms: true, always_scrape_classic_histograms: false", False),
+    ],
+)
+def test_classic_histograms_are_kept_under_the_name_of_prometheus_2_too(common: str, job: str, is_on: bool) -> None:
+    pool = resolved(f"global: {{{common}}}\nscrape_configs: [{{job_name: a, {job}}}]")
+    assert pool.rules.histograms.with_classic is is_on

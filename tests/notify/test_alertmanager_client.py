@@ -9,7 +9,6 @@ from tests.notify.peers import alertmanager, ask, webhook
 
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
-from nunchi.kit.settings import SettingsError, load
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.alert import Alert
 from nunchi.model.labels import Labels
@@ -21,21 +20,13 @@ from nunchi.notify.alertmanager_client import (
     ClientTelemetry,
     alertmanager_urls,
 )
-from nunchi.notify.alertmanager_settings import AlertingSettings, AlertmanagerSettings
-from nunchi.notify.errors import NotifySettingsError
+from nunchi.notify.alertmanager_settings import AlertmanagerGroup, AlertmanagerSettings
 
 NOW = int(time.time() * 1000)
 
-RELABELLED = """
-static_configs: [{targets: [a, b], labels: {zone: x}}]
-relabel_configs:
-  - {source_labels: [__address__], regex: a, action: drop}
-  - {source_labels: [zone], target_label: __alerts_path__, replacement: /$1/api/v2/alerts}
-"""
 
-
-def settings_of(text: str) -> AlertmanagerSettings:
-    return load(AlertmanagerSettings, text, "prometheus.yml")
+def at(*targets: str, **more: object) -> AlertmanagerSettings:
+    return AlertmanagerSettings([AlertmanagerGroup(targets, {"zone": "x"})], **more)
 
 
 def client():
@@ -44,36 +35,27 @@ def client():
 
 
 @pytest.mark.parametrize(
-    ("text", "urls"),
+    ("settings", "urls"),
     [
+        (at("a:9093", "b:9093"), ["http://a:9093/api/v2/alerts", "http://b:9093/api/v2/alerts"]),
+        (at("a", scheme="https", path_prefix="/am/"), ["https://a/am/api/v2/alerts"]),
         (
-            "static_configs: [{targets: ['a:9093', 'b:9093']}]",
-            ["http://a:9093/api/v2/alerts", "http://b:9093/api/v2/alerts"],
-        ),
-        ("{scheme: https, path_prefix: /am/, static_configs: [{targets: ['a']}]}", ["https://a/am/api/v2/alerts"]),
-        (
-            RELABELLED,
+            at(
+                "a",
+                "b",
+                relabel_configs=[
+                    RelabelRule(source_labels=("__address__",), regex="a", action="drop"),
+                    RelabelRule(
+                        source_labels=("zone",), target_label="__alerts_path__", replacement="/$1/api/v2/alerts"
+                    ),
+                ],
+            ),
             ["http://b/x/api/v2/alerts"],
         ),
     ],
 )
-def test_addresses(text, urls):
-    assert alertmanager_urls(settings_of(text)) == urls
-
-
-def test_what_is_not_there_is_refused():
-    for text in ("api_version: v1", "static_configs: [{targets: ['http://a/']}]", "scheme: ftp", "timeot: 5s"):
-        with pytest.raises(SettingsError):
-            settings_of(text)
-    with pytest.raises(NotifySettingsError, match="dns_sd_configs not available"):
-        client()[0].apply([settings_of("dns_sd_configs: [{names: [x]}]")], Path())
-
-
-def test_whole_block_is_read():
-    block = load(
-        AlertingSettings, "alertmanagers: [{static_configs: [{targets: [a]}], basic_auth: {username: u}}]", "p.yml"
-    )
-    assert block.alertmanagers[0].basic_auth.username == "u"
+def test_addresses(settings, urls):
+    assert alertmanager_urls(settings) == urls
 
 
 class Keeper:
@@ -99,7 +81,7 @@ def test_sender_adds_own_labels_and_relabels_for_everybody():
 async def test_batches_are_bounded_and_keep_their_order(tmp_path: Path):
     with webhook() as hook:
         own, telemetry = client()
-        own.apply([settings_of(f"static_configs: [{{targets: ['{hook.url[7:-5]}']}}]")], tmp_path)
+        own.apply([at(hook.url[7:-5])], tmp_path)
         task = asyncio.create_task(own.run())
         own.send([Alert(Labels.of(alertname="a", n=f"{n:04d}"), Labels(), NOW, NOW + 1000) for n in range(600)])
         await hook.wait_for(3)
@@ -116,8 +98,7 @@ async def test_batches_are_bounded_and_keep_their_order(tmp_path: Path):
 async def test_absent_alertmanager_delays_nobody_and_drops_are_counted(tmp_path: Path):
     with webhook() as hook:
         own, telemetry = client()
-        targets = f"static_configs: [{{targets: ['127.0.0.1:1', '{hook.url[7:-5]}']}}]"
-        own.apply([settings_of(targets)], tmp_path)
+        own.apply([at("127.0.0.1:1", hook.url[7:-5])], tmp_path)
         own.send([Alert(Labels.of(alertname="a", n=str(n)), Labels(), NOW, NOW) for n in range(QUEUE_ALERTS_MAX + 5)])
         assert telemetry.dropped.value("queue_full") == 10
         task = asyncio.create_task(own.run())
@@ -133,7 +114,7 @@ async def test_absent_alertmanager_delays_nobody_and_drops_are_counted(tmp_path:
 async def test_alerts_that_wait_are_sent_when_stopping(tmp_path: Path):
     with webhook() as hook:
         own, _ = client()
-        own.apply([settings_of(f"static_configs: [{{targets: ['{hook.url[7:-5]}']}}]")], tmp_path)
+        own.apply([at(hook.url[7:-5])], tmp_path)
         own.send([Alert(Labels.of(alertname="last"), Labels(), NOW, NOW)])
         await own.stop()
         assert hook.bodies[0][0]["labels"] == {"alertname": "last"}
@@ -144,7 +125,7 @@ async def test_real_alertmanager_hears_beginning_and_end(tmp_path: Path):
     routes = "route: {receiver: none}\nreceivers: [{name: none}]\n"
     with alertmanager(tmp_path / "am", routes) as address:
         own, telemetry = client()
-        own.apply([settings_of(f"static_configs: [{{targets: ['{address}']}}]")], tmp_path)
+        own.apply([at(address)], tmp_path)
         task = asyncio.create_task(own.run())
         labels = Labels({"alertname": "x", "instance": "a", "odd label": 'é"\n'})
         url = f"http://{address}/api/v2/alerts"

@@ -5,7 +5,7 @@ The explicit registry of discovery: `DiscoverySettings` is what a job (or an `al
 Invariant: a mechanism that is accepted by syntax but does not run yet is refused by name when settings are applied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nunchi.intake.discovery.file import FileMechanism, FileSettings
@@ -100,13 +100,12 @@ class DiscoverySettings(HttpClientSettings, frozen=True, forbid_unknown_fields=T
 RUNNING = ("static_configs", "file_sd_configs")
 
 
-def refuse_unsupported(settings: DiscoverySettings, where: str) -> None:
-    """Raise `UnsupportedSettingsError` naming the first mechanism that does not run yet; `where` says whose it is."""
+def refuse_unsupported(settings: DiscoverySettings, where: str, running: Sequence[str] = RUNNING) -> None:
+    """Raise `UnsupportedSettingsError` naming the first mechanism that does not run there; `where` says whose it is."""
     for name in DiscoverySettings.__struct_fields__:
-        if name.endswith(SUFFIX) and name not in RUNNING and getattr(settings, name):
+        if name.endswith(SUFFIX) and name not in running and getattr(settings, name):
             raise UnsupportedSettingsError(
-                f"{where}: {name} is understood but not run by this version; "
-                f"use static_configs or file_sd_configs, or remove it"
+                f"{where}: {name} is understood but not run by this version; use {' or '.join(running)}, or remove it"
             )
 
 

@@ -5,12 +5,12 @@ A struct with fields of its own may inherit from `HttpClientSettings`, as the fi
 Invariant: at most one way of authentication is set, and each secret once, as text or as file.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from nunchi.kit.secrets import Secret, Url
-from nunchi.kit.settings import FieldError
+from nunchi.kit.settings import FieldError, WithoutEffect
 from nunchi.kit.tls import TlsClientSettings
 
 _RESERVED_HEADERS = frozenset(
@@ -108,7 +108,7 @@ class HttpClientSettings(ProxySettings, frozen=True, forbid_unknown_fields=True)
     oauth2: OAuth2Settings | None = None
     tls_config: TlsClientSettings = TlsClientSettings()
     follow_redirects: bool = True
-    enable_http2: bool = True  # accepted for compatibility; connections are HTTP/1.1
+    enable_http2: Annotated[bool, WithoutEffect("connections are HTTP/1.1 either way")] = True
     http_headers: dict[str, HeaderSettings] = {}
 
     def __post_init__(self) -> None:

@@ -93,6 +93,8 @@ class HttpServer:
     async def start(self) -> None:
         """Load the web configuration file, take the port, answer. Raises InputError or ListenError, and holds nothing then."""
         self._web_config = WebConfig(self._policy.web_config_file)
+        for remark in self._web_config.remarks():
+            self._log.warning(remark)
         sockets = await bind(self._address)
         try:
             self._gate = self._gate_of(sockets)

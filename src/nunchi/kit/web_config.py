@@ -7,13 +7,14 @@ Invariant: a change that cannot be loaded leaves what was loaded before in force
 import re
 import ssl
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from nunchi.kit.errors import InputError
 from nunchi.kit.passwords import PasswordFile
 from nunchi.kit.secrets import Secret
-from nunchi.kit.settings import FieldError, load_file
+from nunchi.kit.settings import FieldError, WithoutEffect, load_file, remarks
 from nunchi.kit.tls import TlsServerSettings, certificate_files, load_certificate, server_context
 
 _HEADERS = (
@@ -31,7 +32,7 @@ FileState = tuple[tuple[int, int, int] | None, ...]
 class HttpServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`http_server_config`."""
 
-    http2: bool = True  # accepted for compatibility; connections are HTTP/1.1
+    http2: Annotated[bool, WithoutEffect("connections are HTTP/1.1 either way")] = True
     headers: dict[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -85,6 +86,10 @@ class WebConfig:
         """Names of which a client certificate must have one; empty where any certificate will do."""
         tls = self._settings.tls_server_config
         return [] if tls is None else tls.client_allowed_sans
+
+    def remarks(self) -> list[str]:
+        """Sentences about what the file says without effect."""
+        return remarks(self._settings, str(self._path))
 
     def refresh(self) -> bool:
         """Load again what has changed on disk; True if something did. Raises InputError, and nothing has changed then."""

@@ -21,7 +21,6 @@ from nunchi.model.alert import Alert
 from nunchi.model.labels import Labels
 from nunchi.model.relabel import Relabeller
 from nunchi.notify.alertmanager_settings import AlertmanagerSettings
-from nunchi.notify.errors import NotifySettingsError
 
 QUEUE_ALERTS_MAX = 10_000
 BATCH_ALERTS_MAX = 256
@@ -125,7 +124,7 @@ class AlertmanagerPeer:
                 self.url,
                 headers={"Content-Type": "application/json"},
                 body=encode_alerts(batch),
-                timeout_seconds=self._settings.timeout.seconds,
+                timeout_seconds=self._settings.timeout_seconds,
                 body_bytes_max=ANSWER_BYTES_MAX,
             )
         except HttpClientError as error:
@@ -153,15 +152,11 @@ class AlertmanagerClient:
         self._is_running = False
 
     def apply(self, settings: Sequence[AlertmanagerSettings], folder: Path) -> None:
-        """Send to these from now on; what waits for the former ones is still sent. Raises `NotifySettingsError`."""
-        for one in settings:
-            if one.unavailable():
-                keys = ", ".join(one.unavailable())
-                raise NotifySettingsError(f"alerting.alertmanagers: {keys} not available yet: use static_configs")
+        """Send to these from now on; what waits for the former ones is still sent."""
         former = (self._peers, self._clients, self._tasks)
         self._peers, self._clients, self._tasks = [], [], []
         for one in settings:
-            client = HttpClient(self._clock, one, folder=folder)
+            client = HttpClient(self._clock, one.http, folder=folder)
             self._clients.append(client)
             for url in alertmanager_urls(one):
                 if url not in [peer.url for peer in self._peers]:
@@ -225,7 +220,7 @@ def alertmanager_urls(settings: AlertmanagerSettings) -> list[str]:
     """Where to post alerts: every target that relabelling keeps."""
     relabeller = Relabeller(settings.relabel_configs)
     urls: list[str] = []
-    for group in settings.static_configs:
+    for group in settings.groups:
         for address in group.targets:
             path = "/" + "/".join(part for part in (settings.path_prefix.strip("/"), PATH) if part)
             labels = {

@@ -4,14 +4,14 @@ Invariant: every receiver and time interval that a route names exists, and every
 """
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from nunchi.kit.http_client_settings import HttpClientSettings
 from nunchi.kit.path_patterns import check_pattern
 from nunchi.kit.secrets import Secret
-from nunchi.kit.settings import Duration, FieldError, load
+from nunchi.kit.settings import Duration, FieldError, WithoutEffect, load
 from nunchi.kit.settings.loading import read_text
 from nunchi.kit.tls import TlsClientSettings
 from nunchi.notify.errors import MatcherError
@@ -43,52 +43,57 @@ NESTING_MAX = 50
 # Given twice in `global:`, these are at fault only where a receiver has none of its own, as in Alertmanager.
 JUDGED_WHERE_USED = frozenset(("mattermost_webhook_url",))
 
+_FOR_OTHERS = WithoutEffect("it is for receivers that cannot send here yet")
+Text = Annotated[str, _FOR_OTHERS]
+SecretText = Annotated[Secret, _FOR_OTHERS]
+Switch = Annotated[bool, _FOR_OTHERS]
+
 
 class GlobalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`global:`."""
 
     resolve_timeout: Duration = Duration(300_000)
     http_config: HttpClientSettings = HttpClientSettings()
-    smtp_from: str = ""
-    smtp_hello: str = "localhost"
-    smtp_smarthost: str = ""
-    smtp_auth_username: str = ""
-    smtp_auth_password: Secret = Secret("")
-    smtp_auth_password_file: str = ""
-    smtp_auth_secret: Secret = Secret("")
-    smtp_auth_secret_file: str = ""
-    smtp_auth_identity: str = ""
-    smtp_require_tls: bool = True
-    smtp_tls_config: TlsClientSettings | None = None
-    smtp_force_implicit_tls: bool | None = None
-    slack_api_url: Secret = Secret("")
-    slack_api_url_file: str = ""
-    slack_app_token: Secret = Secret("")
-    slack_app_token_file: str = ""
-    slack_app_url: str = ""
-    pagerduty_url: str = ""
-    opsgenie_api_url: str = ""
-    opsgenie_api_key: Secret = Secret("")
-    opsgenie_api_key_file: str = ""
-    wechat_api_url: str = ""
-    wechat_api_secret: Secret = Secret("")
-    wechat_api_secret_file: str = ""
-    wechat_api_corp_id: str = ""
-    victorops_api_url: str = ""
-    victorops_api_key: Secret = Secret("")
-    victorops_api_key_file: str = ""
-    telegram_api_url: str = ""
-    telegram_bot_token: Secret = Secret("")
-    telegram_bot_token_file: str = ""
-    webex_api_url: str = ""
-    jira_api_url: str = ""
-    rocketchat_api_url: str = ""
-    rocketchat_token: Secret = Secret("")
-    rocketchat_token_file: str = ""
-    rocketchat_token_id: Secret = Secret("")
-    rocketchat_token_id_file: str = ""
-    mattermost_webhook_url: Secret = Secret("")
-    mattermost_webhook_url_file: str = ""
+    smtp_from: Text = ""
+    smtp_hello: Text = "localhost"
+    smtp_smarthost: Text = ""
+    smtp_auth_username: Text = ""
+    smtp_auth_password: SecretText = Secret("")
+    smtp_auth_password_file: Text = ""
+    smtp_auth_secret: SecretText = Secret("")
+    smtp_auth_secret_file: Text = ""
+    smtp_auth_identity: Text = ""
+    smtp_require_tls: Switch = True
+    smtp_tls_config: Annotated[TlsClientSettings | None, _FOR_OTHERS] = None
+    smtp_force_implicit_tls: Annotated[bool | None, _FOR_OTHERS] = None
+    slack_api_url: SecretText = Secret("")
+    slack_api_url_file: Text = ""
+    slack_app_token: SecretText = Secret("")
+    slack_app_token_file: Text = ""
+    slack_app_url: Text = ""
+    pagerduty_url: Text = ""
+    opsgenie_api_url: Text = ""
+    opsgenie_api_key: SecretText = Secret("")
+    opsgenie_api_key_file: Text = ""
+    wechat_api_url: Text = ""
+    wechat_api_secret: SecretText = Secret("")
+    wechat_api_secret_file: Text = ""
+    wechat_api_corp_id: Text = ""
+    victorops_api_url: Text = ""
+    victorops_api_key: SecretText = Secret("")
+    victorops_api_key_file: Text = ""
+    telegram_api_url: Text = ""
+    telegram_bot_token: SecretText = Secret("")
+    telegram_bot_token_file: Text = ""
+    webex_api_url: Text = ""
+    jira_api_url: Text = ""
+    rocketchat_api_url: Text = ""
+    rocketchat_token: SecretText = Secret("")
+    rocketchat_token_file: Text = ""
+    rocketchat_token_id: SecretText = Secret("")
+    rocketchat_token_id_file: Text = ""
+    mattermost_webhook_url: SecretText = Secret("")
+    mattermost_webhook_url_file: Text = ""
 
     def __post_init__(self) -> None:
         for info in msgspec.structs.fields(type(self)):
@@ -189,7 +194,7 @@ class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     templates: tuple[str, ...] = ()
     time_intervals: tuple[NamedIntervalsSettings, ...] = ()
     mute_time_intervals: tuple[NamedIntervalsSettings, ...] = ()
-    tracing: dict[str, Any] = {}
+    tracing: Annotated[dict[str, Any], WithoutEffect("no traces are sent by this version")] = {}
 
     # (kind, its key, where `global:` has it): given in one of the two places, as text or as file.
     CREDENTIALS: ClassVar = (

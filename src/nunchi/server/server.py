@@ -126,8 +126,8 @@ class Server:
         await self._parts.close()
 
     def _take(self, configuration: LoadedConfiguration) -> None:
-        adjusted = self._parts.adjust(configuration.prometheus, self.url)
-        self._parts.apply(replace(configuration, prometheus=adjusted))
-        self._parts.status.take_configuration(adjusted)
+        adjusted = replace(configuration, prometheus=self._parts.adjust(configuration.prometheus, self.url))
+        self._parts.apply(adjusted)
+        self._parts.status.take_configuration(adjusted.prometheus)
         for remark in adjusted.remarks():
             self._parts.log.warning(remark)

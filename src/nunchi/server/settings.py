@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
-from nunchi.intake.mechanisms import UnsupportedSettingsError
 from nunchi.intake.scrape.scrape_manager import ScrapeSettings
 from nunchi.intake.scrape.settings import (
     GlobalSettings,
@@ -18,7 +18,6 @@ from nunchi.intake.scrape.settings import (
     ScrapeConfigFile,
     check_jobs,
     resolve_job,
-    unacted,
 )
 from nunchi.intake.sections import (
     OtlpSettings,
@@ -28,12 +27,12 @@ from nunchi.intake.sections import (
     refuse_unsupported_sections,
 )
 from nunchi.kit.path_patterns import check_pattern, find_paths, has_wildcard
-from nunchi.kit.settings import FieldError, SettingsError, load, load_file
+from nunchi.kit.settings import FieldError, SettingsError, WithoutEffect, load, load_file, remarks
 from nunchi.kit.settings.loading import read_text
 from nunchi.model.labels import Labels
-from nunchi.notify.alertmanager_settings import AlertingSettings
 from nunchi.query.syntax import STABLE, ParserSettings
 from nunchi.rules.files import RuleFile, load_rule_files, missing_rule_files
+from nunchi.server.alerting_settings import AlertingSettings
 from nunchi.server.storage_settings import StorageSettings
 from nunchi.server.tracing_settings import TracingSettings
 
@@ -42,9 +41,9 @@ _ONE_STAR_AT_THE_END = re.compile(r"[^*]*(\*[^/]*)?")
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`runtime`: speaks of Go's garbage collector; accepted, without effect here."""
+    """`runtime`."""
 
-    gogc: int = 75
+    gogc: Annotated[int, WithoutEffect("there is no garbage collector of Go's")] = 75
 
 
 class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,10 +56,10 @@ class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     scrape_config_files: tuple[str, ...] = ()
     scrape_configs: tuple[JobSettings, ...] = ()
     storage: StorageSettings = StorageSettings()
-    tracing: TracingSettings | None = None
+    tracing: Annotated[TracingSettings | None, WithoutEffect("no traces are sent by this version")] = None
     remote_write: tuple[RemoteWriteSettings, ...] = ()
     remote_read: tuple[RemoteReadSettings, ...] = ()
-    otlp: OtlpSettings = OtlpSettings()
+    otlp: Annotated[OtlpSettings, WithoutEffect("this version receives no OTLP")] = OtlpSettings()
 
     def __post_init__(self) -> None:
         check_jobs(self.common, self.scrape_configs)
@@ -105,25 +104,14 @@ class Configuration:
         for job in self.jobs:
             resolve_job(self.settings.common, job, self.scrape.folder_of(job))
         refuse_unsupported_sections(self.settings.remote_write, self.settings.remote_read)
-        for one in self.settings.alerting.alertmanagers:
-            if one.unavailable():
-                keys = ", ".join(one.unavailable())
-                raise UnsupportedSettingsError(
-                    f"alerting.alertmanagers: {keys} not run by this version; use static_configs"
-                )
+        self.settings.alerting.check_support()
 
     def remarks(self) -> list[str]:
         """Sentences about settings that are accepted and change nothing here."""
-        remarks = unacted(self.settings.common, self.jobs)
-        if self.settings.tracing is not None:
-            remarks.append("tracing is accepted but no traces are sent by this version")
-        if self.settings.storage.tsdb.retention.percentage:
-            remarks.append("storage.tsdb.retention.percentage has no effect in this version: use time or size")
+        said = remarks(msgspec.structs.replace(self.settings, scrape_configs=self.jobs))
         for path in missing_rule_files(self.settings.rule_files, self.folder):
-            remarks.append(
-                f"rule_files: {path} does not exist and is passed over: create it, or remove it from the list"
-            )
-        return remarks
+            said.append(f"rule_files: {path} does not exist and is passed over: create it, or remove it from the list")
+        return said
 
     def with_rules(self, files: tuple[RuleFile, ...]) -> "Configuration":
         """The same with more rule files."""

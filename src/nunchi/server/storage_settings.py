@@ -1,10 +1,10 @@
 """`storage` of Prometheus's configuration file."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from nunchi.kit.settings import Duration, FieldError
+from nunchi.kit.settings import Duration, FieldError, WithoutEffect
 from nunchi.kit.sizes import Size
 
 PERCENT = 100.0
@@ -15,7 +15,7 @@ class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     time: Duration = Duration(0)
     size: Size = Size(0)
-    percentage: float = 0.0
+    percentage: Annotated[float, WithoutEffect("use time or size")] = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.percentage <= PERCENT:
@@ -23,16 +23,18 @@ class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class ChunkEncodingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which of Prometheus's encodings; accepted, nunchi has its own."""
+    """Which of Prometheus's encodings."""
 
-    floats: Literal["xor", "xor2"] = "xor"
+    floats: Annotated[Literal["xor", "xor2"], WithoutEffect("nunchi has encodings of its own")] = "xor"
 
 
 class TsdbSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`storage.tsdb`."""
 
     out_of_order_time_window: Duration = Duration(0)
-    stale_series_compaction_threshold: float = 0.0
+    stale_series_compaction_threshold: Annotated[
+        float, WithoutEffect("when series that ended leave memory is decided by age")
+    ] = 0.0
     chunk_encoding: ChunkEncodingSettings = ChunkEncodingSettings()
     retention: RetentionSettings = RetentionSettings()
 

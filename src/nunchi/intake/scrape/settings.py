@@ -5,9 +5,9 @@ The structs say what is well-formed by itself; `resolve_jobs` checks what depend
 Invariant: a job that resolved needs nothing else of the file.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ from nunchi.intake.scrape.pool import PoolSettings
 from nunchi.intake.scrape.series import SampleRules
 from nunchi.intake.scrape.target import TargetDefaults
 from nunchi.kit.http_client import HttpClientSettings
-from nunchi.kit.settings import Duration, Expanded, FieldError
+from nunchi.kit.settings import Duration, Expanded, FieldError, WithoutEffect
 from nunchi.kit.sizes import Size
 from nunchi.model.names import NameScheme, is_encodable
 from nunchi.model.relabel import Relabeller, RelabelRule
@@ -33,6 +33,7 @@ LEGACY_ESCAPING = "underscores"
 UTF8_ESCAPING = "allow-utf-8"
 
 Escaping = Literal["allow-utf-8", "underscores", "dots", "values"]
+FailureLog = Annotated[str, WithoutEffect("failed scrapes are on the targets page, not in a file")]
 
 
 def check_protocols(protocols: Sequence[str] | None) -> None:
@@ -61,7 +62,7 @@ class ScrapeOptions(DiscoverySettings, frozen=True, forbid_unknown_fields=True):
     scrape_protocols: tuple[str, ...] | None = None
     fallback_scrape_protocol: str = ""
     scrape_native_histograms: bool | None = None
-    scrape_classic_histograms: bool | None = None
+    scrape_classic_histograms: bool | None = None  # what Prometheus 2 called the next
     always_scrape_classic_histograms: bool | None = None
     convert_classic_histograms_to_nhcb: bool | None = None
     extra_scrape_metrics: bool | None = None
@@ -72,7 +73,7 @@ class ScrapeOptions(DiscoverySettings, frozen=True, forbid_unknown_fields=True):
     honor_timestamps: bool = True
     track_timestamps_staleness: bool = False
     enable_compression: bool = True
-    scrape_failure_log_file: str = ""
+    scrape_failure_log_file: FailureLog = ""
     body_size_limit: Size = Size(0)
     sample_limit: int = 0
     target_limit: int = 0
@@ -123,8 +124,8 @@ class GlobalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evaluation_interval: Duration = DEFAULT_INTERVAL
     rule_query_offset: Duration = Duration(0)
     external_labels: dict[str, Expanded] = {}
-    query_log_file: str = ""
-    scrape_failure_log_file: str = ""
+    query_log_file: Annotated[str, WithoutEffect("no query log is written by this version")] = ""
+    scrape_failure_log_file: FailureLog = ""
     body_size_limit: Size = Size(0)
     sample_limit: int = 0
     target_limit: int = 0
@@ -237,8 +238,8 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path, *, with_
     where = f'job "{job.job_name}"'
     refuse_unsupported(job, where)
     scheme = _scheme(common, job)
-    with_native = _is_on(common, job, "scrape_native_histograms")
-    default_protocols = NATIVE_PROTOCOLS if with_native or with_starts else DEFAULT_PROTOCOLS
+    histograms = _histogram_rules(common, job, with_starts=with_starts)
+    default_protocols = NATIVE_PROTOCOLS if histograms.with_native or with_starts else DEFAULT_PROTOCOLS
     protocols = tuple(job.scrape_protocols or common.scrape_protocols or default_protocols)
     interval = job.scrape_interval or common.interval
     timeout = job.scrape_timeout or min(common.timeout, interval)
@@ -257,14 +258,7 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path, *, with_
             honor_timestamps=job.honor_timestamps,
             track_timestamps_staleness=job.track_timestamps_staleness,
             samples_max=job.sample_limit or common.sample_limit,
-            histograms=HistogramRules(
-                with_native=with_native,
-                with_classic=_is_on(common, job, "always_scrape_classic_histograms"),
-                converts_classic=_is_on(common, job, "convert_classic_histograms_to_nhcb"),
-                with_starts=with_starts,
-                schema_max=schema_of_factor(job.native_histogram_min_bucket_factor),
-                buckets_max=job.native_histogram_bucket_limit,
-            ),
+            histograms=histograms,
         ),
         fetch=FetchSettings(
             http=HttpClientSettings(**{name: getattr(job, name) for name in HttpClientSettings.__struct_fields__}),
@@ -277,16 +271,27 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path, *, with_
         ),
         targets_max=job.target_limit or common.target_limit,
         dropped_kept_max=job.keep_dropped_targets or common.keep_dropped_targets,
-        extra_report=bool(
-            common.extra_scrape_metrics if job.extra_scrape_metrics is None else job.extra_scrape_metrics
-        ),
+        extra_report=_is_on(common.extra_scrape_metrics, job.extra_scrape_metrics),
     )
 
 
-def _is_on(common: GlobalSettings, job: JobSettings, name: str) -> bool:
+def _histogram_rules(common: GlobalSettings, job: JobSettings, *, with_starts: bool) -> HistogramRules:
+    classic = job.always_scrape_classic_histograms
+    return HistogramRules(
+        with_native=_is_on(common.scrape_native_histograms, job.scrape_native_histograms),
+        with_classic=_is_on(
+            common.always_scrape_classic_histograms, job.scrape_classic_histograms if classic is None else classic
+        ),
+        converts_classic=_is_on(common.convert_classic_histograms_to_nhcb, job.convert_classic_histograms_to_nhcb),
+        with_starts=with_starts,
+        schema_max=schema_of_factor(job.native_histogram_min_bucket_factor),
+        buckets_max=job.native_histogram_bucket_limit,
+    )
+
+
+def _is_on(common: bool | None, own: bool | None) -> bool:
     """A switch of a job, the global one where the job does not say."""
-    own = getattr(job, name)
-    return bool(getattr(common, name) if own is None else own)
+    return bool(common if own is None else own)
 
 
 def _fallback(job: JobSettings, where: str) -> ExpositionFormat | None:
@@ -296,18 +301,3 @@ def _fallback(job: JobSettings, where: str) -> ExpositionFormat | None:
         return ExpositionFormat.of_protocol(job.fallback_scrape_protocol)
     except ValueError as error:
         raise UnsupportedSettingsError(f"{where}: fallback_scrape_protocol: {error}") from None
-
-
-def unacted(common: GlobalSettings, jobs: Iterable[JobSettings]) -> list[str]:
-    """Sentences about settings that are accepted and change nothing here, to be logged when they are applied."""
-    remarks = []
-    if common.query_log_file:
-        remarks.append("global.query_log_file is accepted but no query log is written by this version")
-    owners: list[tuple[str, GlobalSettings | JobSettings]] = [("global", common)]
-    owners += [(f'job "{job.job_name}"', job) for job in jobs]
-    for owner, settings in owners:
-        if settings.scrape_failure_log_file:
-            remarks.append(
-                f"{owner}: scrape_failure_log_file is accepted but not written; failures are on the targets page"
-            )
-    return remarks
