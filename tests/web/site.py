@@ -63,7 +63,9 @@ class Site:
             clock=clock,
             results=ResultCache(self.store, clock.now_ms),
             own_instance=INSTANCE,
+            quit_process=self.quit,
         )
+        self.quits = 0
         self.booted = clock.now() - PAST_SECONDS - 3 * 86400
         self.server: HttpServer | None = None
         self.port = 0
@@ -71,6 +73,10 @@ class Site:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def quit(self) -> None:
+        """Remember that somebody wanted the process to end."""
+        self.quits += 1
 
     async def start(self, policy: HttpPolicy | None = None) -> None:
         """Serve, at the same port as before where it was stopped."""

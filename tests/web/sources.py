@@ -7,8 +7,9 @@ from nunchi.intake.scrape.target import Health
 from nunchi.kit.errors import InputError
 from nunchi.model.alert import AlertState
 from nunchi.model.labels import Labels
+from nunchi.model.metadata import Metadata, MetricType
 from nunchi.rules.status import AlertStatus, RuleGroupStatus, RuleHealth, RuleKind, RuleStatus
-from nunchi.web.contracts import AgentView, BuildView, RuntimeView
+from nunchi.web.contracts import AgentView, BuildView, NotificationView, RuntimeView
 
 HOSTILE = {
     "markup": "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>",
@@ -62,6 +63,17 @@ class Targets:
     def dropped_targets(self) -> Sequence[DroppedTarget]:
         labels = Labels({"__address__": "10.0.0.7:9100", "__meta_env": "staging"})
         return [DroppedTarget(labels, "node", rule=0, error="")]
+
+    def dropped_counts(self) -> Mapping[str, int]:
+        return {"docker": 0, "node": 1, "nunchi": 0, "quiet": 0}
+
+    def metadata(self, target: TargetStatus) -> Mapping[str, Metadata]:
+        if target.health is not Health.UP:
+            return {}
+        return {
+            "node_load1": Metadata(MetricType.GAUGE, "1m load average."),
+            "requests_total": Metadata(MetricType.COUNTER, "Requests.", ""),
+        }
 
 
 class Agents:
@@ -196,6 +208,12 @@ class Nothing:
     def dropped_targets(self) -> Sequence[DroppedTarget]:
         return []
 
+    def dropped_counts(self) -> Mapping[str, int]:
+        return {}
+
+    def metadata(self, _target: TargetStatus) -> Mapping[str, Metadata]:
+        return {}
+
     def agents(self) -> Sequence[AgentView]:
         return []
 
@@ -238,6 +256,15 @@ class Status:
 
     def closed_reason(self) -> str:
         return self.reason
+
+    def loaded_ratio(self) -> float:
+        return 0.427 if self.reason else 1.0
+
+    def notifications(self) -> Sequence[NotificationView]:
+        return [NotificationView(self.broken, self._now_ms)] if self.broken else []
+
+    def external_labels(self) -> Labels:
+        return Labels({"job": "outer", "site": "north"})
 
     def metrics(self) -> bytes:
         return b"# TYPE nunchi_requests_total counter\nnunchi_requests_total 12\n"

@@ -116,7 +116,7 @@ async def test_targets_with_everything_a_page_needs(asker: Asker):
         "scrapeTimeout": "10s",
     }
     assert data["activeTargets"][4]["lastScrape"] == "0001-01-01T00:00:00Z"
-    assert data["droppedTargetCounts"] == {"node": 1}
+    assert data["droppedTargetCounts"] == {"docker": 0, "node": 1, "nunchi": 0, "quiet": 0}
 
 
 async def test_targets_by_state_and_pool(asker: Asker):
@@ -124,7 +124,7 @@ async def test_targets_by_state_and_pool(asker: Asker):
     assert (len(active["activeTargets"]), active["droppedTargets"]) == (2, [])
     dropped = await asker.data("/api/v1/targets", state="dropped")
     assert (dropped["activeTargets"], len(dropped["droppedTargets"])) == ([], 1)
-    assert await asker.data("/api/v1/scrape_pools") == {"scrapePools": ["docker", "node", "nunchi"]}
+    assert await asker.data("/api/v1/scrape_pools") == {"scrapePools": ["docker", "node", "nunchi", "quiet"]}
 
 
 async def test_rules_with_their_alerts(asker: Asker):

@@ -109,7 +109,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
     prometheus = find_peer("prometheus")
     address = f"127.0.0.1:{free_port()}"
     settings = tmp_path / "prometheus.yml"
-    settings.write_text("global: {}\n")
+    settings.write_text("global: {external_labels: {job: outer, site: north}}\n")
     command = [
         prometheus,
         f"--config.file={settings}",

@@ -117,7 +117,7 @@ FLAGS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         {"default": "", "help": "Address under which people reach this server."},
     ),
     ("--web.config.file", "web_config_file", {"type": FILE, "help": "TLS and users, as Prometheus's web.yml."}),
-    ("--web.enable-lifecycle", "web_enable_lifecycle", {"is_flag": True, "help": "Allow POST /-/reload."}),
+    ("--web.enable-lifecycle", "web_enable_lifecycle", {"is_flag": True, "help": "Allow POST /-/reload and /-/quit."}),
     (
         "--web.enable-admin-api",
         "web_enable_admin_api",

@@ -4,19 +4,20 @@ import asyncio
 import os
 import platform
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import nunchi
 from nunchi.kit.clock import Clock
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.labels import Labels
 from nunchi.server.flags import ServerFlags
 from nunchi.server.retention import database_settings, retention_text
 from nunchi.server.settings import Configuration
 from nunchi.server.shown_configuration import shown_configuration
 from nunchi.server.storage_settings import TsdbSettings
-from nunchi.web.contracts import BuildView, RuntimeView
+from nunchi.web.contracts import BuildView, NotificationView, RuntimeView
 from nunchi.wire.exposition_text import format_telemetry
 
 
@@ -24,9 +25,15 @@ class ServerStatus:
     """Implements `web.contracts.StatusSource`. The server tells it of reloads and readiness."""
 
     def __init__(
-        self, flags: ServerFlags, clock: Clock, telemetry: Telemetry, host_name: str, progress: Callable[[], str]
+        self,
+        flags: ServerFlags,
+        clock: Clock,
+        telemetry: Telemetry,
+        host_name: str,
+        progress: Callable[[], str],
+        loaded_ratio: Callable[[], float],
     ) -> None:
-        """`progress` says how far the store is with loading; empty once it has loaded."""
+        """`progress` says how far the store is with loading, empty once it has loaded; `loaded_ratio` the same in numbers."""
         self._flags = flags
         self._clock = clock
         self._telemetry = telemetry
@@ -36,7 +43,9 @@ class ServerStatus:
         self._configuration_ms = 0
         self._is_reload_successful = True
         self._closed_reason = self._not_ready_reason = "starting"
+        self._refused_ms = 0
         self._progress = progress
+        self._loaded_ratio = loaded_ratio
         self._reload_successful = telemetry.gauge(
             "prometheus_config_last_reload_successful", "Whether the latest reload of the configuration succeeded."
         )
@@ -75,6 +84,7 @@ class ServerStatus:
     def refuse_configuration(self) -> None:
         """A reload failed; what was in force stays."""
         self._is_reload_successful = False
+        self._refused_ms = self._clock.now_ms()
         self._reload_successful.set(0)
 
     # What the web asks.
@@ -121,6 +131,24 @@ class ServerStatus:
     def closed_reason(self) -> str:
         """See `StatusSource.closed_reason`."""
         return self._closed_reason
+
+    def loaded_ratio(self) -> float:
+        """See `StatusSource.loaded_ratio`."""
+        return self._loaded_ratio()
+
+    def notifications(self) -> Sequence[NotificationView]:
+        """See `StatusSource.notifications`."""
+        found = []
+        if not self._is_reload_successful:
+            text = "The configuration could not be loaded again: the earlier one stays in force, the log says what is wrong."
+            found.append(NotificationView(text, self._refused_ms))
+        if reason := self.not_ready_reason():
+            found.append(NotificationView(f"Not every query is answered now: {reason}.", self._started_ms))
+        return found
+
+    def external_labels(self) -> Labels:
+        """See `StatusSource.external_labels`."""
+        return self._configuration.external_labels if self._configuration else Labels()
 
     def metrics(self) -> bytes:
         """See `StatusSource.metrics`."""

@@ -1,5 +1,6 @@
 """Puts a server together: the one place where its concrete classes meet. Reads top to bottom in the order of the data."""
 
+import signal
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,7 +73,7 @@ def build_server(
     engine = build_engine(flags, world, telemetry)
     queries = QueryRunner(engine, clock, RunnerSettings(concurrency_max=flags.query_max_concurrency), telemetry)
     judgement = build_judgement(flags, world, telemetry, store, engine)
-    status = ServerStatus(flags, clock, telemetry, world.host_name, store.progress)
+    status = ServerStatus(flags, clock, telemetry, world.host_name, store.progress, store.loaded_ratio)
     policy = http_policy(flags, own_token)
 
     async def reload() -> None:
@@ -94,6 +95,7 @@ def build_server(
         own_instance=own_instance,
         prefix=policy.prefix,
         cardinality=store,
+        quit_process=lambda: signal.raise_signal(signal.SIGTERM),
     )
     routes = [*remote_write.routes(), *fleet.routes(), *web_routes(pages)]
     web = HttpServer("web", flags.web_listen_address, routes, policy, clock, telemetry, logger("web"), fleet.key_owner)

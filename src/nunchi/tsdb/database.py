@@ -118,6 +118,11 @@ class Database:
         loading = self._state.loading
         return loading.text if loading is not None else ""
 
+    def loaded_ratio(self) -> float:
+        """How much of what is stored was read since the start, from 0 to 1."""
+        loading = self._state.loading
+        return loading.share if loading is not None else 1.0
+
     @classmethod
     def look(cls, path: Path, disk: Disk, clock: Clock, log: Logger) -> "Database":
         """A database to read from, over a folder that another process may be writing; nothing there is changed.

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from nunchi.intake.scrape.status import DroppedTarget, TargetStatus
+from nunchi.model.labels import Labels
 from nunchi.model.matchers import Matcher
+from nunchi.model.metadata import Metadata
 from nunchi.rules.status import RuleGroupStatus
 
 
@@ -60,6 +62,14 @@ class RuntimeView:
     storage_retention: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationView:
+    """Something about the process that whoever looks at it should know, and since when."""
+
+    text: str
+    since_ms: int
+
+
 class TargetSource(Protocol):
     """Who scrapes."""
 
@@ -68,7 +78,15 @@ class TargetSource(Protocol):
         ...
 
     def dropped_targets(self) -> Sequence[DroppedTarget]:
-        """Targets that relabelling dropped."""
+        """Targets that relabelling dropped, as far as they are kept."""
+        ...
+
+    def dropped_counts(self) -> Mapping[str, int]:
+        """How many were dropped, by job; every job is there."""
+        ...
+
+    def metadata(self, target: TargetStatus) -> Mapping[str, Metadata]:
+        """What a target says of its metric families, by name."""
         ...
 
 
@@ -115,6 +133,18 @@ class StatusSource(Protocol):
         """Why nothing at all can be answered now; empty also while what is stored is loaded: stores know what they lack."""
         ...
 
+    def loaded_ratio(self) -> float:
+        """How much of what is stored can be asked, from 0 to 1."""
+        ...
+
+    def notifications(self) -> Sequence[NotificationView]:
+        """What is not as it should be now; empty where all is well."""
+        ...
+
+    def external_labels(self) -> Labels:
+        """Labels that go out with everything."""
+        ...
+
     def metrics(self) -> bytes:
         """The process's own telemetry as text exposition."""
         ...
@@ -144,3 +174,6 @@ AlertmanagerUrls = Callable[[], Sequence[str]]
 
 # Applies the configuration files again; raises an `InputError` and changes nothing where they are broken.
 Reload = Callable[[], Awaitable[None]]
+
+# Begins the end of the process, as SIGTERM does, and returns at once.
+Quit = Callable[[], None]

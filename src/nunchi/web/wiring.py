@@ -13,6 +13,7 @@ from nunchi.web.contracts import (
     Administration,
     AgentSource,
     AlertmanagerUrls,
+    Quit,
     Reload,
     RuleSource,
     StatusSource,
@@ -26,6 +27,8 @@ from nunchi.web.pages import Pages
 from nunchi.web.prometheus_api.admin import AdminEndpoints
 from nunchi.web.prometheus_api.cardinality import SelectedCardinality
 from nunchi.web.prometheus_api.envelope import Envelope
+from nunchi.web.prometheus_api.features import FeatureEndpoints
+from nunchi.web.prometheus_api.federation import FederationEndpoints
 from nunchi.web.prometheus_api.lifecycle import LifecycleEndpoints
 from nunchi.web.prometheus_api.query import QueryEndpoints
 from nunchi.web.prometheus_api.reading import Reading
@@ -45,6 +48,7 @@ class WebParts:
     own_instance  the `instance` of the agent in this process, with which the overview opens; empty where there is none
     prefix        what stands before every path, as `HttpPolicy.prefix`
     cardinality   who counts series; None: they are counted by their labels
+    quit_process  ends the process; where nobody says how, nothing happens
     """
 
     store: Store
@@ -62,6 +66,7 @@ class WebParts:
     own_instance: str = ""
     prefix: str = ""
     cardinality: CardinalitySource | None = None
+    quit_process: Quit = lambda: None
 
 
 def web_routes(parts: WebParts) -> list[Route]:
@@ -78,9 +83,11 @@ def web_routes(parts: WebParts) -> list[Route]:
         *TargetEndpoints(parts.targets).routes(envelope),
         *RuleEndpoints(parts.rules, parts.alertmanager_urls).routes(envelope),
         *StatusEndpoints(parts.status, parts.store, cardinality, reading, parts.clock.now_ms).routes(envelope),
+        *FeatureEndpoints(parts.queries.engine).routes(envelope),
+        *FederationEndpoints(reading, parts.clock.now_ms, parts.status.external_labels).routes(envelope),
         *overview.routes(envelope),
         *QueryPlanEndpoints(reading, parts.clock.now_ms).routes(envelope),
         *FunctionEndpoints(parts.queries.engine).routes(envelope),
-        *LifecycleEndpoints(parts.status, parts.reload).routes(),
+        *LifecycleEndpoints(parts.status, parts.reload, parts.quit_process).routes(),
         *Pages(parts.prefix).routes(),
     ]

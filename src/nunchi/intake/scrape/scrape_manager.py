@@ -25,6 +25,7 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
+from nunchi.model.metadata import Metadata
 
 LOOK_SECONDS = 60.0
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
@@ -165,6 +166,11 @@ class ScrapeManager:
     def dropped_counts(self) -> dict[str, int]:
         """How many were dropped, by job."""
         return {name: self._pools[name].dropped_count for name in sorted(self._pools)}
+
+    def metadata(self, target: TargetStatus) -> Mapping[str, Metadata]:
+        """What a target says of its metric families; empty once it is gone."""
+        loop = self.find_loop(target.scrape_pool, target.labels)
+        return loop.series.metadata if loop else {}
 
     def find_loop(self, job: str, labels: Labels) -> TargetLoop | None:
         """The loop of one target: its metadata and last scrape."""

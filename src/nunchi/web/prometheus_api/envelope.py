@@ -69,7 +69,7 @@ class Envelope:
                 return web.Response(status=204)
             if answer.content_type != JSON:
                 assert isinstance(answer.data, bytes), answer.content_type
-                return web.Response(body=answer.data, content_type=answer.content_type)
+                return web.Response(body=answer.data, headers={"Content-Type": answer.content_type})
             return _json(encode_answer(answer), 200)
 
         return respond

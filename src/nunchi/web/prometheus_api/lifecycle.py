@@ -1,11 +1,11 @@
-"""What stands outside `/api/v1`: `/-/healthy`, `/-/ready`, `/-/reload`, `/metrics`, `/version`."""
+"""What stands outside `/api/v1`: `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`."""
 
 import msgspec
 from aiohttp import web
 
 from nunchi.kit.errors import NunchiError
 from nunchi.kit.http_route import Access, Route
-from nunchi.web.contracts import Reload, StatusSource
+from nunchi.web.contracts import Quit, Reload, StatusSource
 from nunchi.web.prometheus_api.envelope import not_ready
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -14,17 +14,20 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 class LifecycleEndpoints:
     """Health, readiness, reload, telemetry and version as machines ask for them."""
 
-    def __init__(self, source: StatusSource, reload: Reload) -> None:
+    def __init__(self, source: StatusSource, reload: Reload, quit_process: Quit) -> None:
         self._source = source
         self._reload = reload
+        self._quit = quit_process
 
     def routes(self) -> list[Route]:
-        """All of them; the HTTP server refuses `/-/reload` where the lifecycle API is off."""
+        """All of them; the HTTP server refuses `/-/reload` and `/-/quit` where the lifecycle API is off."""
         return [
             Route("GET", "/-/healthy", self.healthy, Access.READ),
             Route("GET", "/-/ready", self.ready, Access.READ),
             Route("POST", "/-/reload", self.reload, Access.LIFECYCLE),
             Route("PUT", "/-/reload", self.reload, Access.LIFECYCLE),
+            Route("POST", "/-/quit", self.quit, Access.LIFECYCLE),
+            Route("PUT", "/-/quit", self.quit, Access.LIFECYCLE),
             Route("GET", "/metrics", self.metrics, Access.READ),
             Route("GET", "/version", self.version, Access.READ),
         ]
@@ -46,6 +49,11 @@ class LifecycleEndpoints:
         except NunchiError as error:
             return web.Response(status=500, text=f"failed to reload config: {error}\n")
         return web.Response()
+
+    async def quit(self, _: web.Request) -> web.Response:
+        """End the process as SIGTERM does."""
+        self._quit()
+        return web.Response(text="nunchi is stopping.\n")
 
     async def metrics(self, _: web.Request) -> web.Response:
         """The process's own telemetry."""

@@ -1,4 +1,4 @@
-"""`match[]` selectors of a request."""
+"""Selectors in the parameters of a request, `match[]` above all."""
 
 from nunchi.model.matchers import Matcher
 from nunchi.query.errors import ParseError
@@ -12,11 +12,12 @@ def read_selectors(parameters: Parameters, *, needed: bool) -> list[tuple[Matche
     texts = parameters.all("match[]")
     if needed and not texts:
         raise ApiError.bad_data("no match[] parameter provided")
-    return [_matchers(text) for text in texts]
+    return [read_selector("match[]", text) for text in texts]
 
 
-def _matchers(text: str) -> tuple[Matcher, ...]:
+def read_selector(name: str, text: str) -> tuple[Matcher, ...]:
+    """The matchers of a text; raises the `ApiError` that names the parameter."""
     try:
         return parse_selector(text).matchers
     except ParseError as error:
-        raise invalid_parameter("match[]", str(error)) from None
+        raise invalid_parameter(name, str(error)) from None

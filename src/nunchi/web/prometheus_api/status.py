@@ -1,4 +1,4 @@
-"""`status/*`: which program this is, how it was started, what it is configured to do, how much it stores."""
+"""`status/*`, `notifications`: which program this is, how it was started and configured, how it fares, what it stores."""
 
 from collections.abc import Callable
 
@@ -40,6 +40,8 @@ class StatusEndpoints:
             *envelope.read("/api/v1/status/flags", self.flags),
             *envelope.read("/api/v1/status/config", self.configuration),
             *envelope.read("/api/v1/status/tsdb", self.tsdb),
+            *envelope.read("/api/v1/status/walreplay", self.loading),
+            *envelope.read("/api/v1/notifications", self.notifications),
         ]
 
     async def build(self, _: Parameters) -> Answer:
@@ -86,6 +88,20 @@ class StatusEndpoints:
     async def configuration(self, _: Parameters) -> Answer:
         """The configuration in force."""
         return Answer({"yaml": self._source.configuration()})
+
+    async def loading(self, _: Parameters) -> Answer:
+        """How far what is stored is loaded, in percent: what replay of the log is to Prometheus."""
+        is_done = not self._source.not_ready_reason()
+        percent = 100 if is_done else int(self._source.loaded_ratio() * 100)
+        return Answer({"min": 0, "max": 100, "current": percent, "state": "done" if is_done else "in progress"})
+
+    async def notifications(self, _: Parameters) -> Answer:
+        """What is not as it should be now."""
+        shown = [
+            {"text": one.text, "date": format_moment(one.since_ms), "active": True}
+            for one in self._source.notifications()
+        ]
+        return Answer(shown)
 
     async def tsdb(self, parameters: Parameters) -> Answer:
         """Numbers of the store, and which names and labels the series of the head are spent on; `match[]` narrows them."""
