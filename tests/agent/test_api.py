@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -99,6 +101,36 @@ async def test_the_status_shows_where_it_listens_and_where_it_cannot(client: Cli
     assert not udp.endswith(":0")
     failed = shown[f"agent.statsd tcp://127.0.0.1:{port}"]
     assert (failed["url"], "taken" in failed["last_error"]) == ("", True)
+
+
+async def test_a_disk_that_is_busy_for_long_delays_neither_rounds_nor_answers(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_syncing, is_quiet = threading.Event(), threading.Event()
+    gave_up: list[bool] = []
+
+    def sync(_: int) -> None:
+        is_syncing.set()
+        gave_up.append(not is_quiet.wait(20))
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    try:
+        assert (await client.ask("PATCH", "/api/v1/settings", json={"interval": "100ms"}))[0] == 200
+        async with asyncio.timeout(30):
+            while not is_syncing.is_set():  # noqa: ASYNC110 - a thread's doing
+                await asyncio.sleep(0.02)
+            collected = before = await collected_by(client)
+            while collected < before + 1000:
+                collected = await collected_by(client)
+                await asyncio.sleep(0.02)
+        assert gave_up == []
+    finally:
+        is_quiet.set()
+
+
+async def collected_by(client: Client) -> int:
+    _, shown = await client.ask("GET", "/api/v1/status")
+    return int(shown["delivery"]["accounting"]["collected"])
 
 
 async def test_a_check_is_run_on_demand(client: Client) -> None:

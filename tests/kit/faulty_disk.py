@@ -1,5 +1,6 @@
 """Files in memory that fail on purpose: full, refusing, torn by a crash, rotten. Implements what a spool uses of `Disk`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -101,6 +102,15 @@ class FaultyFile:
     def sync(self) -> None:
         self.disk.check("sync", self.path)
         self.disk.synced[self.path] = self.size
+
+    def begin_sync(self) -> Callable[[], None]:
+        size = self.size
+
+        def sync() -> None:
+            self.disk.check("sync", self.path)
+            self.disk.synced[self.path] = max(self.disk.synced.get(self.path, 0), size)
+
+        return sync
 
     def truncate(self, size: int) -> None:
         self.disk.check("truncate", self.path)

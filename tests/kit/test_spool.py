@@ -2,6 +2,7 @@
 
 import io
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -14,6 +15,7 @@ from nunchi.kit.disk import Disk, DiskLocked
 from nunchi.kit.logs import logger
 from nunchi.kit.spool import DAMAGED, FULL, OLD, Spool, SpoolLimits
 from nunchi.kit.spool_segment import MAGIC, OVERHEAD_BYTES
+from nunchi.kit.spool_segments import AtOnce, Background, Ended
 from nunchi.kit.system_disk import SystemDisk
 from nunchi.testing.clock import VirtualClock
 
@@ -24,14 +26,16 @@ WIDE = SpoolLimits(1 << 20, 3600)
 class Bench:
     """A spool, what it dropped, and how to end its process."""
 
-    def __init__(self, disk: Disk, limits: SpoolLimits = WIDE, folder: Path = FOLDER) -> None:
-        self.disk, self.limits, self.folder = disk, limits, folder
+    def __init__(
+        self, disk: Disk, limits: SpoolLimits = WIDE, folder: Path = FOLDER, background: Background | None = None
+    ) -> None:
+        self.disk, self.limits, self.folder, self.background = disk, limits, folder, background
         self.clock = VirtualClock()
         self.dropped: Counter[str] = Counter()
         self.spool = self.opened()
 
     def opened(self) -> Spool:
-        spool = Spool(self.folder, self.limits, self.disk, self.clock, logger("test"), self.count)
+        spool = Spool(self.folder, self.limits, self.disk, self.clock, logger("test"), self.count, self.background)
         spool.open()
         return spool
 
@@ -247,6 +251,77 @@ def test_a_settled_list_that_cannot_be_written_brings_a_record_back_and_never_lo
     assert bench.contents() == [b"1"]
     disk.failing = set()
     assert bench.killed().contents() == [b"0", b"1"]
+
+
+class Held:
+    """A `Background` whose calls are made when the test says so."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Callable[[], None], Ended]] = []
+
+    def run(self, call: Callable[[], None], ended: Ended) -> None:
+        self.calls.append((call, ended))
+
+    def release(self) -> None:
+        calls, self.calls = self.calls, []
+        for call, ended in calls:
+            AtOnce().run(call, ended)
+
+
+async def test_nobody_waits_for_a_sync_and_only_one_is_under_way() -> None:
+    disk, held = FaultyDisk(), Held()
+    bench = Bench(disk, background=held)
+    for number in range(20):
+        bench.spool.put(b"%d" % number, 1)
+        taken = bench.spool.take(newest=True)
+        assert taken is not None
+        bench.spool.keep(taken.id)
+        await bench.clock.advance(1)
+    assert len(held.calls) == 1
+    (path,) = (path for path in disk.files if path.suffix == ".records")
+    assert disk.synced.get(path, 0) == 0
+    held.release()
+    assert 0 < disk.synced[path] < len(disk.files[path])
+    await bench.clock.advance(5)
+    bench.spool.keep(taken_of(bench.spool))
+    held.release()
+    assert disk.synced[path] == len(disk.files[path])
+
+
+async def test_a_sync_that_fails_afterwards_is_noted_and_costs_nothing_that_was_put() -> None:
+    disk, held = FaultyDisk(), Held()
+    bench = Bench(disk, background=held)
+    bench.spool.put(b"one", 1)
+    bench.spool.sync()
+    disk.failing = {"sync"}
+    held.release()
+    assert "fails on purpose" in bench.spool.statistics().disk_error
+    disk.failing = set()
+    await bench.clock.advance(5)
+    bench.spool.put(b"two", 1)
+    assert bench.spool.statistics().disk_error == ""
+    assert bench.contents() == [b"one", b"two"]
+    assert bench.killed().contents() == [b"one", b"two"]
+
+
+def test_a_segment_may_be_full_or_gone_before_its_sync_has_ended(tmp_path: Path) -> None:
+    held = Held()
+    limits = SpoolLimits(64 << 10, 3600)
+    bench = Bench(SystemDisk(), limits, tmp_path / "spool", held)
+    for _ in range(30):
+        bench.spool.put(bytes(8 << 10), 1)
+        bench.spool.sync()
+    assert 1 < len(held.calls) <= 4
+    assert bench.dropped[FULL] > 0
+    held.release()
+    assert bench.spool.statistics().disk_error == ""
+    bench.spool.close()
+
+
+def taken_of(spool: Spool) -> int:
+    record = spool.take()
+    assert record is not None
+    return record.id
 
 
 def test_the_real_disk_keeps_records_over_processes(tmp_path: Path) -> None:

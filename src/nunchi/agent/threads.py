@@ -121,6 +121,17 @@ class ThreadRunner:
             self._relief = loop.call_later(self._threads.patience_seconds, self._relieve, loop)
 
 
+class ThreadBackground:
+    """A `kit.spool_segments.Background`: calls wait for the disk in a thread that nobody waits for at the end."""
+
+    def __init__(self, runner: ThreadRunner) -> None:
+        self._runner = runner
+
+    def run(self, call: Call, ended: Callable[[BaseException | None], None]) -> None:
+        """See `Background.run`."""
+        self._runner.run(call).add_done_callback(lambda future: ended(future.exception()))
+
+
 def settle(future: asyncio.Future[None], error: Exception | None) -> None:
     """Give a future its outcome unless it was cancelled."""
     if future.done():

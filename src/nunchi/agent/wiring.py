@@ -34,9 +34,10 @@ from nunchi.agent.settings import AgentSettings, ApiSettings, ExporterSettings
 from nunchi.agent.settings_api import SettingsApi
 from nunchi.agent.spool_limits import spool_limits
 from nunchi.agent.statsd_part import StatsdPart
-from nunchi.agent.threads import DaemonThreads, ThreadRunner
+from nunchi.agent.threads import DaemonThreads, ThreadBackground, ThreadRunner
 from nunchi.agent.udp_wiring import build_packs, build_scouter
 from nunchi.agent.world import World
+from nunchi.kit.clock import Clock
 from nunchi.kit.disk import DiskError
 from nunchi.kit.http_policy import HttpPolicy
 from nunchi.kit.http_server import HttpServer
@@ -113,8 +114,15 @@ def build_rounds(
 ) -> RoundSpool:
     """What waits for the server, on disk; not open yet."""
     disk, clock, log = world.disk, world.clock, world.log
-    spool = Spool(state / SPOOL_FOLDER, spool_limits(settings.spool), disk, clock, log, on_drop=accounting.drop)
+    spool = Spool(
+        state / SPOOL_FOLDER, spool_limits(settings.spool), disk, clock, log, accounting.drop, build_background(clock)
+    )
     return RoundSpool(spool, encoder, accounting, clock, SetAside(state / FOLDER, disk, clock, log))
+
+
+def build_background(clock: Clock) -> ThreadBackground:
+    """Where a spool's syncs wait for a disk that is busy: one thread, once there is something to wait for."""
+    return ThreadBackground(ThreadRunner(DaemonThreads("sync", clock, 1)))
 
 
 def build_schedule(
@@ -167,7 +175,7 @@ def build_statsd(
         counts = statsd.telemetry
         spool = Spool(
             state / HAPPENINGS_FOLDER, SPOOL_LIMITS, world.disk, clock, log,
-            on_drop=lambda reason, count: counts.dropped.add(count, reason),
+            on_drop=lambda reason, count: counts.dropped.add(count, reason), background=build_background(clock),
         )  # fmt: skip
         return statsd, HappeningDelivery(statsd.happenings, spool, link, identity, clock, random, counts, log)
 

@@ -10,6 +10,7 @@ Invariant: what `sync` or `write_atomically` returned from survives a crash; aft
 more, because the kernel may have thrown away what it could not write.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +58,10 @@ class AppendFile(Protocol):
 
     def sync(self) -> None:
         """Return when everything appended would survive a crash of the machine."""
+        ...
+
+    def begin_sync(self) -> Callable[[], None]:
+        """`sync` of what was appended so far, as a call for another thread; meanwhile the file may be used and closed."""
         ...
 
     def truncate(self, size: int) -> None:

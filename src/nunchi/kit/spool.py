@@ -15,19 +15,16 @@ Invariant: a record is waiting, outstanding or gone, and leaves only by accept, 
 """
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nunchi.kit.clock import Clock
-from nunchi.kit.disk import Disk, DiskError, DiskLock, DiskLocked
+from nunchi.kit.disk import Disk, DiskError
 from nunchi.kit.logs import Logger
-from nunchi.kit.spool_segment import OVERHEAD_BYTES, Place, Segment, find_segments
+from nunchi.kit.spool_segment import OVERHEAD_BYTES, Damage, Place, Segment
+from nunchi.kit.spool_segments import AtOnce, Background, SpoolSegments
 
-SEGMENTS_A_SPOOL = 16
-SEGMENT_BYTES_MIN = 16 << 10
-DISK_RETRY_SECONDS = 5.0
-SYNC_SECONDS = 5.0
 FULL, OLD, DAMAGED = "spool_full", "too_old", "spool_damaged"
 
 OnDrop = Callable[[str, int], None]
@@ -85,63 +82,44 @@ class Spool:
     """Not for several threads. A folder that cannot be used is a spool in memory."""
 
     def __init__(
-        self, folder: Path, limits: SpoolLimits, disk: Disk, clock: Clock, log: Logger, on_drop: OnDrop
+        self,
+        folder: Path,
+        limits: SpoolLimits,
+        disk: Disk,
+        clock: Clock,
+        log: Logger,
+        on_drop: OnDrop,
+        background: Background | None = None,
     ) -> None:
+        """`background` is where a sync waits for the disk; without one its caller does."""
         self._folder = folder
         self.limits = limits
-        self._disk = disk
         self._clock = clock
         self._log = log
         self._on_drop = on_drop
-        self._lock: DiskLock | None = None
+        self._segments = SpoolSegments(folder, disk, clock, log, background or AtOnce())
         self._records: dict[int, _Kept] = {}
         self._waiting: list[int] = []
         self._in_memory: dict[int, None] = {}
-        self._segments: list[Segment] = []
-        self._current: Segment | None = None
-        self._unsettled: list[tuple[Segment, int]] = []
         self._newest: tuple[int, bytes] = (-1, b"")
         self._next_record = 1
-        self._next_segment = 1
         self._is_losing = False  # said once, until all that waits has gone
-        self._disk_error = ""
-        self._disk_due_at = 0.0
-        self._is_synced = True
-        self._sync_due_at = 0.0
         self._memory_bytes = 0
         self._bytes = 0
         self._weight = 0
 
     def open(self) -> None:
         """Find what an earlier process left. Raises DiskLocked where a live one uses the folder, and nothing else."""
-        try:
-            self._disk.make_folder(self._folder)
-            self._lock = self._disk.lock(self._folder / "lock")
-            for segment in find_segments(self._folder, self._disk):
-                self._find_records(segment)
-        except DiskLocked:
-            raise
-        except DiskError as error:
-            self._note_disk_error(error)
+        for segment, places, damage in self._segments.open():
+            self._find_records(segment, places, damage)
         self._waiting.sort()
         self._drop_excess()
 
     def close(self) -> None:
         """Write what can be written and give everything back; what waits is found by the next `open`."""
-        self._disk_due_at = 0.0
+        self._segments.hurry()
         self._move_to_disk()
-        self._retry_settling()
-        try:
-            for segment in self._segments:
-                segment.sync()
-                segment.close()
-                if segment.live == 0:
-                    segment.remove()
-        except DiskError as error:
-            self._note_disk_error(error)
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._segments.close()
 
     # The verbs.
 
@@ -188,19 +166,11 @@ class Spool:
             self._drop(record, FULL)
             return
         insort(self._waiting, record)
-        if self._clock.monotonic() >= self._sync_due_at:
-            self.sync()
+        self._segments.sync_when_due()
 
     def sync(self) -> None:
-        """What is on disk would survive a crash of the machine; done by itself while records are kept."""
-        self._sync_due_at = self._clock.monotonic() + SYNC_SECONDS
-        if self._current is None or self._is_synced:
-            return
-        try:
-            self._current.sync()
-            self._is_synced = True
-        except DiskError as error:
-            self._note_disk_error(error)
+        """Have what is on disk survive a crash of the machine; done by itself while records are kept."""
+        self._segments.sync()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -212,10 +182,10 @@ class Spool:
             records=len(self._records),
             weight=self._weight,
             bytes=self._bytes,
-            disk_bytes=sum(segment.size for segment in self._segments),
+            disk_bytes=self._segments.size,
             memory_bytes=self._memory_bytes,
             oldest_seconds=self._clock.monotonic() - oldest_at,
-            disk_error=self._disk_error,
+            disk_error=self._segments.error,
         )
 
     # Records.
@@ -250,31 +220,8 @@ class Spool:
 
     def _settle(self, record: int) -> None:
         kept = self._forget(record)
-        segment = kept.segment
-        if segment is None:
-            return
-        segment.live -= 1
-        try:
-            if segment.live:
-                segment.settle(record)
-            elif segment is self._current:
-                segment.clear()
-            else:
-                self._remove(segment)
-        except DiskError as error:
-            self._note_disk_error(error)
-            self._unsettled.append((segment, record))
-
-    def _retry_settling(self) -> None:
-        unsettled, self._unsettled = self._unsettled, []
-        for segment, record in unsettled:
-            if segment not in self._segments:
-                continue
-            try:
-                segment.settle(record)
-            except DiskError as error:
-                self._note_disk_error(error)
-                self._unsettled.append((segment, record))
+        if kept.segment is not None:
+            self._segments.settle(kept.segment, record)
 
     def _drop(self, record: int, reason: str) -> None:
         """Drop a record that is not waiting any more."""
@@ -291,8 +238,8 @@ class Spool:
     def _drop_excess(self) -> None:
         """Enforce the bounds, oldest first."""
         limits = self.limits
-        while len(self._segments) > 1 and sum(one.size for one in self._segments) > limits.bytes_max:
-            self._drop_segment(self._segments[0])
+        while len(self._segments) > 1 and self._segments.size > limits.bytes_max:
+            self._drop_segment(self._segments.oldest)
         while self._memory_bytes > limits.memory_bytes_max and (waiting := self._oldest_in_memory()) is not None:
             self._waiting.remove(waiting)
             self._drop(waiting, FULL)
@@ -318,17 +265,11 @@ class Spool:
         for kept in self._records.values():
             if kept.segment is segment:
                 kept.segment = kept.place = None
-        segment.live = 0
-        try:
-            self._remove(segment)
-        except DiskError as error:
-            self._note_disk_error(error)
+        self._segments.remove(segment)
 
-    # Segments.
+    # The disk.
 
-    def _find_records(self, segment: Segment) -> None:
-        self._next_segment = max(self._next_segment, segment.number + 1)
-        places, damage = segment.scan()
+    def _find_records(self, segment: Segment, places: list[Place], damage: Damage) -> None:
         self._next_record = max(self._next_record, segment.newest_record + 1)
         if damage.records:
             self._on_drop(DAMAGED, damage.weight)
@@ -338,78 +279,23 @@ class Spool:
                 path=segment.path, records=damage.records, bytes=damage.bytes,
             )  # fmt: skip
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        segment.live = len(places)
-        self._segments.append(segment)
         for place in places:
             put_at = now - max(0, now_ms - place.put_ms) / 1000
             kept = _Kept(place.weight, put_at, place.put_ms, OVERHEAD_BYTES + place.length, segment, place)
             self._add(place.record, kept)
-        if not places:
-            self._remove(segment)
-
-    def _remove(self, segment: Segment) -> None:
-        if segment in self._segments:
-            self._segments.remove(segment)
-        if segment is self._current:
-            self._current = None
-        segment.remove()
 
     def _move_to_disk(self) -> None:
-        """Write what is in memory, as far as the disk takes it; after a failure it is left alone for a while."""
-        if not self._in_memory or self._clock.monotonic() < self._disk_due_at:
+        """Write what is in memory, as far as the disk takes it."""
+        if not self._in_memory or not self._segments.is_due():
             return
-        try:
-            for record in list(self._in_memory):
-                self._write(record, self._records[record])
-        except DiskError as error:
-            self._note_disk_error(error)
-            self._leave_current()
-            return
-        if self._disk_error:
-            self._disk_error = ""
-            self._log.info("the spool is on disk again", folder=self._folder)
-            self._retry_settling()
+        for record, segment, place in self._segments.write(self._unwritten(), self.limits.bytes_max):
+            kept = self._records[record]
+            kept.segment, kept.place, kept.content = segment, place, None
+            del self._in_memory[record]
+            self._memory_bytes -= kept.size
 
-    def _write(self, record: int, kept: _Kept) -> None:
-        assert kept.content is not None
-        segment = self._writable_segment()
-        kept.place = segment.append(record, kept.put_ms, kept.weight, kept.content)
-        kept.segment, kept.content = segment, None
-        segment.live += 1
-        self._is_synced = False
-        del self._in_memory[record]
-        self._memory_bytes -= kept.size
-
-    def _writable_segment(self) -> Segment:
-        current = self._current
-        if current is not None and current.size < max(SEGMENT_BYTES_MIN, self.limits.bytes_max // SEGMENTS_A_SPOOL):
-            return current
-        if self._lock is None:
-            self._disk.make_folder(self._folder)
-            self._lock = self._disk.lock(self._folder / "lock")
-        if current is not None:
-            self.sync()
-            self._leave_current()
-        segment = Segment(self._folder, self._next_segment, self._disk)
-        self._next_segment += 1
-        segment.begin()
-        self._segments.append(segment)
-        self._current = segment
-        return segment
-
-    def _leave_current(self) -> None:
-        segment, self._current = self._current, None
-        if segment is None:
-            return
-        try:
-            segment.close()
-            if segment.live == 0:
-                self._remove(segment)
-        except DiskError as error:
-            self._note_disk_error(error)
-
-    def _note_disk_error(self, error: DiskError) -> None:
-        self._disk_due_at = self._clock.monotonic() + DISK_RETRY_SECONDS
-        if not self._disk_error:
-            self._log.error("the spool cannot be written: what comes is held in memory", error=error)
-        self._disk_error = str(error)
+    def _unwritten(self) -> Iterator[tuple[int, int, int, bytes]]:
+        for record in list(self._in_memory):
+            kept = self._records[record]
+            assert kept.content is not None
+            yield record, kept.put_ms, kept.weight, kept.content

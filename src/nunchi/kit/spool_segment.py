@@ -7,6 +7,7 @@ so that damage can bring a record back but never make one vanish.
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,11 @@ class Segment:
         """What was written survives a crash of the machine. Raises DiskError."""
         if self._records is not None:
             self._records.sync()
+
+    def begin_sync(self) -> Callable[[], None]:
+        """`sync` of what was written so far, as a call for another thread. Raises DiskError, and so may the call."""
+        assert self._records is not None
+        return self._records.begin_sync()
 
     def close(self) -> None:
         """Give the files back. Raises DiskError."""

@@ -10,7 +10,7 @@ import fcntl
 import mmap
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nunchi.kit.disk import (
@@ -85,6 +85,24 @@ class SystemAppendFile:
             except OSError:
                 self._broken = "an earlier sync failed"
                 raise
+
+    def begin_sync(self) -> Callable[[], None]:
+        """See `AppendFile.begin_sync`: the call has a descriptor of its own, which it closes."""
+        self._refuse_if_broken("sync")
+        with _failing_as_disk_error("sync", self.path):
+            descriptor = os.dup(self._descriptor)
+
+        def sync() -> None:
+            with _failing_as_disk_error("sync", self.path):
+                try:
+                    os.fdatasync(descriptor)
+                except OSError:
+                    self._broken = self._broken or "an earlier sync failed"
+                    raise
+                finally:
+                    os.close(descriptor)
+
+        return sync
 
     def truncate(self, size: int) -> None:
         """See `AppendFile.truncate`."""

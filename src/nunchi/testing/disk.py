@@ -14,7 +14,7 @@ What does not happen: writes to one file out of order, a sync that lies, content
 Invariant: chance comes from the `Random` given; equal seeds fail equally.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -77,6 +77,11 @@ class FaultyAppendFile:
             raise DiskError("sync", self.path, "input/output error")
         self._disk.step(lambda: None)
         self._stored.synced = self.size
+
+    def begin_sync(self) -> Callable[[], None]:
+        """See `AppendFile.begin_sync`: what is appended before the call is made counts, too."""
+        self._check("sync")
+        return self.sync
 
     def truncate(self, size: int) -> None:
         """See `AppendFile.truncate`."""
