@@ -1,7 +1,8 @@
 """Reading what targets serve as protobuf: length-delimited `io.prometheus.client.MetricFamily`, native histograms among them.
 
 A reader gives the same `Exposition` as the one of the texts. Messages are scanned, and known series met, by
-`kernels/families.pyx`; Python sees new series, families that moved, exemplars, and the shapes of native histograms.
+`kernels/families.pyx`, and read to samples by `kernels/family_contents.pyx`; Python sees new series, families that moved,
+exemplars, and the shapes of native histograms.
 Invariants: every length is checked against the message around it; one damaged message fails the whole exposition and leaves
 the reader as it was; at most `REMEMBERED_RATIO` times the series of a body, and `REMEMBERED_MIN`, are remembered.
 """
@@ -22,7 +23,8 @@ from nunchi.wire.exemplars import decode_family_exemplar
 from nunchi.wire.exposition import NO_TIMESTAMP, Exposition
 from nunchi.wire.go_floats import format_canonical
 from nunchi.wire.histograms import decode_histograms
-from nunchi.wire.kernels.families import BOUND_LABELS, ERRORS, PARTS, FamilyScanner
+from nunchi.wire.kernels.families import ERRORS, FamilyScanner
+from nunchi.wire.kernels.family_contents import BOUND_LABELS, PARTS
 from nunchi.wire.protobuf_fields import Damaged, bytes_of, fields
 
 REMEMBERED_RATIO = 4
@@ -68,7 +70,7 @@ class FamilyReader:
             scanner.rollback()
             raise
         metadata = self._changed_metadata()
-        values, timestamps = scanner.read_values(), self._timestamps()
+        values, timestamps = scanner.contents.read_values(), self._timestamps()
         values.view(np.uint64)[np.isnan(values)] = NORMAL_NAN_BITS
         if histogram_of is not None:
             values[histogram_of != FLOAT] = ABSENT
@@ -114,7 +116,7 @@ class FamilyReader:
         return new_series, empty_labels
 
     def _histograms(self) -> tuple[NDArray[np.int32] | None, HistogramColumns | None]:
-        samples, messages, places = self._scanner.native()
+        samples, messages, places = self._scanner.contents.native()
         if not len(samples):
             return None, None
         columns, fine = decode_histograms(messages, places, self._shapes)
@@ -139,7 +141,7 @@ class FamilyReader:
     def _exemplars(self, body: bytes, timestamps: NDArray[np.int64]) -> list[tuple[int, Exemplar]]:
         """Those that can be read; of native histograms, as with Prometheus, only those that have a time."""
         found = []
-        for sample, begin, end, is_native in self._scanner.exemplars:
+        for sample, begin, end, is_native in self._scanner.contents.exemplars:
             exemplar = decode_family_exemplar(body[begin:end], int(timestamps[sample]))
             if exemplar is not None and (exemplar.has_timestamp or not is_native):
                 found.append((sample, exemplar))
