@@ -1,5 +1,6 @@
 """`nunchi tsdb` as its user types it: over real folders, in processes of their own where signals and exit codes count."""
 
+import gzip
 import json
 import os
 import re
@@ -140,6 +141,29 @@ def test_a_wrong_line_is_named_by_file_and_number(tmp_path: Path, text: str, mes
     path = tmp_path / "broken.om"
     path.write_text(text)
     assert f"{path}{message}" in run("import", "openmetrics", path, "--into", tmp_path / "data", code=2)[1]
+
+
+def test_packed_text_and_text_from_a_pipe_come_in(folder: Path, tmp_path: Path) -> None:
+    text = run("export", folder)[0]
+    packed = tmp_path / "all.om.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    assert ": 6000 samples came in" in run("import", "openmetrics", packed, "--into", tmp_path / "one")[0]
+    command = [*PROGRAM, "import", "openmetrics", "/dev/stdin", "--into", str(tmp_path / "two")]
+    subprocess.run(command, input=text, text=True, check=True)
+    assert everything(tmp_path / "one") == everything(tmp_path / "two") == everything(folder)
+    packed.write_bytes(packed.read_bytes()[:-1000])
+    printed = run("import", "openmetrics", packed, "--into", tmp_path / "three", code=2)
+    assert f"{packed}: it cannot be read to its end" in printed[1]
+
+
+def test_nothing_is_said_of_samples_where_none_could_come_in(folder: Path, tmp_path: Path) -> None:
+    text = tmp_path / "a.om"
+    text.write_text(f"up 1 {NOW_MS // 1000 + 3600}\n# EOF\n")
+    with open_to_write(folder, World()):
+        assert run("import", "openmetrics", text, "--into", folder, code=1)[0] == ""
+    said = run("import", "openmetrics", text, "--into", folder)
+    assert said[0] == f"{folder}: 0 samples came in\n"
+    assert "rejected: 1 samples, too_far_in_future, as up at " in said[1]
 
 
 def test_what_is_no_data_folder_is_named_and_nothing_is_made(tmp_path: Path, folder: Path) -> None:

@@ -146,7 +146,7 @@ def test_a_dump_shows_no_secret_and_loads_again() -> None:
     shown = dump(load(Root, text, "test.yml"))
     assert "hush" not in shown
     assert "<secret>" in shown
-    assert "2MB" in shown
+    assert "2MiB" in shown
     load(Root, shown, "again.yml")
 
 
@@ -155,16 +155,22 @@ def test_a_dump_shows_no_secret_and_loads_again() -> None:
     [
         ("0", 0, "0"),
         ("1B", 1, "1B"),
-        ("512MB", 512 << 20, "512MB"),
-        ("1GiB", 1 << 30, "1GB"),
-        ("1.5KB", 1536, "1536B"),
-        ("1GB512MB", 3 << 29, "1536MB"),
+        ("512MB", 512 << 20, "512MiB"),
+        ("1GiB", 1 << 30, "1GiB"),
+        ("1.5KB", 1536, "1KiB512B"),
+        ("1GB512MB", 3 << 29, "1GiB512MiB"),
     ],
 )
 def test_sizes_are_powers_of_1024(text: str, size: int, shown: str) -> None:
     assert Size.parse(text).bytes == size
     assert str(Size.parse(text)) == shown
     assert Size.parse(shown).bytes == size
+
+
+def test_sizes_are_rounded_for_people() -> None:
+    assert [Size(size).rounded() for size in (0, 1023, 1024, 2_058_842, 5 << 40)] == [
+        "0 bytes", "1023 bytes", "1.0 KiB", "2.0 MiB", "5.0 TiB",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["", "100", "MB", "-1B", "1 MB", "1mb", "1XB", "9999EB", "1iB"])

@@ -31,10 +31,10 @@ def tsdb(text: str) -> TsdbSettings:
     [
         (ServerFlags(), "", 15 * DAY_MS, 0, "15d"),
         (TIMED, "", 3 * DAY_MS, 0, "3d"),
-        (SIZED, "", UNBOUNDED_MS, GIB, "1GB"),
+        (SIZED, "", UNBOUNDED_MS, GIB, "1GiB"),
         (TIMED, "retention: {time: 30d}", 30 * DAY_MS, 0, "30d"),
-        (SIZED, "retention: {size: 512MB}", UNBOUNDED_MS, GIB // 2, "512MB"),
-        (TIMED, "retention: {size: 2GB}", 3 * DAY_MS, 2 * GIB, "3d or 2GB"),
+        (SIZED, "retention: {size: 512MB}", UNBOUNDED_MS, GIB // 2, "512MiB"),
+        (TIMED, "retention: {size: 2GB}", 3 * DAY_MS, 2 * GIB, "3d or 2GiB"),
     ],
 )
 def test_the_file_wins_over_flags_and_a_size_alone_does_not_bound_time(
@@ -65,7 +65,7 @@ def test_flags_are_typed_as_in_prometheus() -> None:
     assert options["storage_tsdb_wal_compression"] is False
     refused = CliRunner().invoke(command, ["--storage.tsdb.retention.size=100"])
     assert (refused.exit_code, "write a number and a unit" in refused.output) == (2, True)
-    assert ServerFlags(storage_tsdb_retention_size_bytes=GIB).shown()["storage.tsdb.retention.size"] == "1GB"
+    assert ServerFlags(storage_tsdb_retention_size_bytes=GIB).shown()["storage.tsdb.retention.size"] == "1GiB"
 
 
 def test_only_what_has_no_effect_is_remarked_on() -> None:
@@ -86,7 +86,7 @@ async def test_a_reload_changes_what_is_kept(tmp_path: Path) -> None:
         assert server._parts.status.runtime().storage_retention == "15d"
         file.write_text("storage: {tsdb: {retention: {time: 1d, size: 1GB}, out_of_order_time_window: 10m}}")
         await server.reload()
-        assert server._parts.status.runtime().storage_retention == "1d or 1GB"
+        assert server._parts.status.runtime().storage_retention == "1d or 1GiB"
         kept = database._state.settings
         assert (kept.retention_ms, kept.retention_bytes, kept.late_max_ms) == (DAY_MS, GIB, 600_000)
     finally:

@@ -1,5 +1,6 @@
 """Entities and events that outlive the process, within bounds."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,25 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 5000)
     with pytest.raises(RecordsError, match=r"records\.sqlite.*mend or remove"):
         opened(path)
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "records.sqlite"
+    opened(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(RecordsError, match="has format version 99, this nunchi knows 1: use a newer one"):
+        opened(path)
+    assert path.read_bytes() == before
+
+
+def test_opening_what_is_there_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "records.sqlite"
+    records = opened(path)
+    records.put("agent", "a", b"1")
+    log = path.with_name("records.sqlite-wal").read_bytes()
+    again = opened(path)
+    assert path.with_name("records.sqlite-wal").read_bytes() == log
+    assert again.find("agent", "a") == b"1"

@@ -1,5 +1,6 @@
 """A damaged file: what is lost is named and counted, everything else is readable, and nothing is read wrong."""
 
+import contextlib
 from pathlib import Path
 from random import Random
 
@@ -19,6 +20,7 @@ from nunchi.tsdb.database import Database
 from nunchi.tsdb.errors import DatabaseError, NewerVersionError
 from nunchi.tsdb.state import DatabaseSettings
 from nunchi.tsdb.telemetry import DatabaseTelemetry
+from nunchi.tsdb.wal import RESERVED_BYTES
 
 FOLDER = Path("/data")
 SERIES = [Labels.of("m", n=str(n)) for n in range(20)]
@@ -235,3 +237,37 @@ def test_what_came_after_a_failed_sealing_is_deleted_and_copied_all_the_same() -
     machine.database.delete_series([is_equal("__name__", "up")], 0, now)
     machine.database.seal()
     assert select(machine.database) == {LOAD_A: [(now, 3.0)]}
+
+
+def used_bytes(machine: Machine) -> int:
+    return sum(len(stored.content) for stored in machine.disk.files.values())
+
+
+def test_a_sealing_that_finds_no_room_leaves_none_of_it_taken() -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    append(machine.database, {series: [(now + step, step * 0.1) for step in range(100)] for series in SERIES})
+    machine.disk.bytes_max = used_bytes(machine) + 900
+    before = used_bytes(machine)
+    for _ in range(3):
+        with pytest.raises(DiskFull):
+            machine.database.seal()
+        assert used_bytes(machine) == before
+
+
+def test_on_a_full_disk_what_expired_makes_room() -> None:
+    machine = Machine(settings=DatabaseSettings(retention_ms=24 * 3600 * 1000))
+    machine.fill()
+    assert len(machine.database.sealed_files()) > 1
+    machine.clock.jump(24 * 3600)
+    append(machine.database, {UP: [(machine.clock.now_ms(), 1.0)]})
+    machine.database._state.head.freeze(machine.database._state.wal.rotate())  # what a failed attempt leaves
+    machine.disk.bytes_max = used_bytes(machine) + RESERVED_BYTES
+    with pytest.raises(DiskFull):
+        append(machine.database, {UP: [(machine.clock.now_ms() + 1, 2.0)]})
+    machine.disk.bytes_max = used_bytes(machine) + 600  # a manifest fits in, a run does not
+    before = machine.disk.bytes_max
+    with contextlib.suppress(DiskFull):
+        machine.database.maintain()
+    assert machine.counts.blocks_dropped.value("time") == 1
+    assert used_bytes(machine) < before

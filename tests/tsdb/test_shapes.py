@@ -13,10 +13,12 @@ from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import STALE
 from nunchi.testing.clock import VirtualClock
-from nunchi.testing.contracts.store import select
+from nunchi.testing.contracts.store import append, select
 from nunchi.testing.disk import FaultyDisk
+from nunchi.tsdb.compaction import BLOCK_MS, compact_head
 from nunchi.tsdb.database import Database
 from nunchi.tsdb.open_cells import SLAB_ROWS
+from nunchi.tsdb.state import DatabaseSettings
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 
 SENDERS = 8
@@ -137,3 +139,22 @@ def test_a_series_that_begins_at_the_epoch_shares_no_timestamps_with_one_that_be
         layout.labels(0): [(0, 0.0), (1, 1.0), (2, 2.0)],
         layout.labels(1): [(1, 1.0), (2, 2.0)],
     }
+
+
+def test_samples_that_lie_decades_apart_cost_no_more_than_others() -> None:
+    clock = VirtualClock()
+    settings = DatabaseSettings(retention_ms=10**13, late_max_ms=10**13)
+    database = Database(
+        Path("/data"), FaultyDisk(Random(1)), clock, DatabaseTelemetry(Telemetry()), logger("tsdb"), settings
+    )
+    database.open()
+    written = {Labels.of("old", n=str(n)): [(t * 3_600_000, 1.0) for t in (0, 1, 7)] for n in range(3)}
+    new = clock.now_ms()
+    append(database, {labels: [*samples, (new, 2.0)] for labels, samples in written.items()})
+    database.seal()
+    (run,) = database.sealed_files()
+    assert run.stretches(BLOCK_MS).tolist() == [0, 3 * BLOCK_MS, new // BLOCK_MS * BLOCK_MS]
+    compact_head(database._state, new // BLOCK_MS * BLOCK_MS)
+    assert len(database.sealed_files()) == 3
+    assert database._state.manifest.next_number < 10
+    assert select(database) == {labels: [*samples, (new, 2.0)] for labels, samples in written.items()}

@@ -58,12 +58,15 @@ def prometheus(path: Path, target: Path) -> None:
 def _import(source: Source, target: Path) -> None:
     check_target(target)
     report = ImportReport()
+    has_begun = False
     try:
         after = "what came in stays, run it again to bring in the rest"
         with showing(after) as progress, open_to_write(target, World()) as database:
+            has_begun = True
             import_samples(database, source, progress, report)
     finally:
-        _print_report(report, target)
+        if has_begun:
+            _print_report(report, target)
     if report.remarks:
         raise DamageFound(f"not everything could be read: {len(report.remarks)} remarks stand above; all else came in")
 
@@ -92,7 +95,7 @@ def snapshot(path: Path, target: Path) -> None:
     """Copy a data folder as it is now; works beside a running server, and the copy is a data folder itself."""
     with showing(f"{target} was not made") as progress:
         copied = snapshot_folder(path, target, World(), progress)
-    click.echo(f"{target}: {Size(copied)} copied")
+    click.echo(f"{target}: {Size(copied).rounded()} copied")
 
 
 @click.command(short_help="Make a damaged folder whole.")

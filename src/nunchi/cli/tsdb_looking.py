@@ -13,6 +13,7 @@ import click
 from nunchi.cli.answers import align
 from nunchi.cli.progress import showing
 from nunchi.kit.errors import InputError
+from nunchi.kit.sizes import Size
 from nunchi.server.data_folder import dumping
 from nunchi.server.data_folder.analysis import Analysis
 from nunchi.server.data_folder.analysis import analyze as analyze_folder
@@ -143,7 +144,7 @@ def verify(path: Path, is_json: bool) -> None:
             "or restore a snapshot"
         )
     if not is_json:
-        click.echo(f"{path}: {found.files} files, {found.bytes} bytes, every checksum holds")
+        click.echo(f"{path}: {found.files} files, {Size(found.bytes).rounded()}, every checksum holds")
 
 
 def _print_verification(found: Verification) -> None:

@@ -13,7 +13,7 @@ SIZE_MAX = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, order=True)
 class Size:
-    """An amount of bytes in settings; `str()` writes it in its largest whole unit."""
+    """An amount of bytes in settings; `str()` writes it exactly, as Prometheus does (`1GiB512MiB`)."""
 
     bytes: int
 
@@ -36,7 +36,16 @@ class Size:
     def __str__(self) -> str:
         if not self.bytes:
             return "0"
+        parts, rest = [], self.bytes
         for letter, power in reversed(_POWERS.items()):
-            if self.bytes % 1024**power == 0:
-                return f"{self.bytes // 1024**power}{letter}B"
-        raise AssertionError(self.bytes)
+            count, rest = divmod(rest, 1024**power)
+            if count:
+                parts.append(f"{count}{letter}iB" if letter else f"{count}B")
+        return "".join(parts)
+
+    def rounded(self) -> str:
+        """For people: `1.5 GiB`."""
+        for letter, power in reversed(_POWERS.items()):
+            if letter and self.bytes >= 1024**power:
+                return f"{self.bytes / 1024**power:.1f} {letter}iB"
+        return f"{self.bytes} bytes"

@@ -22,12 +22,12 @@ EVENTS_MAX = 10_000
 EVENT_AGE_MS_MAX = 90 * 24 * 3600 * 1000
 TRIM_EVERY = 200
 FILE_MODE = 0o600
+VERSION = 1
 IN_MEMORY = ":memory:"
 
 SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
-PRAGMA user_version = 1;
 CREATE TABLE IF NOT EXISTS entities (
     kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, changed_ms INTEGER NOT NULL, PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
@@ -67,9 +67,22 @@ class Records:
             if self._path is not None:
                 self._path.touch(FILE_MODE)
             self._connection = sqlite3.connect(self._path or IN_MEMORY, isolation_level=None)
-            self._connection.executescript(SCHEMA)
+            self._prepare(self._connection)
         except (sqlite3.Error, OSError) as error:
-            raise RecordsError(f"{self._path}: {error}; mend or remove the file") from error
+            is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            cure = "free some space" if is_full else "mend or remove the file"
+            raise RecordsError(f"{self._path}: {error}; {cure}") from error
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make what is not there; writes nothing where all is, so that a full disk keeps nobody from starting."""
+        [(version,)] = connection.execute("PRAGMA user_version")
+        if version > VERSION:
+            connection.close()
+            self._connection = None
+            raise RecordsError(f"{self._path} has format version {version}, this nunchi knows {VERSION}: use a newer one")
+        connection.executescript(SCHEMA)
+        if version != VERSION:
+            connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def close(self) -> None:
         """Give the file back. Idempotent."""

@@ -170,6 +170,21 @@ class ChunksFile:
             return np.zeros(0, np.int64)
         return np.maximum.reduceat(ends, self._firsts[:-1])
 
+    def stretches(self, width_ms: int) -> Longs:
+        """Multiples of a width, ascending: from each of them to the next there is some sample."""
+        firsts, lasts = self._vector_begins // width_ms, self._vector_ends // width_ms
+        long = np.flatnonzero(lasts - firsts > 1)
+        found = [firsts, lasts]
+        if len(long):
+            counts = self._vector_counts[long].astype(np.int64)
+            times = np.empty(int(counts.sum()), np.int64)
+            try:
+                self.decode_times(long, np.zeros(len(long), np.int64), counts, offsets_of(counts)[:-1], times)
+                found.append(times // width_ms)
+            except CorruptionError:  # whoever reads the samples says so
+                found.append(np.arange(firsts[long].min(), lasts[long].max(), dtype=np.int64))
+        return np.unique(np.concatenate(found)) * width_ms
+
     @property
     def columns(self) -> int:
         """How many columns there are."""

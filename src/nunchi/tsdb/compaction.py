@@ -147,12 +147,9 @@ def _write_readable(
 
 
 def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:
-    """The beginnings of the two-hour ranges before a time in which some run may have samples."""
-    starts: set[int] = set()
-    for run in runs:
-        first = run.min_time // BLOCK_MS * BLOCK_MS
-        starts.update(range(first, min(until_ms, run.max_time + 1), BLOCK_MS))
-    return sorted(starts)
+    """The beginnings of the two-hour ranges before a time in which some run has samples."""
+    starts = np.unique(np.concatenate([run.stretches(BLOCK_MS) for run in runs]))
+    return [start_ms for start_ms in starts.tolist() if start_ms < until_ms]
 
 
 def merge_runs(state: State) -> None:

@@ -242,6 +242,7 @@ class Database:
             state.wal.sync_beside(state.lock)
             if state.loading is not None:
                 return
+            drop_expired(state)  # first: on a full disk this makes the room that all else needs
             if state.head.frozen or is_seal_due(state) or is_open_due(state):
                 seal(state)
             compact(state)

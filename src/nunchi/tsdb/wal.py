@@ -23,6 +23,8 @@ from nunchi.tsdb.files import SEGMENT_SUFFIX, WAL_VERSION, Folder, check_version
 SEGMENT_BYTES_MAX = 64 << 20
 UNSYNCED_BYTES_MAX = 32 << 20
 RECORD_BYTES_MAX = 1 << 30
+RESERVED_BYTES = 2 << 20
+"""What appending leaves of a disk, for what makes room on it: a manifest that no longer lists expired blocks."""
 DAMAGED_SPANS_MAX = 100
 SEGMENT_MAGIC = b"NUNCHIWL"
 RECORD_MAGIC = b"\xa7NWR"
@@ -189,6 +191,7 @@ class Wal:
     def append(self, body: bytes, span: Span) -> None:
         """Add a record; raises a `DiskError`, and then the record is not there, or at most there unacknowledged."""
         record = encode_record(body, span, compressed=self._compressed)
+        self._check_room(len(record))
         try:
             self._append_record(record)
         except DiskFull:
@@ -206,6 +209,11 @@ class Wal:
                     self._unsynced.pop()
                     self._unsynced_bytes -= len(record)
                 raise
+
+    def _check_room(self, needed_bytes: int) -> None:
+        if self._disk.free_bytes(self._folder.wal) < needed_bytes + RESERVED_BYTES:
+            reason = f"no space left but {RESERVED_BYTES >> 20} MiB, kept for what makes room; free some space"
+            raise DiskFull("append to", self._folder.segment(self.number), reason)
 
     def sync(self) -> None:
         """Return when every record appended is on the disk."""

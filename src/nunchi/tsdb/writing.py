@@ -15,7 +15,6 @@ from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, encode_meta, write_index
 from nunchi.tsdb.chunks_writer import ChunksWriter
-from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
 from nunchi.tsdb.pages import PageCache
 from nunchi.tsdb.querier import Found, View, label_table
@@ -57,12 +56,9 @@ def write_run(disk: Disk, path: Path, view: View, refs: NDArray[np.int32], lock:
             disk.remove(path)
             return 0
         writer.finish(facts)
-    except CorruptionError:
-        writer.abandon()
-        disk.remove(path)
-        raise
     except BaseException:
         writer.abandon()
+        disk.remove(path)  # half a run on a full disk would take the room in which the next attempt could succeed
         raise
     return writer.samples
 

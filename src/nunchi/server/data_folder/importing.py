@@ -54,7 +54,8 @@ def import_samples(database: Database, source: Source, progress: Progress, repor
             for reason, count in result.rejected.items():
                 report.rejected[reason] = report.rejected.get(reason, 0) + count
             report.examples.extend(result.examples[: REJECTION_EXAMPLES_MAX - len(report.examples)])
-            _widen(report, batch)
+            if result.accepted:
+                _widen(report, batch)
             unsealed += len(batch)
             if unsealed >= SEAL_CELLS:
                 database.seal()

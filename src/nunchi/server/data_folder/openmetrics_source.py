@@ -1,14 +1,17 @@
 """OpenMetrics files as a source of samples, a few megabytes at a time, ordered by time within a buffer.
 
-Read as leniently as a scrape, but every sample needs a timestamp and a file its `# EOF`, by which a cut one is known.
+Read as leniently as a scrape, but every sample needs a timestamp and a file its `# EOF`, by which a cut one is known. What is
+packed with gzip is unpacked on the way.
 Invariant: a line that is wrong is named by file and number; what stood before it has come in.
 """
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +36,7 @@ BUFFER_CELLS_MAX = 1 << 23
 BATCH_CELLS = 1 << 19
 WINDOW_MS = 2 * 3600 * 1000
 END = b"# EOF"
+GZIP_MAGIC = b"\x1f\x8b"
 NORMAL_NAN = float(np.array([NORMAL_NAN_BITS], np.uint64).view(np.float64)[0])
 
 _STALE_LINE = re.compile(rb" naN -?[0-9.]+$")
@@ -80,9 +84,9 @@ class OpenMetricsSource:
 
     def __init__(self, paths: list[Path]) -> None:
         for path in paths:
-            if not path.is_file():
+            if path.is_dir() or not path.exists():
                 what = "is a folder" if path.is_dir() else "does not exist"
-                raise UnfitFolder(f"{path} {what}: name a file of OpenMetrics text")
+                raise UnfitFolder(f"{path} {what}: name a file of OpenMetrics text, which may be packed with gzip")
         self._paths = paths
         self._layout = Layout()
         self._column_of: dict[bytes, int] = {}
@@ -91,19 +95,24 @@ class OpenMetricsSource:
 
     def batches(self, progress: Progress) -> Iterator[Batch]:
         """See `Source.batches`."""
-        progress.begin("importing", sum(path.stat().st_size for path in self._paths))
+        # Every byte counts twice: when it is read, and when its samples are given.
+        progress.begin("importing", 2 * sum(path.stat().st_size for path in self._paths))
         cells = Cells()
         for path in self._paths:
             with path.open("rb") as file:
-                pieces = _Pieces(path, file)
+                pieces = _Pieces(path, _unpacked(file))
+                told = 0
                 try:
-                    for piece in pieces.read(self, cells):
-                        cells.bytes += piece
+                    for _ in pieces.read(self, cells):
+                        done, told = _position(file) - told, _position(file)
+                        cells.bytes += done
+                        progress.advance(done)
                         if cells.count >= BUFFER_CELLS_MAX:
                             yield from self._flush(cells, progress)
                             cells.clear()
-                        else:
-                            progress.advance(0)
+                except (EOFError, OSError, zlib.error) as error:
+                    yield from self._flush(cells, progress)
+                    raise InputError(f"{path}: it cannot be read to its end: {error}; what was read came in") from None
                 except InputError:
                     yield from self._flush(cells, progress)
                     raise
@@ -136,6 +145,19 @@ class OpenMetricsSource:
                 self._layout, times[some], columns[some], values[some], self._metadata,
                 histogram_of=None if histograms is None else histogram_of[some], histograms=histograms,
             )  # fmt: skip
+
+
+def _unpacked(file: BinaryIO) -> BinaryIO:
+    """The text of a file that may be packed; a pipe is taken for text as it is."""
+    if not file.seekable():
+        return file
+    is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    file.seek(0)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
+
+
+def _position(file: BinaryIO) -> int:
+    return file.tell() if file.seekable() else 0
 
 
 class _Pieces:
