@@ -51,9 +51,13 @@ class AppendResult:
 
     def reject(self, rejection: Rejection) -> None:
         """Count one rejected sample; the first few are remembered."""
-        self.rejected[rejection.reason] = self.rejected.get(rejection.reason, 0) + 1
+        self.count_rejected(rejection.reason, 1)
         if len(self.examples) < REJECTION_EXAMPLES_MAX:
             self.examples.append(rejection)
+
+    def count_rejected(self, reason: Reason, count: int) -> None:
+        """Count rejected samples, of which `examples` has some."""
+        self.rejected[reason] = self.rejected.get(reason, 0) + count
 
     def refuse_exemplar(self, refusal: ExemplarRefusal) -> None:
         """Count one exemplar that is not stored."""

@@ -1,6 +1,7 @@
 """The write side: judges the cells of batches and commits them. Implements `storage.contracts.Appender`.
 
-Cells newer than their series' newest take the short way: one kernel call a batch. All others are compared with what is stored.
+Cells newer than their series' newest take the short way: one kernel call a batch. All others are compared with what is stored
+at their places, likewise a batch at once (`places`).
 Invariant: `commit` publishes everything or, where it raises, nothing.
 """
 
@@ -13,16 +14,25 @@ from nunchi.model.batch import Batch, Conflict, Reason
 from nunchi.model.exemplar import Exemplar
 from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
-from nunchi.storage.contracts import FUTURE_MS_MAX, MARK_BYTES_MAX, AppendResult, Rejection
+from nunchi.storage.contracts import (
+    FUTURE_MS_MAX,
+    MARK_BYTES_MAX,
+    REJECTION_EXAMPLES_MAX,
+    AppendResult,
+    Rejection,
+)
 from nunchi.storage.errors import NotLoadedError
+from nunchi.tsdb import places
 from nunchi.tsdb.cells import Cells, join_cells
 from nunchi.tsdb.kernels import cells as kernel
-from nunchi.tsdb.references import are_references, content_of, numbers_of, references, without_references
+from nunchi.tsdb.kernels import late as kernel_late
+from nunchi.tsdb.references import references, without_references
 from nunchi.tsdb.shapes import is_storable
 from nunchi.tsdb.starts import START_MS_MAX
 from nunchi.tsdb.state import State
 
 NEW, SAME, PAST, FUTURE, TOO_OLD = range(5)
+REASONS = (None, *Reason)
 
 
 class DatabaseAppender:
@@ -100,56 +110,49 @@ class DatabaseAppender:
     def _judge_others(
         self, batch: Batch, cells: Cells, lasts: NDArray[np.int64], fates: NDArray[np.uint8], result: AppendResult
     ) -> None:
+        reasons = np.zeros(len(fates), np.uint8)
+        reasons[fates == FUTURE] = REASONS.index(Reason.TOO_FAR_IN_FUTURE)
+        reasons[fates == TOO_OLD] = REASONS.index(Reason.TOO_OLD)
         past = np.flatnonzero(fates == PAST)
-        stored = self._stored(cells.refs[past], cells.times[past]) if len(past) else {}
-        contents = dict(zip(past.tolist(), contents_of(cells.take(past)), strict=True))
-        late: list[int] = []
-        late_max_ms = self._state.settings.late_max_ms
-        if batch.late_max_seconds is not None:
-            late_max_ms = round(batch.late_max_seconds * 1000)
-        others = np.flatnonzero(fates >= PAST)
-        refs, times = cells.refs[others].tolist(), cells.times[others].tolist()
-        ages, bits = (lasts[others] - cells.times[others]).tolist(), cells.values[others].view(np.uint64).tolist()
-        lateness_of = Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
-        starts = cells.starts if batch.on_conflict is Conflict.REPLACE else None
-        for i, (cell, fate) in enumerate(zip(others.tolist(), fates[others].tolist(), strict=True)):
-            reason: Reason | None
-            if fate == PAST:
-                lateness = lateness_of if ages[i] > late_max_ms else None
-                key = (refs[i], times[i])
-                says_more = starts is not None and starts[cell] != 0
-                if stored.get(key) == contents[cell] and not says_more:
-                    result.accepted += 1  # it is there already
-                    continue
-                reason = _judge_past(key, contents[cell], stored, batch.on_conflict, lateness)
-                if reason is None:
-                    late.append(cell)
-                    self._note_newest(*key, bits[i])
-            else:
-                reason = Reason.TOO_FAR_IN_FUTURE if fate == FUTURE else Reason.TOO_OLD
-            if reason is None:
-                result.accepted += 1
-            else:
-                result.reject(Rejection(reason, batch.layout.labels(int(batch.columns[cell])), times[i]))
-        if late:
-            self._late.append(cells.take(np.array(late)))
+        if len(past):
+            late_max_ms = self._state.settings.late_max_ms
+            if batch.late_max_seconds is not None:
+                late_max_ms = round(batch.late_max_seconds * 1000)
+            lateness = Reason.TOO_OLD if late_max_ms else Reason.OUT_OF_ORDER
+            own = cells.take(past)
+            judged = self._judge_past(own, lasts[past] - own.times > late_max_ms, batch.on_conflict)
+            reasons[past[judged == places.DUPLICATE]] = REASONS.index(Reason.DUPLICATE_TIMESTAMP)
+            reasons[past[judged == places.LATE]] = REASONS.index(lateness)
+            result.accepted += int(np.count_nonzero(judged <= places.TAKEN))
+        self._reject(batch, cells.times, reasons, result)
 
-    def _note_newest(self, ref: int, time: int, bits: int) -> None:
-        """A replaced newest sample is what the next cell is compared with."""
-        newest = self._state.head.newest
-        last = newest.pending_times[ref] if newest.pending[ref] == self._owner else newest.times[ref]
-        if time >= last:
-            newest.pending[ref], newest.pending_times[ref], newest.pending_bits[ref] = self._owner, time, bits
+    def _judge_past(self, cells: Cells, is_too_late: NDArray[np.bool_], conflict: Conflict) -> NDArray[np.uint8]:
+        """The fates, as `places` has them, of cells that are not newer than their series' newest; keeps those taken."""
+        replaces = conflict is Conflict.REPLACE
+        known = places.Places(cells)
+        self._state.note_stored(known)
+        for pending in (*self._cells, *self._late):
+            known.note(pending)
+        says_more = np.zeros(len(cells.refs), np.bool_)
+        if replaces and cells.starts is not None:
+            says_more = cells.starts != 0
+        fates = known.judge(is_too_late, says_more, replaces=replaces)
+        taken = cells.take(fates == places.TAKEN)
+        if len(taken.refs):
+            self._late.append(taken)
+            newest = self._state.head.newest
+            kernel_late.note_pending(
+                *taken[:3], newest.times, newest.pending, newest.pending_times, newest.pending_bits, self._owner
+            )
+        return fates
 
-    def _stored(self, refs: NDArray[np.int32], times: NDArray[np.int64]) -> dict[tuple[int, int], int | bytes]:
-        """Contents of some series between the oldest and the newest of some times, pending ones included."""
-        wanted = np.unique(refs)
-        stored = self._state.read_contents(wanted, int(times.min()), int(times.max()))
-        for cells in (*self._cells, *self._late):
-            own = cells.take(np.isin(cells.refs, wanted))
-            keys = zip(own.refs.tolist(), own.times.tolist(), strict=True)
-            stored.update(zip(keys, contents_of(own), strict=True))
-        return stored
+    def _reject(self, batch: Batch, times: NDArray[np.int64], reasons: NDArray[np.uint8], result: AppendResult) -> None:
+        for number, count in enumerate(np.bincount(reasons).tolist()):
+            if number and count:
+                result.count_rejected(REASONS[number], count)
+        for cell in np.flatnonzero(reasons)[: REJECTION_EXAMPLES_MAX - len(result.examples)].tolist():
+            labels = batch.layout.labels(int(batch.columns[cell]))
+            result.examples.append(Rejection(REASONS[reasons[cell]], labels, int(times[cell])))
 
     def _judge_exemplars(self, batch: Batch, result: AppendResult) -> None:
         if not batch.exemplars:
@@ -183,33 +186,6 @@ class DatabaseAppender:
         if self._cells or self._late:
             self._state.forget_pending(self._owner)
         self._cells, self._late, self._metadata, self._marks, self._exemplars = [], [], {}, {}, []
-
-
-def _judge_past(
-    key: tuple[int, int],
-    content: int | bytes,
-    stored: dict[tuple[int, int], int | bytes],
-    conflict: Conflict,
-    lateness: Reason | None,
-) -> Reason | None:
-    """A cell that is neither its series' newest nor known; what is accepted becomes part of `stored`."""
-    if key in stored:
-        if conflict is not Conflict.REPLACE:
-            return Reason.DUPLICATE_TIMESTAMP
-    elif lateness is not None:
-        return lateness
-    stored[key] = content
-    return None
-
-
-def contents_of(cells: Cells) -> list[int | bytes]:
-    """What each cell says, to be compared: bits, or of a histogram bytes."""
-    contents: list[int | bytes] = cells.values.view(np.uint64).tolist()
-    if cells.histograms is not None:
-        found = np.flatnonzero(are_references(cells.values))
-        for cell, number in zip(found.tolist(), numbers_of(cells.values[found]).tolist(), strict=True):
-            contents[cell] = content_of(cells.histograms, number)
-    return contents
 
 
 def _referring(batch: Batch) -> NDArray[np.float64]:

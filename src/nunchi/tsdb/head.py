@@ -15,6 +15,7 @@ from nunchi.model.staleness import ABSENT_BITS
 from nunchi.storage.exemplars import ExemplarBuffer
 from nunchi.tsdb.cells import Cells
 from nunchi.tsdb.commits import Commit
+from nunchi.tsdb.kernels import late as kernel
 from nunchi.tsdb.open_cells import Generation, Newest
 from nunchi.tsdb.series_table import SeriesTable
 
@@ -117,11 +118,7 @@ class Head:
 
     def note_late(self, cells: Cells) -> None:
         """Cells outside the order: some may be their series' newest, or have replaced it."""
-        newest = self.newest
-        all_bits = cells.values.view(np.uint64).tolist()
-        for ref, time, bits in zip(cells.refs.tolist(), cells.times.tolist(), all_bits, strict=True):
-            if time >= newest.times[ref]:
-                newest.times[ref], newest.bits[ref] = time, bits
+        kernel.note_newest(*cells[:3], self.newest.times, self.newest.bits)
 
     def freeze(self, first_segment: int) -> Generation:
         """Close the open generation and begin another, whose cells are logged from a segment on."""

@@ -24,6 +24,7 @@ SLAB_ROWS = 16
 SLABS_AHEAD = 5 / 4
 """How many times the slabs of the generation before there is room for: what is not touched takes no memory."""
 NO_STARTS = np.zeros(0, np.int64)
+LATE_LAYER_MIN = 1024
 HISTOGRAM_SAMPLES = 2
 BUCKETS_PER_SAMPLE = 2
 """What a histogram and its buckets weigh beside numbers, for whoever bounds what is open."""
@@ -60,7 +61,7 @@ class Moment:
 
     generation: "Generation"
     commit: int
-    late: int
+    late: tuple[LateLayer, ...]
 
 
 class Generation:
@@ -87,8 +88,8 @@ class Generation:
         self.seen_at_ms: int | None = None
         self.min_time = Newest.NEVER
         self.max_time = Newest.NEVER
-        self._late: list[Cells] = []
-        self._late_layer: tuple[int, LateLayer] | None = None
+        self._late: tuple[LateLayer, ...] = ()
+        self._late_waiting: list[Cells] = []
         self._journal: list[tuple[int, NDArray[np.int32]]] = []
 
     @property
@@ -135,14 +136,14 @@ class Generation:
     def put_late(self, cells: Cells) -> None:
         """Add adopted cells that stand outside the order, or replace others; of equal ones the last counts."""
         if len(cells.refs):
-            self._late.append(cells)
+            self._late_waiting.append(cells)
             self.late_count += len(cells.refs)
             self._widen(int(cells.times.min()), int(cells.times.max()))
 
     def moment(self) -> Moment:
         """What is here now, for a reader that will `release` it."""
         self.readers += 1
-        return Moment(self, self.commit, self.late_count)
+        return Moment(self, self.commit, self._late_layers())
 
     def release(self) -> None:
         """A reader has gone."""
@@ -174,24 +175,28 @@ class Generation:
             hashes[changed] = redone
         return counts, hashes
 
-    def late_layer(self, count: int) -> LateLayer:
-        """The first `count` late cells as a layer."""
-        if self._late_layer is None or self._late_layer[0] != count:
-            late = join_cells(self._late).take(slice(count))
-            self._late_layer = (count, LateLayer(late, self.arena))
-        return self._late_layer[1]
+    def _late_layers(self) -> tuple[LateLayer, ...]:
+        """All late cells as layers, the oldest first. Those of like size become one, so that there are few."""
+        if self._late_waiting:
+            layers = [*self._late, LateLayer.of(join_cells(self._late_waiting), self.arena)]
+            while len(layers) > 1 and len(layers[-2]) < max(2 * len(layers[-1]), LATE_LAYER_MIN):
+                layers[-2:] = [layers[-2].merged(layers[-1])]
+            self._late, self._late_waiting = tuple(layers), []
+        return self._late
 
     def live_refs(self) -> NDArray[np.int32]:
         """Series that have cells here."""
-        late = [cells.refs for cells in self._late]
-        return np.unique(np.concatenate([np.flatnonzero(self.counts).astype(np.int32), *late]))
+        return np.unique(np.concatenate([np.flatnonzero(self.counts).astype(np.int32), *self._late_refs()]))
 
     def note_live(self, is_live: NDArray[np.bool_]) -> None:
         """Set what has cells here."""
         counts = self.counts[: len(is_live)]
         is_live[: len(counts)] |= counts > 0
-        for cells in self._late:
-            is_live[cells.refs] = True
+        for refs in self._late_refs():
+            is_live[refs] = True
+
+    def _late_refs(self) -> list[NDArray[np.int32]]:
+        return [*(layer.refs for layer in self._late), *(cells.refs for cells in self._late_waiting)]
 
     def _widen(self, low: int, high: int) -> None:
         self.min_time = low if self.min_time == Newest.NEVER else min(self.min_time, low)

@@ -41,9 +41,7 @@ class View:
         layers = [self._masked(file) for file in self.files]
         for moment in self.moments:
             layers.append(OpenLayer(moment, lock))
-            if moment.late:
-                with lock:
-                    layers.append(moment.generation.late_layer(moment.late))
+            layers.extend(moment.late)
         return layers
 
     def _masked(self, file: ChunksFile) -> Layer:

@@ -16,7 +16,6 @@ from nunchi.kit.clock import Clock
 from nunchi.kit.disk import Disk, DiskError
 from nunchi.kit.logs import Logger
 from nunchi.model.exemplar import Exemplar
-from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
 from nunchi.storage.changes import ChangeLog, Span
@@ -33,8 +32,8 @@ from nunchi.tsdb.loading import Loading
 from nunchi.tsdb.manifest import Manifest, save_manifest
 from nunchi.tsdb.open_cells import Moment
 from nunchi.tsdb.pages import PageCache
+from nunchi.tsdb.places import Places
 from nunchi.tsdb.querier import Found, View, locate
-from nunchi.tsdb.references import content_of
 from nunchi.tsdb.selected import SelectionMemory
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 from nunchi.tsdb.wal import NO_TIME_MAX, Wal
@@ -191,9 +190,9 @@ class State:
             head.open.commit += 1
 
     def _put_overtaken(self, cells: Cells) -> None:
-        stored = self.read_contents(np.unique(cells.refs), int(cells.times.min()), int(cells.times.max()))
-        keys = zip(cells.refs.tolist(), cells.times.tolist(), strict=True)
-        self.head.open.put_late(cells.take(np.array([key not in stored for key in keys], np.bool_)))
+        places = Places(cells)
+        self.note_stored(places)
+        self.head.open.put_late(cells.take(places.are_free()))
         self.head.open.commit += 1
 
     def forget_pending(self, owner: int) -> None:
@@ -206,25 +205,14 @@ class State:
         """Whether some appender judged cells that it has not committed."""
         return self.head.newest.owner != 0
 
-    def read_contents(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> dict[tuple[int, int], int | bytes]:
-        """(series_ref, timestamp) → what series of the head say in a time range: bits, or of a histogram bytes."""
+    def note_stored(self, known: Places) -> None:
+        """Note what is stored at the places of some cells of the head."""
         with self.lock:
             views, release = self.pinned_views()
             try:
-                found, refs = self._locate(views, refs, start_ms, end_ms)
-                contents: dict[tuple[int, int], int | bytes] = {}
+                found, refs = self._locate(views, known.series, known.oldest_ms, known.newest_ms)
                 for tile in found.reading.tiles(np.arange(len(refs), dtype=np.int64)):
-                    for i, series in enumerate(tile.series.tolist()):
-                        vector, ref = tile.vector_of[i], int(refs[series])
-                        times = tile.vectors[tile.vector_offsets[vector] : tile.vector_offsets[vector + 1]].tolist()
-                        own = slice(int(tile.offsets[i]), int(tile.offsets[i + 1]))
-                        keys = [(ref, time) for time in times]
-                        contents.update(zip(keys, tile.values[own].view(np.uint64).tolist(), strict=True))
-                        if tile.histogram_of is not None and tile.histograms is not None:
-                            for key, number in zip(keys, tile.histogram_of[own].tolist(), strict=True):
-                                if number != FLOAT:
-                                    contents[key] = content_of(tile.histograms, number)
-                return contents
+                    known.note_tile(tile, refs)
             finally:
                 release()
 
