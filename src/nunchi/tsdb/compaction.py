@@ -148,8 +148,8 @@ def _write_readable(
 
 def _ranges(runs: Sequence[ChunksFile], until_ms: int) -> list[int]:
     """The beginnings of the two-hour ranges before a time in which some run has samples."""
-    starts = np.unique(np.concatenate([run.stretches(BLOCK_MS) for run in runs]))
-    return [start_ms for start_ms in starts.tolist() if start_ms < until_ms]
+    starts = {start_ms for run in runs for start_ms in run.stretches(BLOCK_MS).tolist()}
+    return sorted(start_ms for start_ms in starts if start_ms < until_ms)
 
 
 def merge_runs(state: State) -> None:
