@@ -18,7 +18,7 @@ COMMANDS = {
     "agent": ("nunchi.cli.agent", "Watch this host and deliver to a server."),
     "query": ("nunchi.cli.query", "Ask a server, or a data folder, in PromQL."),
     "check": ("nunchi.cli.check", "Check configuration, rule files and expositions."),
-    "test": ("nunchi.cli.test", "Run PromQL test scripts."),
+    "test": ("nunchi.cli.test", "Run PromQL test scripts and unit tests of rules."),
     "tsdb": ("nunchi.cli.tsdb", "Look into a data folder."),
     "version": ("nunchi.cli.version", "Print version and platform."),
 }
