@@ -21,6 +21,7 @@ from nunchi.query.limits import Budget, Limits
 from nunchi.query.notices import Notices
 from nunchi.query.operators import tables
 from nunchi.query.operators.build import build
+from nunchi.query.operators.count_values import CountValues, sparse_counts
 from nunchi.query.operators.duplicates import merge_block
 from nunchi.query.operators.forecast import refuse_too_much
 from nunchi.query.operators.measured import Measurements
@@ -48,7 +49,7 @@ class EngineSettings:
     """What an engine is made with.
 
     lookback_ms       how far an instant selector looks back
-    subquery_step_ms  the step of subqueries that name none
+    subquery_step_ms  the step of subqueries that name none, until the engine is told another
     delays_names      metric names are dropped at the end of a query (`promql-delayed-name-removal`)
     rewrites          plans are rewritten; off only to compare
     batch_cells       series x steps of a batch, chosen for the processor's cache
@@ -69,12 +70,14 @@ class EngineSettings:
 class QueryOptions:
     """What one query may say for itself. 0 and None: as the engine's settings say.
 
-    notices_max  how many warnings and infos are shown; 0: all
+    notices_max    how many warnings and infos are shown; 0: all
+    takes_samples  a result of a range that is nearly empty may come as `Samples` instead of a `Matrix`
     """
 
     lookback_ms: int = 0
     budget: Budget | None = None
     notices_max: int = 10
+    takes_samples: bool = False
 
 
 DEFAULT_OPTIONS = QueryOptions()
@@ -83,7 +86,9 @@ Plan = plan.PlanNode | StringLiteral
 
 
 class Engine:
-    """Evaluates expressions. Safe to use from several threads."""
+    """Evaluates expressions. Safe to use from several threads. `subquery_step_ms` may be changed: it counts from the next
+    query on.
+    """
 
     def __init__(
         self,
@@ -97,6 +102,7 @@ class Engine:
         self.cores = Cores()
         signatures = tuple(function.signature for function in settings.functions)
         self.settings = replace(settings, parser=replace(settings.parser, extensions=signatures))
+        self.subquery_step_ms = settings.subquery_step_ms
         self._monotonic = monotonic
         self._plans: OrderedDict[tuple[str, int, int], Plan] = OrderedDict()
         telemetry = telemetry or Telemetry()
@@ -220,7 +226,7 @@ class Engine:
                 end_ms=end_ms,
                 step_ms=step_ms,
                 lookback_ms=options.lookback_ms or self.settings.lookback_ms,
-                subquery_step_ms=self.settings.subquery_step_ms,
+                subquery_step_ms=self.subquery_step_ms,
                 delays_names=self.settings.delays_names,
                 batch_cells=self.settings.batch_cells,
                 measure=measure,
@@ -233,7 +239,7 @@ class Engine:
             if measure is None and not isinstance(planned, StringLiteral):
                 refuse_too_much(planned, scope)
             with np.errstate(all="ignore"):
-                value = evaluate(planned, scope)
+                value = evaluate(planned, scope, takes_samples=options.takes_samples)
         finally:
             querier.close()
         self._samples.add(budget.samples)
@@ -260,8 +266,8 @@ def _notes_of(functions: Mapping[str, PythonFunction]) -> Callable[[plan.PlanNod
     return note_of
 
 
-def evaluate(planned: Plan, scope: Scope) -> Value:
-    """The value of a plan."""
+def evaluate(planned: Plan, scope: Scope, *, takes_samples: bool = False) -> Value:
+    """The value of a plan; see `QueryOptions` for `takes_samples`."""
     context, times = scope.context, scope.times
     if isinstance(planned, StringLiteral):
         _refuse_range(context, "string")
@@ -275,7 +281,12 @@ def evaluate(planned: Plan, scope: Scope) -> Value:
             return Scalar(float(values[0]), context.start_ms)
         present = np.ones((1, len(times)), np.bool_)
         return Matrix(tables.empty_table(context.symbols, 1), times, values.reshape(1, -1), present)
-    block = _settle_names(collect(build(planned, scope), scope))
+    operator = build(planned, scope)
+    if takes_samples and context.is_range and isinstance(operator, CountValues):
+        found = sparse_counts(operator, times)
+        if found is not None:
+            return found
+    block = _settle_names(collect(operator, scope))
     if block.histograms is not None:
         cells = histograms_of(block.present, block.histograms)
         values = np.where(cells, np.nan, block.values)

@@ -93,17 +93,20 @@ def _quote(text: str) -> str:
 def _arena(table: LabelTable) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes, NDArray[np.int64]]:
     """Names and values as numbers from 0, and the JSON strings they stand for: one arena and its offsets."""
     ids = tables.used(np.concatenate([table.names, table.values]))
-    words = [_quote(text).encode() for text in tables.texts(table.symbols, ids)]
-    offsets = _offsets([len(word) for word in words])
+    arena, offsets = _joined(list(map(encode_basestring, tables.texts(table.symbols, ids))))
     if not len(ids):
-        return table.names, table.values, b"", offsets
+        return table.names, table.values, arena, offsets
     low = int(ids[0])
     numbers = np.zeros(int(ids[-1]) - low + 1, np.int32)
     numbers[ids - low] = np.arange(len(ids), dtype=np.int32)
-    return numbers[table.names - low], numbers[table.values - low], b"".join(words), offsets
+    return numbers[table.names - low], numbers[table.values - low], arena, offsets
 
 
-def _offsets(sizes: Sequence[int]) -> NDArray[np.int64]:
-    offsets = np.zeros(len(sizes) + 1, np.int64)
+def _joined(words: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
+    """Words in UTF-8, one after the other, and where each begins and ends."""
+    text = "".join(words)
+    arena = text.encode()
+    sizes = list(map(len, words)) if len(arena) == len(text) else [len(word.encode()) for word in words]
+    offsets = np.zeros(len(words) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
-    return offsets
+    return arena, offsets

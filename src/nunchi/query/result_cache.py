@@ -20,7 +20,7 @@ from nunchi.model.histogram_columns import FLOAT
 from nunchi.model.symbols import LabelTable, Symbols
 from nunchi.query.engine import Engine, OpenQuerier, QueryOptions
 from nunchi.query.histograms.grid import HistogramGrid, compacted, overlay, rows_of
-from nunchi.query.limits import Budget
+from nunchi.query.limits import CELL_BYTES, Budget
 from nunchi.query.operators import tables
 from nunchi.query.plan.names import metric_names_of
 from nunchi.query.plan.reach import Reach, reach_of
@@ -39,6 +39,7 @@ class _Key(NamedTuple):
     step_ms: int
     phase_ms: int
     lookback_ms: int
+    subquery_step_ms: int
 
 
 class _Reads(NamedTuple):
@@ -108,11 +109,11 @@ class ResultCache:
         if reads is None:
             return engine.range(open_querier, expression, start_ms, end_ms, step_ms, options)
         lookback_ms = options.lookback_ms or engine.settings.lookback_ms
-        key = _Key(expression, step_ms, start_ms % step_ms, lookback_ms)
+        key = _Key(expression, step_ms, start_ms % step_ms, lookback_ms, engine.subquery_step_ms)
         last_ms = start_ms + (steps - 1) * step_ms
         budget = options.budget or engine.budget()
-        options = replace(options, budget=budget)
         kept, version = self._find(key, reads, start_ms, last_ms)
+        options = replace(options, budget=budget, takes_samples=options.takes_samples and not kept)
         pieces: list[QueryResult] = []
         for first, last in _missing(kept, start_ms, last_ms, step_ms):
             pieces.append(engine.range(open_querier, expression, first, last, step_ms, options))
@@ -161,8 +162,12 @@ class ResultCache:
         old = _cut(matrix, int(matrix.times[0]), newest_ms - max(0, reach.after_ms))
         if old is None or len(old.times) < STEPS_MIN:
             return
-        kept, size = _compact(old)
-        if size > self._bytes_max // SHARE_MAX:
+        rows = np.flatnonzero(old.present.any(axis=1))
+        entry_bytes_max = self._bytes_max // SHARE_MAX
+        kept, size = None, len(rows) * len(old.times) * CELL_BYTES
+        if size <= entry_bytes_max:
+            kept, size = _compact(old, rows)
+        if kept is None or size > entry_bytes_max:
             self._dropped.add(1, "too_large")
             return
         with self._lock:
@@ -270,9 +275,8 @@ def _moved(table: LabelTable, symbols: Symbols) -> LabelTable:
     return LabelTable(symbols, others[table.names - low], others[table.values - low], table.offsets)
 
 
-def _compact(matrix: Matrix) -> tuple[Matrix, int]:
-    """A copy that holds on to nothing of the query, and about how many bytes it takes."""
-    rows = np.flatnonzero(matrix.present.any(axis=1))
+def _compact(matrix: Matrix, rows: NDArray[np.int64]) -> tuple[Matrix, int]:
+    """A copy of some series that holds on to nothing of the query, and about how many bytes it takes."""
     symbols = Symbols()
     labels = _moved(matrix.labels.take(rows), symbols)
     present = matrix.present[rows]

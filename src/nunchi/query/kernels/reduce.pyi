@@ -59,6 +59,9 @@ def rank(
     top: bool,
     chosen: NDArray[uint8],
 ) -> None: ...
+def count_keys(
+    keys: NDArray[int64], present: NDArray[uint8], groups: NDArray[int64]
+) -> tuple[NDArray[int64], NDArray[int64], NDArray[int64], NDArray[int64], NDArray[float64]]: ...
 def first_rows(
     present: NDArray[uint8],
     groups: NDArray[int64],

@@ -155,6 +155,15 @@ cdef void rows_by_group(
         at[groups[r]] += 1
 
 
+cdef inline uint64_t key_hash(int64_t group, int64_t key) noexcept nogil:
+    cdef uint64_t hashed = (<uint64_t>key ^ (<uint64_t>group * <uint64_t>0x9E3779B97F4A7C15)) * <uint64_t>0xBF58476D1CE4E5B9
+    return hashed ^ (hashed >> 29) ^ (hashed >> 47)
+
+
+cdef object longs(vector[int64_t]& found):
+    return np.array(<int64_t[:found.size()]>found.data()) if found.size() else np.empty(0, np.int64)
+
+
 def quantiles(
     const double[:, ::1] values, const uint8_t[:, ::1] present, const int64_t[::1] groups, const double[::1] q,
     double[:, ::1] result, uint8_t[:, ::1] seen,
@@ -238,6 +247,51 @@ def rank(
                             sift_down(heap, values, s, top)
                 for i in range(<Py_ssize_t>heap.size()):
                     chosen[heap[i], s] = 1
+
+
+def count_keys(const int64_t[:, ::1] keys, const uint8_t[:, ::1] present, const int64_t[::1] groups):
+    """How often each key is present in each group at each step.
+
+    Returns the group and the key of each pair of them, by first appearance, step by step; then the counts that are there,
+    ascending by step: which pair, which step, how many (float64).
+    """
+    cdef Py_ssize_t r, s, slot, mask = 15
+    cdef int64_t pair, other
+    cdef vector[int64_t] table, pair_groups, pair_keys, place, cell_pairs, cell_steps
+    cdef vector[double] counts
+    with nogil:
+        table.assign(mask + 1, -1)
+        for s in range(keys.shape[1]):
+            for r in range(keys.shape[0]):
+                if not present[r, s]:
+                    continue
+                slot = key_hash(groups[r], keys[r, s]) & mask
+                while table[slot] >= 0 and (pair_keys[table[slot]] != keys[r, s] or pair_groups[table[slot]] != groups[r]):
+                    slot = (slot + 1) & mask
+                pair = table[slot]
+                if pair < 0:
+                    pair = table[slot] = pair_keys.size()
+                    pair_groups.push_back(groups[r])
+                    pair_keys.push_back(keys[r, s])
+                    place.push_back(-1)
+                    if 2 * <Py_ssize_t>pair_keys.size() > mask:
+                        mask = 2 * mask + 1
+                        table.assign(mask + 1, -1)
+                        for other in range(<int64_t>pair_keys.size()):
+                            slot = key_hash(pair_groups[other], pair_keys[other]) & mask
+                            while table[slot] >= 0:
+                                slot = (slot + 1) & mask
+                            table[slot] = other
+                if place[pair] < 0 or cell_steps[place[pair]] != s:
+                    place[pair] = counts.size()
+                    cell_pairs.push_back(pair)
+                    cell_steps.push_back(s)
+                    counts.push_back(0)
+                counts[place[pair]] += 1
+    return (
+        longs(pair_groups), longs(pair_keys), longs(cell_pairs), longs(cell_steps),
+        np.array(<double[:counts.size()]>counts.data()) if counts.size() else np.empty(0),
+    )
 
 
 def first_rows(

@@ -189,3 +189,12 @@ class KeptAggregate(Kept):
         super().__init__(scope)
         self.node = node
         self.child = child
+
+
+def group_drops(block: Block, grouping: Grouping) -> NDArray[np.bool_] | None:
+    """Per group, whether the name of any of its series is to be dropped."""
+    if block.drop_name is None:
+        return None
+    drops = np.zeros(len(grouping), np.bool_)
+    np.logical_or.at(drops, grouping.ids, block.drop_name & block.present.any(axis=1))
+    return drops

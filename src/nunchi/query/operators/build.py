@@ -4,6 +4,7 @@ from nunchi.query.errors import ExecutionError, Unsupported
 from nunchi.query.operators.absent import Absent
 from nunchi.query.operators.aggregate import Fold
 from nunchi.query.operators.classic_histograms import BucketFunction
+from nunchi.query.operators.count_values import CountValues
 from nunchi.query.operators.duplicates import Unique
 from nunchi.query.operators.elementwise import Elementwise, VectorOf, VectorScalar
 from nunchi.query.operators.histogram_fields import HISTOGRAM_FIELDS, HistogramField
@@ -21,7 +22,7 @@ from nunchi.query.operators.ranges import (
     subquery_references,
     subquery_times,
 )
-from nunchi.query.operators.ranking import CountValues, LimitK, LimitRatio, Quantile, Rank
+from nunchi.query.operators.ranking import LimitK, LimitRatio, Quantile, Rank
 from nunchi.query.operators.scalars import evaluate_scalar
 from nunchi.query.operators.select import InstantSelect
 from nunchi.query.operators.set_operations import Intersection, Union

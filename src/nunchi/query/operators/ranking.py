@@ -1,5 +1,5 @@
-"""Aggregations that compare the series of a group with each other: `topk`, `bottomk`, `quantile`, `count_values`, `limitk`,
-`limit_ratio`. They need all of their input; what they choose keeps its labels.
+"""Aggregations that compare the series of a group with each other: `topk`, `bottomk`, `quantile`, `limitk`, `limit_ratio`. They
+need all of their input; what they choose keeps its labels.
 """
 
 from dataclasses import replace
@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 from nunchi.query.errors import ExecutionError
 from nunchi.query.histograms.grid import histograms_of, rows_of
 from nunchi.query.kernels import reduce
-from nunchi.query.operators import tables
-from nunchi.query.operators.aggregate import Grouping, KeptAggregate
-from nunchi.query.operators.duplicates import merge_block
-from nunchi.query.operators.go_format import format_plain, format_shortest
-from nunchi.query.operators.histogram_text import describe_histogram
+from nunchi.query.operators.aggregate import Grouping, KeptAggregate, group_drops
+from nunchi.query.operators.go_format import format_shortest
 from nunchi.query.operators.label_hash import label_hashes
 from nunchi.query.operators.operator import Block, Scope, VectorOperator, collect
 from nunchi.query.operators.parameters import counts_of, remark_quantiles
@@ -137,59 +134,3 @@ class Quantile(KeptAggregate):
             values, present.view(np.uint8),
         )  # fmt: skip
         return Block(grouping.labels, values, present, group_drops(block, grouping))
-
-
-class CountValues(KeptAggregate):
-    """`count_values`: how many series of a group have the same value, which becomes a label."""
-
-    def compute(self) -> Block:
-        """See `Kept.compute`."""
-        block = collect(self.child, self.scope)
-        grouping = Grouping(block.labels, self.node)
-        drops = group_drops(block, grouping)
-        steps, rows = np.nonzero(block.present.T)
-        words, value_of = _words(block, rows, steps)
-        size = max(1, len(words))
-        pairs, firsts, pair_of = np.unique(grouping.ids[rows] * size + value_of, return_index=True, return_inverse=True)
-        # What was seen first comes first: among equals, whoever ranks the counts takes that.
-        order = np.argsort(firsts)
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        pairs, pair_of = pairs[order], place[pair_of]
-        self.scope.context.budget.hold(len(pairs), self.scope.steps)
-        # Most cells stay zero: only those that do not are touched.
-        counts = np.zeros((len(pairs), self.scope.steps))
-        np.add.at(counts, (pair_of, steps), 1.0)
-        present = np.zeros(counts.shape, np.bool_)
-        present[pair_of, steps] = True
-        symbols = self.scope.context.symbols
-        named = symbols.intern_all(words)
-        groups = pairs // size
-        labels = tables.set_label(grouping.labels.take(groups), self.node.label, named[pairs % size])
-        counted = Block(labels, counts, present, None if drops is None else drops[groups])
-        return merge_block(counted)
-
-
-def _words(block: Block, rows: NDArray[np.int64], steps: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    """The texts of some cells' values, and which of them each cell has."""
-    cells = block.values[rows, steps]
-    cells = np.where(np.isnan(cells), np.nan, cells)
-    is_float = block.floats[rows, steps]
-    distinct, value_of = np.unique(np.where(is_float, cells, 0.0).view(np.int64), return_inverse=True)
-    words = [format_plain(value) for value in distinct.view(np.float64).tolist()]
-    if block.histograms is None:
-        return words, value_of
-    places = {word: place for place, word in enumerate(words)}
-    for cell in np.flatnonzero(~is_float).tolist():
-        word = describe_histogram(block.histograms.histogram(int(rows[cell]), int(steps[cell])))
-        value_of[cell] = places.setdefault(word, len(places))
-    return list(places), value_of
-
-
-def group_drops(block: Block, grouping: Grouping) -> NDArray[np.bool_] | None:
-    """Per group, whether the name of any of its series is to be dropped."""
-    if block.drop_name is None:
-        return None
-    drops = np.zeros(len(grouping), np.bool_)
-    np.logical_or.at(drops, grouping.ids, block.drop_name & block.present.any(axis=1))
-    return drops

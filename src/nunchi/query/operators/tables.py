@@ -27,11 +27,20 @@ class QuerySymbols(Symbols):
 
     def intern(self, text: str) -> int:
         """See `Symbols.intern`."""
-        found = self.find(text)
-        if found is None:
-            self._texts.append(text)
-            found = self._ids[text] = 1 - len(self._texts)
-        return found
+        return int(self.intern_all((text,))[0])
+
+    def intern_all(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """See `Symbols.intern_all`."""
+        own, known, ids = self._ids, self._base.find, []
+        for text in texts:
+            symbol = own.get(text)
+            if symbol is None:
+                symbol = known(text)
+            if symbol is None:
+                symbol = own[text] = -len(self._texts)
+                self._texts.append(text)
+            ids.append(symbol)
+        return np.array(ids, np.int32)
 
     def find(self, text: str) -> int | None:
         """See `Symbols.find`."""

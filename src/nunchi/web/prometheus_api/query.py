@@ -75,7 +75,7 @@ class QueryEndpoints:
 
         def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
             refuse_ranges(parse(wishes.expression, engine.settings.parser))
-            options = QueryOptions(wishes.lookback_ms, budget)
+            options = QueryOptions(wishes.lookback_ms, budget, takes_samples=True)
             if cache is None:
                 return wishes.answer(engine.range(open_querier, wishes.expression, *span, options), engine.cores)
             result = cache.range(engine, open_querier, wishes.expression, *span, options)
