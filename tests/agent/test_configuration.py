@@ -51,16 +51,45 @@ def test_instances_share_init_config_and_have_the_last_word(tmp_path: Path) -> N
 init_config: {interval: 30s, labels: {site: north}}
 instances:
   - {}
-  - {interval: 1m}
+  - {interval: 1m, labels: {site: east}}
   - {labels: {site: south}, enabled: true}
   - {enabled: false}
 """,
     ).load()
     assert named(configuration, "load") == [
         (30, {"site": "north"}),
-        (60, {"site": "north"}),
+        (60, {"site": "east"}),
         (30, {"site": "south"}),
     ]
+
+
+def test_what_is_shared_is_judged_also_where_there_are_no_instances(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r'redis\.yaml:1:15: unknown field "adress"; did you mean "address"'):
+        write(tmp_path, conf_d__redis__yaml="init_config: {adress: x}\ninstances: []").load()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("instances: [{labels: {job: x}}]", r'redis\.yaml:1:22: "job" says who a series is'),
+        ("instances: [{labels: {__name__: x}}]", r"redis\.yaml:1:22: "),
+        ("instances: [{labels: {a b: x}}]", r'redis\.yaml:1:22: "a b" is not a label\'s name'),
+        ("init_config: {interval: 1ms}\ninstances: [{}]", r"redis\.yaml:1:25: 100ms is the shortest interval"),
+    ],
+)
+def test_what_no_check_can_be_told_is_refused_at_its_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        write(tmp_path, conf_d__redis__yaml=text).load()
+
+
+def test_files_that_nobody_reads_are_named(tmp_path: Path) -> None:
+    files = {"nunchi-agent.yml": "", "conf.d/redis.yml": "", "conf.d/cpu.yaml": "", "conf.d/a.yaml.example": ""}
+    (tmp_path / "conf.d").mkdir()
+    for name, text in {**files, "conf.d/.redis.yaml.swp": "", "conf.d/load.yaml.default": ""}.items():
+        (tmp_path / name).write_text(text)
+    folder = write(tmp_path)
+    folder.load()
+    assert folder.unread() == [tmp_path / "nunchi-agent.yml", tmp_path / "conf.d/redis.yml"]
 
 
 def test_a_default_file_counts_until_there_is_another_and_an_example_never(tmp_path: Path) -> None:
@@ -155,11 +184,15 @@ class Running:
 
 
 async def test_a_change_leaves_unchanged_instances_as_they_are(tmp_path: Path) -> None:
-    folder = write(tmp_path, conf_d__load__yaml="instances: [{}, {interval: 1m}, {interval: 2m}]")
+    folder = write(
+        tmp_path, conf_d__load__yaml="instances: [{}, {interval: 1m, labels: {n: a}}, {interval: 2m, labels: {n: b}}]"
+    )
     running = Running(folder)
     before = running.instances()
     assert {"load/1", "load/2", "load/3", "cpu"} <= set(before)
-    write(tmp_path, conf_d__load__yaml="instances: [{interval: 2m}, {interval: 5m}, {}]")
+    write(
+        tmp_path, conf_d__load__yaml="instances: [{interval: 2m, labels: {n: b}}, {interval: 5m, labels: {n: a}}, {}]"
+    )
     await running.agent.reload()
     after = running.instances()
     assert after["load/1"] is before["load/1"]
@@ -246,7 +279,7 @@ async def test_a_new_instance_runs_at_once_and_others_keep_their_turn(tmp_path: 
     await schedule.start()
     for instance in schedule.instances:
         instance.due_at = running.clock.monotonic() + 500
-    write(tmp_path, conf_d__load__yaml="instances: [{interval: 1h}, {interval: 2h}]")
+    write(tmp_path, conf_d__load__yaml="instances: [{interval: 1h}, {interval: 2h, labels: {n: a}}]")
     await running.agent.reload()
     due = {one.name: one.due_at - running.clock.monotonic() for one in schedule.instances}
     assert (due["load"], due["load/1"], due["cpu"]) == (500, 0, 500)

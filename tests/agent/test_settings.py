@@ -63,3 +63,26 @@ def test_mistakes_are_named_with_their_place_and_cure(text: str, place: str, wor
         parse_agent_settings(text, "a.yaml")
     assert str(raised.value).startswith(place)
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("labels: {a-b: x}", '1:9: "a-b" is not a label\'s name'),
+        ("labels: {__x: y}", "1:9: "),
+        ("labels: {instance: y}", '1:9: "instance" says who a series is'),
+        ("spool: {age_max: 0s}", "1:18: 1s is the least"),
+        ("checks: {cpu: {interval: 1ms}}", "1:26: 100ms is the shortest interval"),
+        ("checks: {cpu: {labels: {job: x}}}", '1:24: "job"'),
+        ("checks: {http: {method: GET}}", "there is nothing to probe: name targets"),
+        ("server: {url: host:9190}", "1:15: write the server's address in full"),
+        ("server: {url: 'http://'}", "1:15: write the server's address in full"),
+        ("server: {url: 'http://host:99999'}", "1:15: write the server's address in full"),
+        ("server: {url: 'http://host:9190/?a=b'}", "1:15: write the server's address in full"),
+        ("server: {url: 'https://agent:secret@host'}", "1:15: write user and password into basic_auth"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_place(text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said.replace("?", r"\?")) as caught:
+        parse_agent_settings(text, "agent.yaml")
+    assert "secret" not in str(caught.value)

@@ -30,10 +30,11 @@ LENGTH = struct.Struct("<I")  # of the answer that follows
 
 
 class ChildRequest(msgspec.Struct, frozen=True):
-    """One run."""
+    """One run; `is_run` false only asks whether the check could be made."""
 
     deadline_seconds: float
     paths: tuple[str, str, str, str]
+    is_run: bool = True
 
 
 class ChildAnswer(msgspec.Struct, frozen=True):
@@ -71,6 +72,8 @@ def load_check(path: Path, options: dict[str, Any]) -> Check:
 
 def run_check(check: Check, request: ChildRequest) -> ChildAnswer:
     """One run, its failure told in the answer."""
+    if not request.is_run:
+        return ChildAnswer()
     emission, error = Emission(), ""
     log = logger(f"agent.{check.name}")
     try:

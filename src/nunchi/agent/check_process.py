@@ -21,11 +21,13 @@ from nunchi.agent.check_service import DEADLINE_SHARE
 from nunchi.agent.check_settings import CheckSettings
 from nunchi.agent.clients.deadline import Deadline
 from nunchi.agent.errors import ServiceError
+from nunchi.kit.clock import Clock
 from nunchi.kit.settings import SettingsError
 from nunchi.model.metadata import MetricType
 
 ANSWER_BYTES_MAX = 16 << 20
 FILES_MAX = 200
+FAULT_SECONDS_MAX = 10.0
 TEST_PREFIX = "test_"
 
 
@@ -71,6 +73,16 @@ class ProcessCheck(Check):
             raise ServiceError(answer.error)
         if nameless:
             raise ServiceError(f"{nameless} samples without a name, or with a label without one, are left out")
+
+    def fault(self, clock: Clock) -> str:
+        """Why the file, or its options, make no check; empty where they make one."""
+        request = ChildRequest(FAULT_SECONDS_MAX, ("/", "/", "/", "/"), is_run=False)
+        try:
+            return self._ask(msgspec.json.encode(request) + b"\n", Deadline(clock, FAULT_SECONDS_MAX)).error
+        except ServiceError as error:
+            return str(error)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the process; the next run starts another."""

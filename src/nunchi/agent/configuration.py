@@ -14,9 +14,9 @@ import msgspec
 
 from nunchi.agent.check import Check
 from nunchi.agent.check_process import UserChecks
-from nunchi.agent.check_service import ServiceCheck
-from nunchi.agent.check_settings import CheckSettings
+from nunchi.agent.check_settings import CheckSettings, check_fault
 from nunchi.agent.checks import CHECKS
+from nunchi.agent.likeness import require_apart
 from nunchi.agent.references import References
 from nunchi.agent.runtime_settings import RUNTIME_FILE, overlay
 from nunchi.agent.settings import AgentSettings
@@ -29,7 +29,8 @@ from nunchi.kit.settings.yaml_nodes import Sequence as SequenceNode
 SETTINGS_FILE = "nunchi-agent.yaml"
 INSTANCES_FOLDER = "conf.d"
 CHECKS_FOLDER = "checks.d"
-ACTIVE_SUFFIX, DEFAULT_SUFFIX = ".yaml", ".yaml.default"
+ACTIVE_SUFFIX, DEFAULT_SUFFIX, EXAMPLE_SUFFIX = ".yaml", ".yaml.default", ".yaml.example"
+OTHER_SUFFIX = ".yml"
 INSTANCES_MAX = 1000
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -115,7 +116,7 @@ class ConfigurationFolder:
         for name, file in files.items():
             self._check_said_once(name, file, settings)
             found = self._load_instances(file, self._checks[name], references)
-            _require_own_labels(file, self._checks[name], found)
+            require_apart(file, self._checks[name], found)
             instances += [instance_of(self._checks[name], own, settings) for own in found if own.enabled]
         if len(instances) > INSTANCES_MAX:
             raise SettingsError(str(self.folder), None, f"{len(instances)} instances are more than {INSTANCES_MAX}")
@@ -187,21 +188,33 @@ class ConfigurationFolder:
         conversion.struct(root, InstancesFile)
         assert isinstance(root, MappingNode)
         shared, listed = _entry(root, "init_config"), _entry(root, "instances")
-        if not isinstance(listed, SequenceNode):
-            return [conversion.struct(shared or MappingNode(Place(1, 1)), check.settings_type)]
-        return [conversion.struct(_joined(shared, one), check.settings_type) for one in listed.items]
+        by_itself = shared or MappingNode(Place(1, 1))
+        nodes = [by_itself]
+        if isinstance(listed, SequenceNode):
+            conversion.struct(
+                by_itself, check.settings_type
+            )  # a mistake in what is shared is one also without instances
+            nodes = [_joined(shared, one) for one in listed.items]
+        return [_checked(conversion.struct(node, check.settings_type), node, path) for node in nodes]
+
+    def unread(self) -> list[Path]:
+        """Files where settings stand that nobody reads, by their names: of whoever wrote them they are a mistake."""
+        folder, suffixes = self.folder / INSTANCES_FOLDER, (ACTIVE_SUFFIX, DEFAULT_SUFFIX, EXAMPLE_SUFFIX)
+        found = [path for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
+        main = (self.folder / SETTINGS_FILE).with_suffix(OTHER_SUFFIX)
+        return [
+            *([main] if main.exists() else []),
+            *(path for path in found if not path.name.startswith(".") and not path.name.endswith(suffixes)),
+        ]
 
 
-def _require_own_labels(path: Path, check: type[Check], instances: Sequence[CheckSettings]) -> None:
-    """Two instances of a service's check show the same names: without labels of their own one would hide the other."""
-    if not issubclass(check, ServiceCheck):
-        return
-    seen: list[dict[str, str]] = []
-    for own in instances:
-        if own.enabled and own.labels in seen:
-            cure = "give each its own, as in labels: {server: one}"
-            raise SettingsError(str(path), None, f"two instances of {check.name} have the same labels: {cure}")
-        seen += [own.labels] if own.enabled else []
+def _checked(own: CheckSettings, node: Node, path: Path) -> CheckSettings:
+    """An instance whose settings can be, as far as all checks have them alike. Raises SettingsError."""
+    fault = check_fault(own)
+    if fault is None:
+        return own
+    entry = _entry(node, fault[0]) if isinstance(node, MappingNode) else None
+    raise SettingsError(str(path), (entry or node).place, fault[1])
 
 
 def _entry(root: MappingNode, key: str) -> Node | None:

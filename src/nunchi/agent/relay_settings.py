@@ -7,6 +7,7 @@ import re
 
 import msgspec
 
+from nunchi.agent.check_settings import label_fault
 from nunchi.agent.listener_settings import ListenerSettings
 from nunchi.kit.errors import InputError
 from nunchi.kit.listen_address import ListenAddress, is_loopback
@@ -18,7 +19,6 @@ SOURCES_MAX = 100
 SERIES_MAX_MOST = 1_000_000
 BODY_BYTES_MAX_MOST = 32 << 20
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-RESERVED_LABELS = frozenset({"job", "instance", "__name__"})
 
 
 class RelaySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,9 +33,8 @@ class RelaySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         if len(self.token.reveal()) < TOKEN_CHARACTERS_MIN:
             cure = "for one, the output of: openssl rand -hex 32"
             raise FieldError(f"a token needs at least {TOKEN_CHARACTERS_MIN} characters; {cure}", "token")
-        for label in self.labels:
-            if label in RESERVED_LABELS:
-                raise FieldError(f'"{label}" identifies a series: choose another name', "labels")
+        if fault := label_fault(self.labels):
+            raise FieldError(fault, "labels")
         if not 1 <= self.series_max <= SERIES_MAX_MOST:
             raise FieldError(f"1 to {SERIES_MAX_MOST}", "series_max")
 

@@ -4,11 +4,12 @@ Invariant: each check's own settings are declared beside the check; the registry
 """
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from nunchi.agent.bus_settings import AgentBusSettings
-from nunchi.agent.check_settings import CheckSettings
+from nunchi.agent.check_settings import CheckSettings, check_fault, interval_fault, label_fault
 from nunchi.agent.checks import CHECKS
 from nunchi.agent.clipper_settings import CloudSettings
 from nunchi.agent.listener_settings import ListenerSettings
@@ -21,9 +22,9 @@ from nunchi.kit.durations import Duration
 from nunchi.kit.http_client_settings import HttpClientSettings
 from nunchi.kit.settings import FieldError, load
 
-INTERVAL_MS_MIN = 100
 DEADLINE_SECONDS_MAX = 5.0
 SPOOL_BYTES_MIN = 64 << 10
+SPOOL_AGE_MS_MIN = 1000
 STATE_FOLDER = "/var/lib/nunchi-agent"
 
 if TYPE_CHECKING:
@@ -40,6 +41,20 @@ else:
     ChecksSettings.__doc__ = "One field a check, by its name; what is not mentioned runs with its defaults."
 
 
+def server_fault(url: str) -> str:
+    """Why this is no address of a server; empty where it is one."""
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or parts.query or parts.fragment or any(one.isspace() for one in url):
+        return "write the server's address in full, as in https://host:9190"
+    if parts.username is not None or parts.password is not None:
+        return "write user and password into basic_auth: an address is shown in logs and in the status"
+    return ""
+
+
 class ServerSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where rounds are delivered, and how to connect: Prometheus's `http_config` fields stand beside these.
 
@@ -53,8 +68,8 @@ class ServerSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.url.startswith(("http://", "https://")):
-            raise FieldError("write the server's address in full, as in https://host:9190", "url")
+        if fault := server_fault(self.url):
+            raise FieldError(fault, "url")
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,6 +81,8 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     def __post_init__(self) -> None:
         if self.bytes_max < SPOOL_BYTES_MIN:
             raise FieldError(f"{SPOOL_BYTES_MIN} is the least: below it not many rounds fit", "bytes_max")
+        if self.age_max.ms < SPOOL_AGE_MS_MIN:
+            raise FieldError("1s is the least: what is older is dropped, whether the server has it or not", "age_max")
 
 
 class ExporterSettings(ListenerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -118,13 +135,13 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     checks: ChecksSettings = ChecksSettings()
 
     def __post_init__(self) -> None:
-        if self.interval.ms < INTERVAL_MS_MIN:
-            raise FieldError(f"{INTERVAL_MS_MIN}ms is the shortest interval", "interval")
-        for label in self.labels:
-            if label in {"job", "instance", "__name__"}:
-                raise FieldError(
-                    f'"{label}" says who a series is and cannot be set for all: choose another name', "labels"
-                )
+        if fault := interval_fault(self.interval):
+            raise FieldError(fault, "interval")
+        if fault := label_fault(self.labels):
+            raise FieldError(fault, "labels")
+        for check in CHECKS:
+            if found := check_fault(getattr(self.checks, check.name)):
+                raise FieldError(found[1], "checks", check.name, found[0])
 
     def check_settings(self) -> list[tuple[str, CheckSettings]]:
         """Name and settings of every enabled check."""

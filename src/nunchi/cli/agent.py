@@ -24,7 +24,7 @@ from nunchi.agent.server_link import HttpLink
 from nunchi.agent.settings import STATE_FOLDER
 from nunchi.agent.wiring import build_agent
 from nunchi.agent.world import World
-from nunchi.cli.agent_checks import make_check, try_check
+from nunchi.cli.agent_checks import make_check, require_own_checks, try_check
 from nunchi.kit import logs
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.disk import DiskError, DiskLock
@@ -122,6 +122,8 @@ async def _run(home: Path | None, plugin_filter: str, log_file: Path | None) -> 
     clock, random = SystemClock(), SystemRandom()
     place = place_of(home)
     configuration = filtered(place.configuration, plugin_filter)
+    for path in place.source.unread():
+        log.warning("a file is not read: files of settings end in .yaml", path=path)
     lock: DiskLock | None = await lock_process(place.state_folder, disk, clock, log)
     try:
         world = World(clock, random, disk, Telemetry(), log, place.folder, os.environ)
@@ -203,11 +205,14 @@ def reload(home: Path | None) -> None:
 def test_config(home: Path | None) -> None:
     """Read the settings as the agent would, and say what they make it do."""
     place = place_of(home)
-    names = [instance.name for _, instance in Instances().plan(place.configuration.instances)]
+    planned = [instance for _, instance in Instances().plan(place.configuration.instances)]
+    require_own_checks(planned)
     settings = place.configuration.settings
     click.echo(f"{place.folder}: the settings are well")
+    for path in place.source.unread():
+        click.echo(f"not read: {path}: files of settings end in .yaml, and in .example what is to be left alone")
     click.echo(f"delivers to: {settings.server.url if settings.server.enabled else 'nobody'}")
-    click.echo(f"runs {len(names)} check instances: {', '.join(sorted(names))}")
+    click.echo(f"runs {len(planned)} check instances: {', '.join(sorted(one.name for one in planned))}")
     if settings.relay is not None:
         others = [*sorted(settings.relay.sources), *(["agents with keys"] if settings.relay.agents else [])]
         click.echo(f"relays at {settings.relay.address} for: {', '.join(others)}")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from nunchi.agent.check_process import ProcessCheck
+from nunchi.agent.check_settings import check_fault
 from nunchi.agent.check_telemetry import CheckTelemetry
 from nunchi.agent.configuration import CHECKS_FOLDER, ConfigurationFolder, InstanceSettings, instance_of
 from nunchi.agent.exporter import merge_families
@@ -85,7 +87,10 @@ def wanted_instances(
         return source.load_file(file, name, settings)
     found = [one for one in configured if one.check.name == name]
     check = source.check(name)
-    return found or [instance_of(check, check.settings_type(), settings)]
+    own = check.settings_type()
+    if not found and (fault := check_fault(own)):
+        raise InputError(f"{name}: {fault[1]}, in conf.d/{name}.yaml or in a file given with -c")
+    return found or [instance_of(check, own, settings)]
 
 
 async def _run_twice(planned: list[CheckInstance], settings: AgentSettings) -> tuple[list[Outcome], str]:
@@ -101,6 +106,14 @@ async def _run_twice(planned: list[CheckInstance], settings: AgentSettings) -> t
     outcomes = await schedule.collect()
     await schedule.stop()
     return outcomes, format_families(merge_families(outcomes)).decode()
+
+
+def require_own_checks(planned: Sequence[CheckInstance]) -> None:
+    """The files of checks.d, with the options that they are given, are checks. Raises InputError."""
+    clock = SystemClock()
+    faults = [one.check.fault(clock) for one in planned if isinstance(one.check, ProcessCheck)]
+    if any(faults):
+        raise InputError("\n".join(fault for fault in faults if fault))
 
 
 def make_check(folder: Path, name: str, disk: Disk) -> tuple[Path, Path]:
