@@ -9,148 +9,32 @@ import asyncio
 import contextlib
 import gzip
 import json
-import os
-import shutil
-import signal
-import socket
 import ssl
-import statistics
-import struct
-import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import trustme
 from aiohttp import web
+from programs.beside import Measured, Program, Traffic, median_start
+from programs.collectd import prepare_collectd
+from programs.process import find_program, free_port
 
 from nunchi.agent.checks import CHECKS
 
 INTERVAL_SECONDS = 10
 ROUNDS = 12
-STARTS = 5
-WARM_SECONDS = 25
-START_SECONDS_MAX = 20
+WARM_SECONDS = 25  # until every program has had two rounds, and what only starting costs is over
 BUDGET = {"resident_mb": 60.0, "cpu_percent": 1.0, "start_seconds": 0.5}
 WANTED = (
     "cpu", "memory", "load", "filesystem", "disk", "network", "pressure", "vmstat", "netstat", "sockstat", "timex", "uname",
 )  # fmt: skip
 RESULTS = Path(__file__).parent / "results"
 NUNCHI = str(Path(sys.executable).parent / "nunchi")
-COLLECTD = """
-Interval {interval}
-BaseDir "{folder}"
-PIDFile "{folder}/pid"
-TypesDB "/usr/share/collectd/types.db"
-{load}
-<Plugin network>
-  Server "127.0.0.1" "{port}"
-</Plugin>
-<Plugin cpu>
-  ValuesPercentage false
-</Plugin>
-"""
-COLLECTD_PLUGINS = (
-    "cpu",
-    "memory",
-    "load",
-    "df",
-    "disk",
-    "interface",
-    "vmem",
-    "protocols",
-    "tcpconns",
-    "swap",
-    "processes",
-    "network",
-)
-
-
-@dataclass
-class Measured:
-    """One program. CPU and bytes are of the measured time, memory is at its end."""
-
-    start_seconds: float
-    start_cpu_seconds: float
-    resident_mb: float = 0.0
-    cpu_percent: float = 0.0
-    cpu_ms_a_round: float = 0.0
-    samples_a_round: float = 0.0
-    bytes_a_round: float = 0.0
-    payload_bytes_a_round: float = 0.0
-
-    @property
-    def bytes_a_sample(self) -> float:
-        """What a sample takes on the wire, with all that is said besides."""
-        return self.bytes_a_round / max(self.samples_a_round, 1)
-
-    @property
-    def payload_bytes_a_sample(self) -> float:
-        """What a sample takes in the body of a push, an answer or a packet."""
-        return self.payload_bytes_a_round / max(self.samples_a_round, 1)
-
-
-@dataclass
-class Traffic:
-    """What has come so far."""
-
-    bytes: int = 0
-    payload_bytes: int = 0
-    samples: int = 0
-
-
-class Program:
-    """A process from its start to its end. `arrived` is set when it has shown samples for the first time."""
-
-    def __init__(self, command: list[str], arrived: Callable[[], Awaitable[None]]) -> None:
-        self._command = command
-        self._arrived = arrived
-
-    async def start(self) -> Measured:
-        """Run it; how long, and how much CPU, until it showed its first samples."""
-        began = time.perf_counter()
-        self.process = await asyncio.create_subprocess_exec(
-            *self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        async with asyncio.timeout(START_SECONDS_MAX):
-            await self._arrived()
-        return Measured(time.perf_counter() - began, self.usage()[0])
-
-    async def end(self) -> None:
-        """End it where it runs."""
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
-        await self.process.wait()
-
-    def usage(self) -> tuple[float, float]:
-        """CPU seconds so far and resident megabytes, of what it has started too."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        found = [_usage(pid) for pid in (str(self.process.pid), *children)]
-        return sum(cpu for cpu, _ in found), sum(resident for _, resident in found)
-
-
-def _usage(pid: str) -> tuple[float, float]:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    cpu_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return cpu_seconds, pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-async def median_start(program: Callable[[], Program]) -> Measured:
-    """The start, several times."""
-    starts = []
-    for _ in range(STARTS):
-        one = program()
-        starts.append(await one.start())
-        await one.end()
-    return Measured(
-        statistics.median(one.start_seconds for one in starts),
-        statistics.median(one.start_cpu_seconds for one in starts),
-    )
 
 
 @contextlib.asynccontextmanager
@@ -244,35 +128,6 @@ class Scraper:
             await asyncio.to_thread(self.scrape)
 
 
-class Packets(asyncio.DatagramProtocol):
-    """Counts collectd's packets: bytes with UDP's and IP's headers, and values."""
-
-    def __init__(self, traffic: Traffic, arrived: asyncio.Event) -> None:
-        self._traffic = traffic
-        self._arrived = arrived
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        self._traffic.bytes += len(data) + 28
-        self._traffic.payload_bytes += len(data)
-        while len(data) >= 4:
-            kind, length = struct.unpack_from(">HH", data)
-            if kind == 6:
-                self._traffic.samples += struct.unpack_from(">H", data, 4)[0]
-            data = data[max(length, 4) :]
-        self._arrived.set()
-
-
-def find_program(name: str) -> str | None:
-    peers = os.environ.get("NUNCHI_PEERS")
-    return shutil.which(name, path=peers) or shutil.which(name)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def make_certificates(folder: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -310,39 +165,20 @@ async def measure(folder: Path) -> dict[str, Measured]:
             context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
             scraper = Scraper(f"https://127.0.0.1:{port}/metrics", context, traffic)
             command = [exporter, f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={folder}/web.yml"]
-            results["node_exporter"] = await median_start(lambda: Program(command, scraper.wait_answer))
+            results["node_exporter"] = await median_start(partial(Program, command, scraper.wait_answer))
             programs["node_exporter"] = Program(command, scraper.wait_answer), traffic
             background.append(scraper.run)
         collectd = find_program("collectd")
         if collectd:
-            await add_collectd(collectd, folder, results, programs)
+            command, wait_packet, traffic = await prepare_collectd(collectd, folder, INTERVAL_SECONDS)
+            results["collectd"] = await median_start(partial(Program, command, wait_packet))
+            programs["collectd"] = Program(command, wait_packet), traffic
         for program, _ in programs.values():
             await program.start()
             stack.push_async_callback(program.end)
         await run_together(results, programs, background)
         results["nunchi agent"].samples_a_round = await asyncio.to_thread(exporter_samples, exporter_port)
     return results
-
-
-async def add_collectd(
-    collectd: str, folder: Path, results: dict[str, Measured], programs: dict[str, tuple[Program, Traffic]]
-) -> None:
-    """collectd with the plugins that show what the agent's checks show."""
-    traffic, arrived, port = Traffic(), asyncio.Event(), free_port()
-    await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: Packets(traffic, arrived), local_addr=("127.0.0.1", port)
-    )
-    load = "\n".join(f"LoadPlugin {plugin}" for plugin in COLLECTD_PLUGINS)
-    text = COLLECTD.format(interval=INTERVAL_SECONDS, folder=folder, load=load, port=port)
-    (folder / "collectd.conf").write_text(text)
-
-    async def wait_packet() -> None:
-        arrived.clear()
-        await arrived.wait()
-
-    command = [collectd, "-f", "-C", str(folder / "collectd.conf")]
-    results["collectd"] = await median_start(lambda: Program(command, wait_packet))
-    programs["collectd"] = Program(command, wait_packet), traffic
 
 
 async def run_together(

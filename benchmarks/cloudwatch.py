@@ -8,7 +8,6 @@ round, and how far the newest complete window is behind what its delay allows.
 
 import asyncio
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+
+from programs.process import free_port
 
 from nunchi.agent.clipper_settings import AwsCredentials, AwsSettings, CloudSettings
 from nunchi.agent.clippers import build_providers
@@ -67,12 +68,6 @@ def cpu_seconds() -> float:
 
 def rss_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def wait_port(port: int) -> None:

@@ -17,7 +17,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from typing import Self
 from urllib.parse import urlencode
 
 import numpy as np
+from programs.process import free_port
 
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
@@ -52,6 +52,8 @@ RANGE_SECONDS = 3600
 STEP_MS = 60_000
 EXPRESSIONS = ("sum by (x) (rate(m[5m]))", "sum(m / m)")
 ROWS_AT_ONCE = 60
+SETTLING_SECONDS = 5  # what a start brings with it is over, and every target has been scraped
+WARMING_SECONDS = 3  # every client has asked before its answers are counted
 
 
 def open_database(folder: Path) -> Database:
@@ -221,12 +223,6 @@ class Clients:
             thread.join()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def measure_fairness(folder: Path, series: int, clients: int, seconds: float) -> dict[str, object]:
     end_ms = int(time.time()) // 60 * 60_000
     fill(folder / "data", series, RANGE_SECONDS + 600, end_ms)
@@ -246,10 +242,10 @@ def measure_fairness(folder: Path, series: int, clients: int, seconds: float) ->
                     fetch(port, "/-/ready")
                     break
                 time.sleep(0.1)
-            time.sleep(5)
+            time.sleep(SETTLING_SECONDS)
             at_rest, _ = watch(target, port, seconds)
             with Clients(port, clients, end_ms) as asking:
-                time.sleep(3)
+                time.sleep(WARMING_SECONDS)
                 answered = asking.answers
                 loaded, left_out = watch(target, port, seconds)
                 answered = asking.answers - answered

@@ -8,24 +8,16 @@ one run to the next. Each takes the best of several runs. Results go to benchmar
 """
 
 import argparse
-import contextlib
-import http.client
 import json
 import math
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlencode
 
-import cramjam
 import numpy as np
+from programs.prometheus import prometheus, write_request
 
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.logs import logger
@@ -48,7 +40,6 @@ STEP_SECONDS = 10
 CHUNK_ROWS = 300
 SLOW_SECONDS = 2.0  # what takes longer is run once
 RUNS = 5
-LIMIT_SECONDS = 120
 SIZES = {"one": 1, "ten": 10, "hundred": 100}
 JOIN_INSTANCES = 1000
 PODS, CONTAINERS = 1000, 3
@@ -207,94 +198,6 @@ def chunks(all_groups: list[Group], end_ms: int) -> Iterator[tuple[Group, np.nda
                 yield group, times[rows], group.values(int(rows[0]), int(rows[-1]) + 1)
 
 
-# Prometheus's side.
-
-
-def varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def field(number: int, body: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(body)) + body
-
-
-def write_request(series: list[Labels], times: np.ndarray, values: np.ndarray) -> bytes:
-    """A remote write request. Timestamps of this century are varints of six bytes, so that samples have one size."""
-    sample = np.zeros((len(times), 18), np.uint8)
-    sample[:, 0], sample[:, 1], sample[:, 2], sample[:, 11] = 0x12, 16, 0x09, 0x10
-    for byte in range(6):
-        sample[:, 12 + byte] = (times >> (7 * byte)) & 127 | (128 if byte < 5 else 0)
-    parts = []
-    for column, labels in enumerate(series):
-        sample[:, 3:11] = np.ascontiguousarray(values[:, column]).view(np.uint8).reshape(-1, 8)
-        pairs = b"".join(field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in labels.pairs)
-        parts.append(field(1, pairs + sample.tobytes()))
-    return b"".join(parts)
-
-
-class Prometheus:
-    """A running server."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_SECONDS)
-
-    def write(self, body: bytes) -> None:
-        headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
-        self._connection.request("POST", "/api/v1/write", bytes(cramjam.snappy.compress_raw(body)), headers)
-        answer = self._connection.getresponse()
-        text = answer.read()
-        assert answer.status in (200, 204), text
-
-    def query(self, case: Case, end: float) -> bytes:
-        if case.steps == 1:
-            path, given = "query", {"time": end}
-        else:
-            path = "query_range"
-            given = {"start": end - (case.steps - 1) * case.step_seconds, "end": end, "step": case.step_seconds}
-        self._connection.request("GET", f"/api/v1/{path}?{urlencode({'query': case.expression, **given})}")
-        answer = self._connection.getresponse()
-        body = answer.read()
-        assert answer.status == 200, body[:300]
-        return body
-
-
-@contextlib.contextmanager
-def prometheus(folder: Path) -> Iterator[Prometheus]:
-    path = os.pathsep.join(filter(None, (os.environ.get("NUNCHI_PEERS", ""), os.environ["PATH"])))
-    program = shutil.which("prometheus", path=path)
-    assert program, "prometheus is not installed"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (folder / "prometheus.yml").write_text("global: {}\n")
-    process = subprocess.Popen(
-        [
-            program,
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'prometheus'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--web.enable-remote-write-receiver",
-            "--log.level=error",
-        ]
-    )
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            time.sleep(0.05)
-        time.sleep(1)
-        yield Prometheus(port)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
 # nunchi's side.
 
 
@@ -411,7 +314,7 @@ def main() -> None:
             if options.only not in case.expression:
                 continue
             try:
-                theirs = best_ms(lambda case=case: peer.query(case, end))
+                theirs = best_ms(lambda case=case: peer.query(case.expression, end, case.steps, case.step_seconds))
                 ours = best_ms(lambda case=case: nunchi.query(case, end))
             except (AssertionError, QueryError) as error:
                 print(f"{case.expression}: {error}", flush=True)

@@ -9,7 +9,6 @@ side's own; `--store memory` appends to the memory store instead. Prometheus's f
 
 import argparse
 import asyncio
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,10 @@ import time
 import urllib.request
 from pathlib import Path
 
+from programs.process import cpu_seconds
+
 BODIES = 8
-WARM_UP_SECONDS = 4.0
+WARM_UP_SECONDS = 4.0  # every target has been scraped, and its series are known
 
 
 def bodies(series: int) -> list[bytes]:
@@ -104,11 +105,6 @@ async def scrape(config: Path, store_name: str) -> None:
     manager = ScrapeManager(Door(appender, clock, telemetry), clock, telemetry, logger("bench"), host_name="bench")
     manager.apply(load_configuration(config, {}).scrape)
     await asyncio.Event().wait()
-
-
-def cpu_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def served(port: int) -> int:

@@ -11,7 +11,6 @@ import gzip
 import json
 import os
 import random
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,8 @@ import time
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+
+from programs.process import cpu_seconds, find_program, free_port, resident_mb
 
 from nunchi.agent.udp_session import UdpSession
 from nunchi.intake.receive.pack_server import PackKey, PackServer
@@ -43,6 +44,8 @@ LINES = 2_000_000
 DATAGRAM_BYTES = 1400
 SERIES = 500
 SECONDS = 6.0
+START_SECONDS_MAX = 20.0
+DRAINING_SECONDS = 1.0  # for what still waits in the socket when the last datagram is sent
 PACK_SERIES, PACK_ROUNDS = 5000, 60
 AGENT = """
 import asyncio, random, sys
@@ -88,28 +91,25 @@ def datagrams() -> list[bytes]:
     return [*found, part]
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
-def drops(port: int) -> int:
+def socket_fields(port: int) -> list[str]:
+    """What the kernel says of the socket that has a UDP port; empty where none has it."""
     for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
         fields = line.split()
         if int(fields[1].partition(":")[2], 16) == port:
-            return int(fields[-1])
-    return 0
+            return fields
+    return []
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def drops(port: int) -> int:
+    return int((socket_fields(port) or ["0"])[-1])
+
+
+def wait_bound(port: int) -> None:
+    """Until somebody listens."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not socket_fields(port):
+        assert time.monotonic() < deadline, f"nobody listens on port {port}"
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -123,12 +123,12 @@ def statsd_server(name: str, folder: Path, port: int) -> Iterator[subprocess.Pop
             " backends: ['./backends/console'], flushInterval: 10000}"
         )
         command = ["node", "stats.js", str(folder / "config.js")]
-    elif name == "collectd" and shutil.which("collectd", path="/usr/sbin:/usr/bin"):
+    elif name == "collectd" and (program := find_program("collectd")):
         (folder / "collectd.conf").write_text(
             f'BaseDir "{folder}"\nPIDFile "{folder}/pid"\nInterval 10\nLoadPlugin statsd\nLoadPlugin csv\n'
             f'<Plugin statsd>\nHost "127.0.0.1"\nPort "{port}"\n</Plugin>\n<Plugin csv>\nDataDir "{folder}/csv"\n</Plugin>\n'
         )
-        command = ["/usr/sbin/collectd", "-f", "-C", str(folder / "collectd.conf")]
+        command = [program, "-f", "-C", str(folder / "collectd.conf")]
     if command is None:
         yield None
         return
@@ -138,7 +138,7 @@ def statsd_server(name: str, folder: Path, port: int) -> Iterator[subprocess.Pop
         command, cwd=where, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        time.sleep(2.0)
+        wait_bound(port)
         yield process
     finally:
         process.terminate()
@@ -147,7 +147,7 @@ def statsd_server(name: str, folder: Path, port: int) -> Iterator[subprocess.Pop
 
 def measure_statsd(name: str, found: list[bytes]) -> dict[str, float] | None:
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
+        port = free_port(socket.SOCK_DGRAM)
         with statsd_server(name, Path(folder), port) as process:
             if process is None:
                 return None
@@ -160,7 +160,7 @@ def measure_statsd(name: str, found: list[bytes]) -> dict[str, float] | None:
                 for at in range(0, len(found), size):
                     send_datagrams(sender.fileno(), found[at : at + size])
                     time.sleep(0.005)
-            time.sleep(1.0)
+            time.sleep(DRAINING_SECONDS)
             used = cpu_seconds(process.pid) - began
             lost = drops(port)
             return {
