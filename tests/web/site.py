@@ -8,6 +8,7 @@ import contextlib
 import math
 import sys
 from collections.abc import AsyncIterator, Callable
+from random import Random
 
 from tests.web.clouds import Clouds
 from tests.web.fleet import Fleet
@@ -20,6 +21,8 @@ from nunchi.kit.http_server import HttpPolicy, HttpServer
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
+from nunchi.notify.notifier import Notifier
+from nunchi.notify.telemetry import NotifyTelemetry
 from nunchi.query.engine import Engine
 from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner
@@ -51,6 +54,8 @@ class Site:
             self.clouds.put_hostile()
             self.happenings.put_hostile()
             self.fleet.put_hostile()
+        telemetry = NotifyTelemetry(Telemetry())
+        self.notifier = Notifier(clock, Random(1), telemetry, logger("notify"), "http://127.0.0.1:9190")
         self.parts = WebParts(
             store=self.store,
             queries=self.runner,
@@ -64,6 +69,7 @@ class Site:
             results=ResultCache(self.store, clock.now_ms),
             own_instance=INSTANCE,
             quit_process=self.quit,
+            notifier=self.notifier,
         )
         self.quits = 0
         self.booted = clock.now() - PAST_SECONDS - 3 * 86400

@@ -66,6 +66,11 @@ class Inhibitor:
         for rule in self._rules:
             rule.take(alert)
 
+    def sources(self, labels: Labels, now_ms: int) -> list[Alert]:
+        """Of each rule that mutes an alert with these labels, an alert that makes it do so."""
+        found = (rule.find_source(labels, now_ms) for rule in self._rules)
+        return [source for source in found if source is not None]
+
     def is_muted(self, labels: Labels, now_ms: int) -> bool:
         """Whether any rule mutes an alert with these labels."""
         return any(rule.find_source(labels, now_ms) is not None for rule in self._rules)

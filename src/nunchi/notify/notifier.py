@@ -5,6 +5,7 @@ Invariant: settings are applied as a whole or not at all; alerts, silences and t
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -18,7 +19,7 @@ from nunchi.notify.inhibition import Inhibitor
 from nunchi.notify.notification_log import NotificationLog
 from nunchi.notify.pipeline import Integration, Pipeline, mute_stages
 from nunchi.notify.receiver_registry import make_receiver
-from nunchi.notify.route import build_routes
+from nunchi.notify.route import Route, build_routes
 from nunchi.notify.settings import NotifySettings
 from nunchi.notify.silences import Silences, SilenceState
 from nunchi.notify.telemetry import NotifyTelemetry
@@ -44,6 +45,20 @@ def make_integrations(settings: NotifySettings, folder: Path, clock: Clock) -> d
     }
 
 
+@dataclass(frozen=True, slots=True)
+class AlertStanding:
+    """Where an alert goes, and what keeps it back now: ids of silences, fingerprints of alerts that inhibit it."""
+
+    receivers: tuple[str, ...]
+    silenced_by: tuple[str, ...]
+    inhibited_by: tuple[str, ...]
+
+    @property
+    def is_kept_back(self) -> bool:
+        """Whether anything keeps it back."""
+        return bool(self.silenced_by or self.inhibited_by)
+
+
 class Notifier:
     """A `kit.supervision.Part` and a sink of alerts. Without settings it only remembers what it is sent."""
 
@@ -65,6 +80,7 @@ class Notifier:
         self._inhibitor = Inhibitor(())
         self._dispatcher = Dispatcher(clock, telemetry, log)
         self._pipeline: Pipeline | None = None
+        self._routes: Route | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     def apply(self, settings: NotifySettings, folder: Path) -> None:
@@ -89,6 +105,7 @@ class Notifier:
         )
         self._replace_pipeline(pipeline)
         self.settings, self._inhibitor, self.templates = settings, inhibitor, templates
+        self._routes = routes
         self._inbox.resolve_timeout_ms = settings.global_.resolve_timeout.ms
         self._inbox.subscribe(inhibitor.take, self._dispatcher.take)
         self._dispatcher.apply(routes, pipeline, alerts)
@@ -111,6 +128,16 @@ class Notifier:
     def groups(self) -> list[AlertGroup]:
         """Every alert group."""
         return self._dispatcher.groups()
+
+    def standing(self, alert: Alert) -> AlertStanding:
+        """How an alert fares at present."""
+        now_ms = self._clock.now_ms()
+        routes = self._routes.match(alert.labels) if self._routes is not None else []
+        return AlertStanding(
+            tuple(dict.fromkeys(route.options.receiver for route in routes)),
+            tuple(silence.id for silence in self.silences.muting(alert.labels, now_ms)),
+            tuple(f"{source.fingerprint:016x}" for source in self._inhibitor.sources(alert.labels, now_ms)),
+        )
 
     async def start(self) -> None:
         """Nothing is needed."""

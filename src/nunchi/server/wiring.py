@@ -95,6 +95,7 @@ def build_server(
         own_instance=own_instance,
         prefix=policy.prefix,
         cardinality=store,
+        notifier=judgement.notifier,
         quit_process=lambda: signal.raise_signal(signal.SIGTERM),
     )
     routes = [*remote_write.routes(), *fleet.routes(), *web_routes(pages)]
@@ -109,6 +110,7 @@ def build_server(
         await maintenance.close()
 
     def apply(configuration: LoadedConfiguration) -> None:
+        engine.subquery_step_ms = configuration.prometheus.settings.common.evaluation_interval.ms
         judgement.apply(configuration, external_url(flags))
         scrape.apply(configuration.prometheus.scrape)
         follow_storage(store, flags, configuration.prometheus.settings.storage)

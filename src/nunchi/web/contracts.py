@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 from nunchi.intake.scrape.status import DroppedTarget, TargetStatus
+from nunchi.model.alert import Alert
 from nunchi.model.labels import Labels
 from nunchi.model.matchers import Matcher
 from nunchi.model.metadata import Metadata
+from nunchi.notify.alert_group import AlertGroup
+from nunchi.notify.inbox import Refusal
+from nunchi.notify.notifier import AlertStanding
+from nunchi.notify.settings import NotifySettings
+from nunchi.notify.silences import Silences
 from nunchi.rules.status import RuleGroupStatus
 
 
@@ -147,6 +153,36 @@ class StatusSource(Protocol):
 
     def metrics(self) -> bytes:
         """The process's own telemetry as text exposition."""
+        ...
+
+
+class NotifySource(Protocol):
+    """Who notifies people: what `/api/v2` shows and changes."""
+
+    @property
+    def settings(self) -> NotifySettings | None:
+        """Routes and receivers; None where nobody is notified."""
+        ...
+
+    @property
+    def silences(self) -> Silences:
+        """What is muted."""
+        ...
+
+    def alerts(self) -> Sequence[Alert]:
+        """Every alert that is known, those that have ended too."""
+        ...
+
+    def groups(self) -> Sequence[AlertGroup]:
+        """Alerts as they are notified together."""
+        ...
+
+    def standing(self, alert: Alert) -> AlertStanding:
+        """How an alert fares at present."""
+        ...
+
+    def put(self, alerts: Sequence[Alert]) -> Sequence[Refusal]:
+        """Take alerts, and say which were refused."""
         ...
 
 

@@ -9,10 +9,14 @@ from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner
 from nunchi.storage.cardinality import CardinalitySource
 from nunchi.storage.contracts import Store
+from nunchi.web.alertmanager_api.alerts import AlertEndpoints
+from nunchi.web.alertmanager_api.silences import SilenceEndpoints
+from nunchi.web.alertmanager_api.status import StatusEndpoints as NotifyStatusEndpoints
 from nunchi.web.contracts import (
     Administration,
     AgentSource,
     AlertmanagerUrls,
+    NotifySource,
     Quit,
     Reload,
     RuleSource,
@@ -48,6 +52,7 @@ class WebParts:
     own_instance  the `instance` of the agent in this process, with which the overview opens; empty where there is none
     prefix        what stands before every path, as `HttpPolicy.prefix`
     cardinality   who counts series; None: they are counted by their labels
+    notifier      who notifies people; None: there is no `/api/v2`
     quit_process  ends the process; where nobody says how, nothing happens
     """
 
@@ -67,6 +72,7 @@ class WebParts:
     prefix: str = ""
     cardinality: CardinalitySource | None = None
     quit_process: Quit = lambda: None
+    notifier: NotifySource | None = None
 
 
 def web_routes(parts: WebParts) -> list[Route]:
@@ -78,6 +84,7 @@ def web_routes(parts: WebParts) -> list[Route]:
     admin = [] if parts.admin is None else AdminEndpoints(parts.admin, parts.clock, parts.random).routes(envelope)
     return [
         *admin,
+        *_alertmanager_routes(parts),
         *QueryEndpoints(parts.store, reading, parts.clock.now_ms, parts.results).routes(envelope),
         *SeriesEndpoints(parts.store, reading).routes(envelope),
         *TargetEndpoints(parts.targets).routes(envelope),
@@ -90,4 +97,15 @@ def web_routes(parts: WebParts) -> list[Route]:
         *FunctionEndpoints(parts.queries.engine).routes(envelope),
         *LifecycleEndpoints(parts.status, parts.reload, parts.quit_process).routes(),
         *Pages(parts.prefix).routes(),
+    ]
+
+
+def _alertmanager_routes(parts: WebParts) -> list[Route]:
+    if parts.notifier is None:
+        return []
+    now_ms = parts.clock.now_ms
+    return [
+        *AlertEndpoints(parts.notifier, now_ms).routes(),
+        *SilenceEndpoints(parts.notifier, now_ms).routes(),
+        *NotifyStatusEndpoints(parts.notifier, parts.status).routes(),
     ]
