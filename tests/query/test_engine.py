@@ -156,3 +156,17 @@ def test_batches_of_any_size_give_the_same_answer(cells: int, monkeypatch: pytes
     given = ENGINE.range(samples.store().querier, query, 0, 300_000, 15_000).value
     assert np.array_equal(wanted.present, given.present)
     assert np.array_equal(wanted.values[wanted.present], given.values[given.present], equal_nan=True)
+
+
+def test_several_partners_on_the_one_side_are_both_named() -> None:
+    two = 'label_replace(vector(1), "a", "x", "", "") or label_replace(vector(2), "a", "y", "", "")'
+    rivals = r'for the match group {} on the right hand-side of the operation: \[{a="y"}, {a="x"}\];many-to-many'
+    with pytest.raises(ExecutionError, match=rivals):
+        instant(f"vector(0) + on () ({two})")
+
+
+def test_the_step_of_subqueries_that_name_none_may_change() -> None:
+    engine = Engine(EngineSettings(parser=EVERYTHING))
+    for step_ms, count in ((60_000, 2.0), (30_000, 4.0)):
+        engine.subquery_step_ms = step_ms
+        assert instant("count_over_time(vector(1)[2m:])", engine).values.tolist() == [count]

@@ -219,3 +219,10 @@ def test_memory_is_bounded(world: World):
 def test_the_reach_of_a_plan(expression: str, wanted: Reach | None):
     planned = Engine(SETTINGS).plan(expression)
     assert reach_of(planned, 300) == wanted
+
+
+def test_what_was_kept_under_another_step_of_subqueries_is_not_used(world: World) -> None:
+    expression = "count_over_time(a_total[10m:])"
+    for step_ms in (60_000, 20_000):
+        world.engine.subquery_step_ms = step_ms
+        assert_same(world.ask(expression, START_MS, END_MS), world.evaluate(expression, START_MS, END_MS))

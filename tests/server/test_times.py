@@ -73,3 +73,12 @@ async def test_more_than_ten_minutes_ahead_is_rejected_by_scrapes(tmp_path: Path
     assert await house.query("far", now + 12 * MINUTE_MS) == []
     await house.stop()
     await runner.cleanup()
+
+
+async def test_subqueries_without_a_step_step_by_the_evaluation_interval(tmp_path: Path) -> None:
+    house = ServerHouse(tmp_path, SystemDisk(), "global: {evaluation_interval: 15s}\n")
+    await house.server.start()
+    try:
+        assert (await house.query("count_over_time(vector(1)[1m:])", 60_000))[0]["value"][1] == "4"
+    finally:
+        await house.stop()

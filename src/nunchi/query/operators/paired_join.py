@@ -102,9 +102,10 @@ class PairedJoin:
         one_seen, conflict = self._merge(one, keys.right, relevant)
         if conflict >= 0:
             side = "left" if self._rules.is_swapped else "right"
+            rival = self._rival(one, conflict, relevant)
             raise ExecutionError(
                 f"found duplicate series for the match group {keys.right_labels.labels(conflict)} on the {side} "
-                f"hand-side of the operation: {one.labels.labels(conflict)};{MANY_TO_MANY}"
+                f"hand-side of the operation: [{one.labels.labels(conflict)}, {one.labels.labels(rival)}];{MANY_TO_MANY}"
             )
         ambiguous = one_seen if self._rules.is_one_to_one else np.zeros((1, self._scope.steps), np.bool_)
         if self._rules.is_one_to_one and self._rules.fill_one is not None:
@@ -113,6 +114,13 @@ class PairedJoin:
         if conflict >= 0:
             raise ExecutionError(MUST_BE_EXPLICIT)
         return many_seen, one_seen
+
+    def _rival(self, one: Block, conflict: int, relevant: NDArray[np.bool_]) -> int:
+        """The row that was in the match group, at the same step, before the one that conflicts."""
+        groups = self._keys.right
+        earlier = np.flatnonzero(groups[:conflict] == groups[conflict])
+        at_once = one.present[earlier] & one.present[conflict] & relevant
+        return int(earlier[at_once.any(axis=1)][0])
 
     def _merge(
         self, block: Block, groups: NDArray[np.int64], relevant: NDArray[np.bool_]

@@ -17,7 +17,7 @@ from nunchi.query.syntax.nodes import (
     VectorSelector,
     unwrap,
 )
-from nunchi.query.syntax.operators import COMPARISONS, SET_OPERATORS
+from nunchi.query.syntax.operators import SET_OPERATORS
 from nunchi.query.syntax.signatures import ValueType
 
 EXTENDED_FUNCTIONS: Final = {
@@ -51,7 +51,7 @@ def check_node(node: object) -> None:
         case Subquery():
             if node.expression.value_type is not ValueType.VECTOR:
                 found = node.expression.value_type
-                raise MisfitError(f"subquery is only allowed on instant vector, got {found.title} instead", node.span)
+                raise MisfitError(f"subquery is only allowed on instant vector, got {found.value} instead", node.span)
 
 
 def matching_problem(matching: Matching) -> str:
@@ -79,8 +79,6 @@ def _check_binary(node: Binary) -> None:
         return
     if node.operator in SET_OPERATORS:
         raise MisfitError(f'set operator "{node.operator}" not allowed in binary scalar expression', node.span)
-    if left is right and node.operator in COMPARISONS and not node.returns_bool:
-        raise MisfitError("comparisons between scalars must use BOOL modifier", node.span)
 
 
 def _check_aggregation(node: Aggregation) -> None:

@@ -5,9 +5,9 @@ from typing import Final
 from nunchi.kit.durations import parse_duration
 from nunchi.query.errors import ParseError
 from nunchi.query.syntax.lexer import DURATION, END, IDENTIFIER, KEYWORDS, NUMBER, STRING, tokenize
-from nunchi.query.syntax.literals import parse_number, readable, unquote
+from nunchi.query.syntax.literals import parse_number, quote_text, readable, unquote
 from nunchi.query.syntax.nodes import Span
-from nunchi.query.syntax.operators import AGGREGATIONS
+from nunchi.query.syntax.operators import AGGREGATIONS, PRECEDENCE
 
 HEIGHT_MAX: Final = 256
 
@@ -55,12 +55,16 @@ class Cursor:
         shown = found if len(found) <= 32 else found[:32] + "..."
         if kind == END:
             what = END
+        elif kind == STRING:
+            what = f"string {quote_text(shown)}"
         elif kind in _TITLES:
-            what = f'{_TITLES[kind]} "{shown}"' if kind != STRING else f"string {shown}"
+            what = f'{_TITLES[kind]} "{shown}"'
+        elif kind in PRECEDENCE:
+            what = f"<op:{found}>"
         elif kind in AGGREGATIONS:
-            what = f"aggregation <{kind}>"
+            what = f"<aggr:{found}>"
         elif kind in KEYWORDS:
-            what = f"keyword <{kind}>"
+            what = f"<{found}>"
         else:
             what = f'"{shown}"'
         tail = f", expected {expected}" if expected else ""

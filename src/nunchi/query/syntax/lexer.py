@@ -25,6 +25,7 @@ MODIFIERS: Final = frozenset(
         *("offset", "on", "smoothed", "without"),
     )
 )
+NUMBER_WORDS: Final = frozenset(("inf", "nan"))
 KEYWORDS: Final = WORD_OPERATORS | MODIFIERS | AGGREGATIONS
 # Keywords that never name a metric. All keywords may name labels.
 NEVER_METRIC_NAMES: Final = frozenset(("bool", "on", "ignoring", "group_left", "group_right", "atan2"))
@@ -56,7 +57,7 @@ _BRACES = re.compile(
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _OPENING_NAMES = {"(": "left parenthesis", "[": "left bracket", "{": "left brace"}
-_CLOSING_NAMES = {")": "right parenthesis", "]": "right bracket", "}": "right brace"}
+_CLOSING_NAMES = {")": "right parenthesis", "]": "right bracket"}
 
 
 class Tokens(NamedTuple):
@@ -86,6 +87,8 @@ def tokenize(text: str) -> Tokens:
             kind = IDENTIFIER if pattern is _BRACES else _word_kind(match.group(group))
         elif group == "operator":
             kind = match.group(group)
+            if kind in {"=~", "!~"} and pattern is not _BRACES:
+                raise ParseError(f"unexpected character after '{kind[0]}': '~'", start, text)
             if kind in "([{":
                 opened.append(kind)
                 if len(opened) > NESTING_MAX:
@@ -93,7 +96,9 @@ def tokenize(text: str) -> Tokens:
                 pattern = _OUTSIDE if kind == "(" and pattern is _OUTSIDE else _BRACES if kind == "{" else _BRACKETS
             elif kind in ")]}":
                 if not opened or _CLOSING[opened.pop()] != kind:
-                    raise ParseError(f"unexpected {_CLOSING_NAMES[kind]} '{kind}'", start, text)
+                    # Prometheus has passed a round bracket when it complains, and knows no curly one outside of selectors.
+                    what = f"character: '{kind}'" if kind == "}" else f"{_CLOSING_NAMES[kind]} '{kind}'"
+                    raise ParseError(f"unexpected {what}", at if kind == ")" else start, text)
                 pattern = _BRACKETS if "[" in opened else _OUTSIDE
         elif group == "end":
             if opened:
@@ -118,7 +123,7 @@ def _word_kind(word: str) -> str:
     lower = word.lower()
     if lower in KEYWORDS:
         return lower
-    return NUMBER if lower in {"inf", "nan"} else IDENTIFIER
+    return NUMBER if lower in NUMBER_WORDS else IDENTIFIER
 
 
 def _complaint(text: str, start: int, end: int, inside_braces: bool) -> str:
@@ -128,6 +133,8 @@ def _complaint(text: str, start: int, end: int, inside_braces: bool) -> str:
         return "unterminated quoted string"
     if found == "`":
         return "unterminated raw string"
+    if inside_braces and found == "!" and end < len(text):
+        return f"unexpected character after '!' inside braces: '{text[end]}'"
     if inside_braces:
         return f"unexpected character inside braces: '{found}'"
     if end - start > 1 or found.isdigit():

@@ -40,22 +40,35 @@ def unquote(token: str) -> str:
     def replace(match: "re.Match[bytes]") -> bytes:
         simple, octal, byte, short, long = match.groups()
         if simple is not None and simple in {b"'", b'"'} and simple != quote.encode():
-            raise ValueError(f"unknown escape sequence \\{simple.decode()}")
+            raise ValueError(f"unknown escape sequence {_named(simple.decode())}")
         if simple is not None:
             return _SIMPLE_ESCAPES[simple]
         if octal is not None and int(octal, 8) < 256:
             return bytes((int(octal, 8),))
         if byte is not None:
             return bytes((int(byte, 16),))
+        if octal is None and short is None and long is None:
+            raise ValueError(_misfit(match.string[match.end() :].decode(errors="replace") + quote))
         code = int(short or long or b"FFFFFFFF", 16)
         if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            follows = (
-                match.string[match.end() : match.end() + 1] if match.end() - match.start() == 1 else match.group()[1:]
-            )
-            raise ValueError(f"unknown escape sequence \\{follows.decode(errors='replace')}")
+            raise ValueError("escape sequence is an invalid Unicode code point")
         return chr(code).encode()
 
     return _ESCAPE.sub(replace, inner.encode()).decode(errors="surrogateescape")
+
+
+def _misfit(rest: str) -> str:
+    """What is wrong with the escape of which this follows the backslash; the closing quote is the last sign."""
+    digits, base = {"x": (2, 16), "u": (4, 16), "U": (8, 16)}.get(rest[0], (3, 8) if rest[0] in "01234567" else (0, 0))
+    if not digits:
+        return f"unknown escape sequence {_named(rest[0])}"
+    written = rest[:digits] if base == 8 else rest[1 : 1 + digits]
+    odd = next(sign for sign in written if sign not in "0123456789abcdefABCDEF"[: 8 if base == 8 else None])
+    return f"illegal character {_named(odd)} in escape sequence"
+
+
+def _named(sign: str) -> str:
+    return f"U+{ord(sign):04X} '{sign}'"
 
 
 def readable(text: str) -> str:

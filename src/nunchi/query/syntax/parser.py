@@ -42,6 +42,7 @@ from nunchi.query.syntax.operators import (
     PRECEDENCE_SIGN,
     RIGHT_ASSOCIATIVE,
     SET_OPERATORS,
+    TRIMS,
 )
 from nunchi.query.syntax.selector_parser import STABLE, ParserSettings, SelectorParser
 from nunchi.query.syntax.signatures import FUNCTIONS, ValueType
@@ -103,17 +104,27 @@ class _Parser(SelectorParser):
                 self.depth -= 1
                 return left
             height = self.height
+            sign = Span(self.starts[self.index], self.ends[self.index])
             self.index += 1
-            returns_bool, matching = self.parse_matching(operator)
+            returns_bool, matching = self.parse_matching(operator, sign)
             right = self.parse_expression(precedence if operator in RIGHT_ASSOCIATIVE else precedence + 1)
+            span = Span(left.span.start, right.span.end)
+            if left.value_type is ValueType.SCALAR and right.value_type is ValueType.SCALAR:
+                self.check_scalars(operator, sign, returns_bool=returns_bool)
             both_vectors = left.value_type is ValueType.VECTOR and right.value_type is ValueType.VECTOR
             if matching is not None and not both_vectors:
-                raise self.error(checks.matching_problem(matching), right.span)
+                raise self.error(checks.matching_problem(matching), span)
             if both_vectors:
-                matching = self.complete_matching(operator, matching, right.span)
-            span = Span(left.span.start, right.span.end)
+                matching = self.complete_matching(operator, matching, span)
             left = self.checked(Binary(operator, left, right, returns_bool, matching, span))
             self.grow(max(height, self.height) + 1, span)
+
+    def check_scalars(self, operator: str, sign: Span, *, returns_bool: bool) -> None:
+        """Whether an operator may stand between two scalars; `sign` is where it stands."""
+        if operator in COMPARISONS and not returns_bool:
+            raise self.error("comparisons between scalars must use BOOL modifier", sign)
+        if operator in TRIMS:
+            raise self.error(f'operator "{operator}" not allowed for scalar operations', sign)
 
     def complete_matching(self, operator: str, matching: Matching | None, span: Span) -> Matching:
         """The matching between two vectors, where unwritten: all labels, one to one."""
@@ -190,7 +201,9 @@ class _Parser(SelectorParser):
 
     def parse_arguments(self, context: str, *, refines: bool = False) -> tuple[Node, ...]:
         """`(expression, …)`; a comma before the closing bracket is an error. `refines`: the second is `info`'s."""
-        self.take("(", context)
+        if self.kinds[self.index] != "(":
+            raise self.unexpected(context)
+        self.index += 1
         arguments: list[Node] = []
         height = 0
         if self.kinds[self.index] != ")":
@@ -242,15 +255,13 @@ class _Parser(SelectorParser):
 
     # Binary modifiers.
 
-    def parse_matching(self, operator: str) -> tuple[bool, Matching | None]:
-        """`bool`, `on`/`ignoring`, `group_left`/`group_right`, `fill…`, in this order, each optional."""
+    def parse_matching(self, operator: str, sign: Span) -> tuple[bool, Matching | None]:
+        """`bool`, `on`/`ignoring`, `group_left`/`group_right`, `fill…`, in this order, each optional, behind `sign`."""
         kind = self.kinds[self.index]
         returns_bool = kind == "bool"
         if returns_bool:
             if operator not in COMPARISONS:
-                raise self.error(
-                    "bool modifier can only be used on comparison operators", Span(self.starts[self.index], 0)
-                )
+                raise self.error("bool modifier can only be used on comparison operators", sign)
             self.index += 1
             kind = self.kinds[self.index]
         if kind not in {"on", "ignoring", "fill", "fill_left", "fill_right"}:
@@ -270,7 +281,7 @@ class _Parser(SelectorParser):
                 both = next((label for label in include if label in matching.labels), None)
                 if matching.is_on and both is not None:
                     message = f'label "{both}" must not occur in ON and GROUP clause at once'
-                    raise self.error(message, Span(self.starts[self.index - 1], 0))
+                    raise self.error(message, sign)
         filled = self.parse_fills(matching)
         return returns_bool, (filled if filled != Matching() or kind in {"on", "ignoring"} else None)
 

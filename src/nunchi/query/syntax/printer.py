@@ -2,7 +2,7 @@
 
 from nunchi.kit.durations import format_duration
 from nunchi.model.matchers import Matcher
-from nunchi.query.syntax.lexer import LABEL_NAME
+from nunchi.query.syntax.lexer import LABEL_NAME, NUMBER_WORDS
 from nunchi.query.syntax.literals import format_number, quote_text
 from nunchi.query.syntax.nodes import (
     Aggregation,
@@ -112,7 +112,10 @@ def _matching(matching: Matching) -> str:
 
 
 def _labels(names: tuple[str, ...]) -> str:
-    return ", ".join(name if LABEL_NAME.fullmatch(name) else quote_text(name) for name in names)
+    def is_plain(name: str) -> bool:
+        return LABEL_NAME.fullmatch(name) is not None and name.lower() not in NUMBER_WORDS
+
+    return ", ".join(name if is_plain(name) else quote_text(name) for name in names)
 
 
 def _number(value: float, *, is_duration: bool) -> str:

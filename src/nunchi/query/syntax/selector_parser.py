@@ -79,7 +79,9 @@ class SelectorParser(DurationParser):
             labels.append(label)
             if self.kinds[self.index] == ")":
                 break
-            self.take(",", context)
+            if self.kinds[self.index] != ",":
+                raise self.unexpected(context, '"," or ")"')
+            self.index += 1
         self.index += 1
         return tuple(labels)
 
@@ -123,7 +125,7 @@ class SelectorParser(DurationParser):
             else:
                 raise self.unexpected("label matching", 'identifier or "}"')
             if self.kinds[self.index] not in {",", "}"} or label:
-                matchers.append(self.parse_matcher(label))
+                matchers.append(self.parse_matcher(label, start))
             if self.kinds[self.index] == "}":
                 break
             if self.kinds[self.index] != ",":
@@ -134,13 +136,12 @@ class SelectorParser(DurationParser):
         self.index += 1
         return matchers
 
-    def parse_matcher(self, label: str) -> Matcher:
-        """The operator and the value behind a label name."""
+    def parse_matcher(self, label: str, start: int) -> Matcher:
+        """The operator and the value behind a label name, which begins at `start`."""
         operator = _MATCH_OPERATORS.get(self.kinds[self.index])
         if operator is None:
             raise self.unexpected("label matching", "label matching operator")
         self.index += 1
-        start = self.starts[self.index]
         if self.kinds[self.index] != STRING:
             raise self.unexpected("label matching", "string")
         try:
@@ -193,7 +194,7 @@ class SelectorParser(DurationParser):
         self.take("]", "subquery or range selector")
         span = self.span_from(node.span.start)
         if not isinstance(node, VectorSelector):
-            raise self.error("ranges only allowed for vector selectors", span)
+            raise self.error("ranges only allowed for vector selectors", Span(opening, 0))
         if node.offset_ms or node.offset_expression is not None:
             raise self.error("no offset modifiers allowed before range", Span(opening, 0))
         if node.at is not None:
@@ -203,48 +204,47 @@ class SelectorParser(DurationParser):
 
     def parse_offset(self, node: Node) -> Node:
         """`offset duration`."""
-        keyword = Span(self.starts[self.index], self.ends[self.index])
         self.index += 1
         offset_ms, expression = self.parse_offset_duration()
         span = self.span_from(node.span.start)
         target = node.selector if isinstance(node, MatrixSelector) else node
         if not isinstance(target, (VectorSelector, Subquery)):
             what = "an instant vector selector or range vector selector or a subquery"
-            raise self.error(f"offset modifier must be preceded by {what}", keyword)
+            raise self.error(f"offset modifier must be preceded by {what}", span)
         if target.offset_ms or target.offset_expression is not None:
-            raise self.error("offset may not be set multiple times", keyword)
+            raise self.error("offset may not be set multiple times", span)
         changed = replace(target, offset_ms=offset_ms, offset_expression=expression, span=span)
         return self.rewrapped(node, changed, span)
 
     def parse_at(self, node: Node) -> Node:
         """`@ time`."""
-        keyword = Span(self.starts[self.index], self.ends[self.index])
         self.index += 1
-        at = self.parse_at_time()
+        at = self.parse_at_time(node.span)
         span = self.span_from(node.span.start)
         target = node.selector if isinstance(node, MatrixSelector) else node
         if not isinstance(target, (VectorSelector, Subquery)):
             what = "an instant vector selector or range vector selector or a subquery"
-            raise self.error(f"@ modifier must be preceded by {what}", keyword)
+            raise self.error(f"@ modifier must be preceded by {what}", span)
         if target.at is not None:
-            raise self.error("@ <timestamp> may not be set multiple times", keyword)
+            raise self.error("@ <timestamp> may not be set multiple times", span)
         return self.rewrapped(node, replace(target, at=at, span=span), span)
 
-    def parse_at_time(self) -> At:
-        """Seconds, or `start()` or `end()`."""
+    def parse_at_time(self, pinned: Span) -> At:
+        """Seconds, or `start()` or `end()`, behind what is pinned."""
         edge = self.word().lower()
         if self.kinds[self.index] == IDENTIFIER and edge in {"start", "end"}:
             self.index += 1
-            self.take("(", "@")
-            self.take(")", "@")
+            for bracket in "()":
+                if self.kinds[self.index] != bracket:
+                    raise self.unexpected("@", "timestamp")
+                self.index += 1
             return Edge(edge)
-        start = self.starts[self.index]
         if self.kinds[self.index] not in {"-", "+", NUMBER, DURATION}:
             raise self.unexpected("@", "timestamp")
         seconds, _ = self.parse_signed_number()
         if not abs(seconds) < _AT_SECONDS_MAX:
             shown = f"{seconds:f}" if math.isfinite(seconds) else format_number(seconds)
-            raise ParseError(f"timestamp out of bounds for @ modifier: {shown}", start, self.text)
+            raise self.error(f"timestamp out of bounds for @ modifier: {shown}", pinned)
         return round_half_away(seconds * 1000)
 
     def parse_extension(self, node: Node, kind: str) -> Node:
