@@ -5,15 +5,19 @@ from random import Random
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nunchi.kit.logs import logger
+from nunchi.kit.system_disk import SystemDisk
 from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import append, select
 from nunchi.testing.disk import FaultyDisk
+from nunchi.tsdb.block import MAPPED_SAMPLES_PER_SERIES, Block
 from nunchi.tsdb.compaction import BLOCK_MS, GRACE_MS, LATE_COMPACTION_INTERVAL_MS
 from nunchi.tsdb.database import Database
+from nunchi.tsdb.kernels.labels import hash_keys
 from nunchi.tsdb.memory import OWN_PAGES_BYTES_MIN, grown, roomy_zeros
 from nunchi.tsdb.sealing import OPEN_AGE_MS_MAX
 from nunchi.tsdb.telemetry import DatabaseTelemetry
@@ -97,3 +101,33 @@ def test_what_comes_hours_late_makes_neither_a_run_nor_a_compaction_each_round()
     assert sealed <= 10 * 60 * MINUTE_MS / min(OPEN_AGE_MS_MAX, LATE_COMPACTION_INTERVAL_MS) + 10
     found = select(database)
     assert {labels: len(samples) for labels, samples in found.items()} == {UP: 10 * 60, DOWN: 10 * 60}
+
+
+@pytest.mark.parametrize("count", [20, MAPPED_SAMPLES_PER_SERIES])
+def test_a_block_that_stays_takes_no_memory_for_its_series(tmp_path: Path, count: int) -> None:
+    clock = VirtualClock()
+    database = Database(tmp_path, SystemDisk(), clock, DatabaseTelemetry(Telemetry()), logger("tsdb"))
+    database.open()
+    begin_ms = clock.now_ms() // BLOCK_MS * BLOCK_MS - BLOCK_MS
+    last_ms = {UP: begin_ms + 1000 * (count - 1), DOWN: begin_ms + 500 + count - 1}
+    append(database, {UP: [(begin_ms + 1000 * k, float(k)) for k in range(count)]})
+    append(database, {DOWN: [(begin_ms + 500 + k, 0.0) for k in range(count)]})
+    clock.jump(3 * BLOCK_MS / 1000)
+    append(database, {UP: [(clock.now_ms(), 0.0)]})
+    database.maintain()
+    (block,) = database._state.sealed.blocks
+    copied = {name for name, array in arrays_of(block).items() if array.flags.writeable}
+    assert bool(copied) == (count < MAPPED_SAMPLES_PER_SERIES), copied
+    keys = [labels.key() for labels in (DOWN, Labels.of("nobody"), UP)]
+    hashes = np.zeros((3, 2), np.uint64)
+    ends = np.cumsum([0, *map(len, keys)])
+    hash_keys(np.frombuffer(b"".join(keys), np.uint8), ends, hashes)
+    assert block.newest_of(hashes).tolist() == [last_ms[DOWN], -(2**63), last_ms[UP]]
+    database.close()
+
+
+def arrays_of(block: Block) -> dict[str, NDArray[np.int64]]:
+    """Those whose length grows with the series or their columns."""
+    index, chunks = block.index, block.chunks
+    found = {name: getattr(index, name) for name in index.__slots__} | vars(chunks) | vars(block)
+    return {name: array for name, array in found.items() if isinstance(array, np.ndarray) and array.size > 1}

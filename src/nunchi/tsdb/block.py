@@ -23,7 +23,7 @@ from nunchi.tsdb.pages import PageCache
 from nunchi.tsdb.sections import Sections, SectionsWriter
 
 MAPPED_SERIES_MIN = 50_000
-"""Indexes of fewer series are packed and loaded whole: a few bytes of memory a series, a third of the room on disk."""
+MAPPED_SAMPLES_PER_SERIES = 2048
 
 
 class BlockMeta(msgspec.Struct, frozen=True):
@@ -70,6 +70,15 @@ class _Versioned(msgspec.Struct):
     version: int
 
 
+def is_mapped(series: int, samples: int) -> bool:
+    """Whether index and directory of a block are used where they are mapped, and so take no memory.
+
+    Those of few series with few samples each are packed: a third of the room on disk, where it counts, and about 100 bytes of
+    memory a series for as long as it takes until the block is merged into a larger one.
+    """
+    return series >= MAPPED_SERIES_MIN or samples >= MAPPED_SAMPLES_PER_SERIES * series
+
+
 class Block:
     """An open block."""
 
@@ -81,7 +90,6 @@ class Block:
         self.index = _open_index(self._sections)
         self._hash_slots: NDArray[np.int32] = self._sections.array("series_slots")
         self.bytes = self.chunks.bytes + sum(disk.size(folder / name) or 0 for name in (INDEX, META))
-        self._newest: NDArray[np.int64] | None = None
 
     def refs_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
         """The number of each series, by the 128 bits of its label key; -1 where it is not here."""
@@ -95,11 +103,7 @@ class Block:
         found = np.full(len(hashes), -(2**63), np.int64)
         known = refs >= 0
         if known.any():
-            if self._newest is None:
-                newest = np.full(len(self.index.created), -(2**63), np.int64)
-                newest[self.chunks.ids] = self.chunks.newest_times()
-                self._newest = newest
-            found[known] = self._newest[refs[known]]
+            found[known] = self.chunks.newest_of(refs[known])
         return found
 
     def verify(self) -> None:
@@ -114,11 +118,14 @@ def _open_index(sections: Sections) -> Index:
     offsets = array("series_offsets")
     count = len(offsets) - 1
     pair_values, metrics = array("pair_values"), array("series_metrics")
+    if "series_lengths" in sections.names():
+        lengths, numbers = array("series_lengths"), array("series_numbers")
+    else:
+        lengths, numbers = np.diff(offsets).astype(np.int32), np.arange(count, dtype=np.int32)
     return Index(
         array("symbol_bytes"), array("symbol_ends"), array("symbol_slots"), array("pair_names"), pair_values,
-        array("pair_slots"), offsets[:-1], np.diff(offsets).astype(np.int32), array("series_pairs"),
-        array("series_hashes").reshape(-1, 2), metrics, np.arange(count, dtype=np.int32),
-        Postings(count, array("postings_offsets"), array("postings")), lambda _: None,
+        array("pair_slots"), offsets[:-1], lengths, array("series_pairs"), array("series_hashes").reshape(-1, 2),
+        metrics, numbers, Postings(count, array("postings_offsets"), array("postings")), lambda _: None,
     )  # fmt: skip
 
 
@@ -126,7 +133,7 @@ def _slots(count: int) -> NDArray[np.int32]:
     return np.full(max(2, 1 << (2 * count - 1).bit_length()), -1, np.int32)
 
 
-def write_index(disk: Disk, path: Path, table: LabelTable, hashes: NDArray[np.uint64]) -> None:
+def write_index(disk: Disk, path: Path, table: LabelTable, hashes: NDArray[np.uint64], *, mapped: bool) -> None:
     """The index of the series of a label table, numbered in its order."""
     used = np.unique(np.concatenate([table.names, table.values]))
     texts = {int(symbol): table.symbols.text(int(symbol)) for symbol in used}
@@ -164,6 +171,8 @@ def write_index(disk: Disk, path: Path, table: LabelTable, hashes: NDArray[np.ui
         "series_metrics": metrics, "series_slots": series_slots,
         "postings_offsets": postings_offsets, "postings": postings,
     }  # fmt: skip
+    if mapped:  # what can be computed is there as well, so that it takes no memory
+        arrays |= {"series_lengths": lengths, "series_numbers": created}
     for name, array in arrays.items():
-        writer.put(name, array, packed=count < MAPPED_SERIES_MIN)
+        writer.put(name, array, packed=not mapped)
     writer.finish({"series": count})

@@ -170,6 +170,21 @@ class ChunksFile:
             return np.zeros(0, np.int64)
         return np.maximum.reduceat(ends, self._firsts[:-1])
 
+    def newest_of(self, refs: NDArray[np.int32]) -> Longs:
+        """int64[refs]: the newest timestamp of each of some series, the smallest int64 where it has none here."""
+        newest = np.full(len(refs), -(2**63), np.int64)
+        if len(self.ids) == 0:
+            return newest
+        places = np.searchsorted(self.ids, refs)
+        places[places == len(self.ids)] = 0
+        found = np.flatnonzero(self.ids[places] == refs)
+        begins = self._firsts[places[found]].astype(np.int64)
+        counts = self._firsts[places[found] + 1] - begins
+        if len(found):
+            ends = self._vector_ends[self._vector_of[self._order[rows_of(begins, counts)]]]
+            newest[found] = np.maximum.reduceat(ends, offsets_of(counts)[:-1])
+        return newest
+
     def stretches(self, width_ms: int) -> Longs:
         """Multiples of a width, ascending: from each of them to the next there is some sample."""
         firsts, lasts = self._vector_begins // width_ms, self._vector_ends // width_ms

@@ -29,9 +29,8 @@ VECTORS_REMEMBERED_MAX = 1 << 18
 class ChunksWriter:
     """Writes columns in the order in which they come; pages end at metrics' borders where they are not too small for that."""
 
-    def __init__(self, disk: Disk, path: Path, *, mapped: bool) -> None:
+    def __init__(self, disk: Disk, path: Path) -> None:
         self._file = SectionsWriter(disk, path)
-        self._mapped = mapped
         self._vectors: dict[bytes, int] = {}
         self._vector_counts: list[int] = []
         self._vector_begins: list[int] = []
@@ -145,8 +144,8 @@ class ChunksWriter:
                 pages.flush()
             begin = end
 
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Write what is left and the directory; durable on return."""
+    def finish(self, facts: dict[str, Any], *, mapped: bool = False) -> None:
+        """Write what is left and the directory, to be used where it is mapped or else packed; durable on return."""
         self._pages.flush()
         series = np.concatenate(self._series) if self._series else np.zeros(0, np.int32)
         vector_of = np.concatenate(self._vector_of) if self._vector_of else np.zeros(0, np.int32)
@@ -164,7 +163,7 @@ class ChunksWriter:
             **self._histograms.finish(), **self._starts.finish(),
         }  # fmt: skip
         for name, array in arrays.items():
-            self._file.put(name, array, packed=not self._mapped)
+            self._file.put(name, array, packed=not mapped)
         self._file.finish({**facts, "samples": self.samples, "series": len(ids)})
 
     def abandon(self) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nunchi.kit.disk import Disk
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable, Symbols
-from nunchi.tsdb.block import MAPPED_SERIES_MIN, Block, BlockMeta, encode_meta, write_index
+from nunchi.tsdb.block import Block, BlockMeta, encode_meta, is_mapped, write_index
 from nunchi.tsdb.chunks_writer import ChunksWriter
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, Folder
 from nunchi.tsdb.pages import PageCache
@@ -41,7 +41,7 @@ def write_reading(writer: ChunksWriter, reading: Reading, series: NDArray[np.int
 
 def write_run(disk: Disk, path: Path, view: View, refs: NDArray[np.int32], lock: Any, facts: dict[str, Any]) -> int:
     """A run of some series of the head; returns its samples, 0 where there are none and no file was left."""
-    writer = ChunksWriter(disk, path, mapped=False)
+    writer = ChunksWriter(disk, path)
     try:
         metrics = view.index.metric_ranks(refs)
         order = np.argsort(metrics, kind="stable")
@@ -77,14 +77,15 @@ def write_block(
     disk.make_folder(building)
     try:
         table, hashes, order = _sorted_series(found)
-        write_index(disk, building / INDEX, table, hashes)
-        writer = ChunksWriter(disk, building / CHUNKS, mapped=len(table) >= MAPPED_SERIES_MIN)
+        writer = ChunksWriter(disk, building / CHUNKS)
         try:
             _write_chunks(writer, found, order, table, start_ms, end_ms, lock)
-            writer.finish({})
+            mapped = is_mapped(len(table), writer.samples)
+            writer.finish({}, mapped=mapped)
         except BaseException:
             writer.abandon()
             raise
+        write_index(disk, building / INDEX, table, hashes, mapped=mapped)
         meta = BlockMeta(META_VERSION, number, start_ms, end_ms, level, writer.samples, len(table), sources)
         disk.write_atomically(building / META, encode_meta(meta))
         disk.rename(building, folder.block(number))
