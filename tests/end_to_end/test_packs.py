@@ -247,6 +247,26 @@ async def test_corrections_go_as_packs_beside_the_rounds_and_replace() -> None:
     assert sum(map(len, house.recorded)) < 400, "the rounds' dictionary is still known"
 
 
+async def test_a_dictionary_of_which_nothing_arrived_is_begun_anew() -> None:
+    house = House(1)
+    await house.push(20)
+    house.faults = Faults(lost=1.0)
+    await house.push_correction(1)
+    house.faults = Faults()
+    other = Layout.of(Labels.of("later"))
+    one = Round(1, other, array("i", [0]), array("d", [1.0]))
+    house.truth[house.identity.epoch, house.next_number] = 1, other.key(0), 1.0
+    house.next_number += 1
+    await house.deliver(house.next_number - 1, (one,))
+    await house.push_correction(1)
+    by_http = house.by_http
+    for _ in range(3):
+        await house.push_correction(1)
+        await house.push(20)
+    assert house.by_http == by_http
+    assert house.store.cells == house.truth
+
+
 async def test_what_did_not_change_costs_next_to_nothing() -> None:
     house = House(1)
     await house.push(300, 1.0)

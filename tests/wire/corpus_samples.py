@@ -3,10 +3,13 @@
 from array import array
 from collections.abc import Callable, Mapping
 
+from nunchi.model.histogram import BucketSpan, Histogram
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
+from nunchi.model.series_group import Layout
 from nunchi.wire import pack
 from nunchi.wire.pack import Answer, Confirm, FirstHead, PackHead, PackKind, Stats, Welcome
+from nunchi.wire.pack_histograms import HistogramParts
 from nunchi.wire.pack_seal import PackMode, hello_sealer, session_keys
 from nunchi.wire.scouter_pack import ScouterPack, ScouterType, encode_datagrams
 from nunchi.wire.scouter_values import Float32, Summary, TextHash
@@ -60,12 +63,19 @@ def bodies_by_kind() -> dict[str, tuple[PackKind, bytes]]:
     [replacing] = pack.encode_data(1, 3, 0, 1, 7, columns, values, array("d"), 1000, replaces=True)
     [dictionary] = pack.encode_dictionary(1, 0, keys, 1000)
     [metadata] = pack.encode_metadata(1, {"m": Metadata(MetricType.COUNTER, "help", "unit")}, 1000)
+    parts, layout = HistogramParts(), Layout.of(Labels.of("h"))
+    spans = (BucketSpan(-3, 2), BucketSpan(4, 1))
+    histogram = Histogram(3, 7.0, 0.25, 2.0**-128, 1.0, spans, (1.0, 2.0, 2.0), (BucketSpan(1, 1),), (1.0,))
+    part_columns, part_values = parts.cells(layout, array("i", [0]), [histogram])
+    [announced] = pack.encode_dictionary(2, 0, parts.keys, 1000)
+    [histograms] = pack.encode_data(2, 4, 0, 1_700_000_000_000, 9, part_columns, part_values, array("d"), 1000)
     answer = pack.encode_answer(Answer(1, 0, 2, 3, 1, 3, 4, 5, {"out_of_order": 1}), 200)
     return {
         "data": (PackKind.DATA, data), "replacing": (PackKind.DATA, replacing), "dictionary": (PackKind.DICTIONARY, dictionary),
         "metadata": (PackKind.DICTIONARY, metadata), "answer": (PackKind.ANSWER, answer),
         "stats": (PackKind.STATS, pack.encode_stats(Stats(2, 5, 300, 2, 0, 10_000, 1_700_000_000_000))),
         "welcome": (PackKind.WELCOME, pack.encode_welcome(Welcome(COOKIE, 1, 2, 3))),
+        "histograms": (PackKind.HISTOGRAMS, histograms), "parts": (PackKind.PARTS, announced),
     }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from nunchi.wire import pack
 from nunchi.wire.errors import WireError
 from nunchi.wire.pack import Answer, Answered, Confirm, FirstHead, PackKind
 from nunchi.wire.pack_seal import SALT_BYTES, SEAL_BYTES, PackMode, hello_sealer, session_keys, welcome_sealer
+from nunchi.wire.payload_encoder import Round
 from nunchi.wire.payload_rounds import WrittenPayload
 
 ATTEMPTS_MAX = 3
@@ -99,20 +100,25 @@ class UdpSender:
             session = self._session or await self._connect(payload.interval_ms)
             if session is None:
                 return None
-            verdict = await self._push_rounds(session, payload)
+            if any(one.histograms for one in payload.rounds) and not session.takes_histograms:
+                self._telemetry.rounds.add(1, "not_tried")
+                return None
+            return await self._push_rounds(session, payload)
         except OSError as error:
             self._give_up(f"{error.strerror or error}")
-            return None
-        return verdict
+        except WireError as error:
+            self._telemetry.rounds.add(1, "not_tried")
+            self._log.debug("a round does not fit into packs", reason=error)
+        return None
 
     def close(self) -> None:
         """Send no more."""
         self._wire.close()
 
     def _can_send(self, payload: WrittenPayload) -> bool:
-        """Packs are for numbers of this start, a few rounds at a time: a backlog is smaller in payloads."""
+        """Packs are for what is of this start, a few rounds at a time: a backlog is smaller in payloads."""
         is_small = len(payload.rounds) <= ROUNDS_MAX and payload.samples <= pack.CELLS_MAX
-        is_plain = not any(one.histograms or not len(one.values) for one in payload.rounds)
+        is_plain = all(map(is_of_one_kind, payload.rounds))
         return is_small and is_plain and payload.sender.epoch == self._identity.epoch
 
     async def _push_rounds(self, session: UdpSession, payload: WrittenPayload) -> Verdict | None:
@@ -130,6 +136,7 @@ class UdpSender:
         return verdict
 
     async def _push_round(self, session: UdpSession, sent: SentRound, interval_ms: int) -> Verdict | None:
+        is_unknown = False
         for _ in range(ATTEMPTS_MAX):
             await self._send(session.datagrams(sent, interval_ms, self._clock.now_ms()))
             answer = await self._wait_answer(session, sent.number)
@@ -140,10 +147,13 @@ class UdpSender:
                 break
             self._timeouts = 0
             session.take_answer(answer, sent)
+            is_unknown |= bool(answer.answered & Answered.SERIES_UNKNOWN)
             if answer.answered == Answered.STORED:
                 return Verdict(Fate.ACCEPTED, duplicate=answer.duplicate, rejected=answer.rejected)
             if not answer.answered & AGAIN:
                 break
+        if is_unknown:
+            session.forget_dictionary(sent)
         session.rounds_unsent += 1
         return None
 
@@ -209,7 +219,8 @@ class UdpSender:
             if welcome is None:
                 continue
             keys = session_keys(key, self._salt, welcome.cookie, self._mode)
-            session = UdpSession(keys, self._mode, self._datagram_bytes)
+            takes_histograms = welcome.version >= pack.VERSION_HISTOGRAMS
+            session = UdpSession(keys, self._mode, self._datagram_bytes, takes_histograms=takes_histograms)
             self._started_ms = max(self._started_ms + 1, self._clock.now_ms())
             identity = self._identity
             confirm = Confirm(identity.epoch, self._started_ms, interval_ms, identity.name, identity.version)
@@ -254,7 +265,7 @@ class UdpSender:
 
 
 class PackWay:
-    """A `FastWay`: packs first, the carrier for what they do not bring: histograms, and what was not acknowledged."""
+    """A `FastWay`: packs first, numbers and histograms apart; the carrier for what was not acknowledged."""
 
     def __init__(self, sender: UdpSender, encoder: PushEncoder) -> None:
         self._sender = sender
@@ -266,18 +277,28 @@ class PackWay:
             payload = self._encoder.read(shipment.body)
         except WireError:
             return await push_by_carrier(shipment)
-        numbers, rest = self._encoder.split_histograms(payload)
-        verdict = await self._sender.push(numbers) if numbers.samples else None
+        numbers, histograms = self._encoder.split_histograms(payload)
+        if histograms is None or not numbers.samples:
+            return await self._sender.push(payload) or await push_by_carrier(shipment)
+        verdict = await self._sender.push(numbers)
         if verdict is None:
             return await push_by_carrier(shipment)
-        if rest is None:
-            return verdict
-        samples = payload.samples - numbers.samples
-        return join_verdicts(verdict, await push_by_carrier(replace(shipment, body=rest, samples=samples)))
+        other = await self._sender.push(replace(histograms, metadata={}))
+        if other is None:
+            body = self._encoder.encode_written(histograms)
+            other = await push_by_carrier(replace(shipment, body=body, samples=histograms.samples))
+        return join_verdicts(verdict, other)
 
     def close(self) -> None:
         """See `FastWay.close`."""
         self._sender.close()
+
+
+def is_of_one_kind(one: Round) -> bool:
+    """Whether a round is of numbers alone, or of histograms alone that list no bounds."""
+    if not one.histograms:
+        return bool(len(one.values))
+    return not one.numbers and not any(histogram.has_custom_buckets for histogram in one.histograms)
 
 
 def join_verdicts(first: Verdict, second: Verdict) -> Verdict:

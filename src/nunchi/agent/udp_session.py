@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from nunchi.model.metadata import Metadata
 from nunchi.model.series_group import Layout
 from nunchi.wire import pack
+from nunchi.wire.errors import WireError
 from nunchi.wire.pack import Answer, PackHead, PackKind, Stats
+from nunchi.wire.pack_histograms import PARTS_MAX, HistogramParts
 from nunchi.wire.pack_seal import SEAL_BYTES, PackMode, SessionKeys
 from nunchi.wire.payload_encoder import Round
 
@@ -20,29 +22,47 @@ NO_VALUES: "array[float]" = array("d")
 
 @dataclass(slots=True, eq=False)
 class SentDictionary:
-    """A layout as the server knows it: `known` are the series that it has said it knows."""
+    """A layout, or the `parts` of its histograms, as the server knows it: `known` are the series that it has said it knows."""
 
     number: int
     layout: Layout
+    parts: HistogramParts | None = None
     known: int = 0
     base: "array[float]" = field(default_factory=lambda: NO_VALUES)
     base_round: int = 0
 
+    def unknown_keys(self) -> list[bytes]:
+        """Those that the server has not said it knows."""
+        if self.parts is not None:
+            return self.parts.keys[self.known :]
+        return [self.layout.key(column) for column in range(self.known, len(self.layout))]
+
+    def cells(self, one: Round) -> "tuple[array[int], array[float]]":
+        """Columns and values of a round; of one of histograms those of their parts."""
+        if self.parts is None:
+            return one.columns, one.values
+        return self.parts.cells(one.layout, one.columns, one.histograms)
+
 
 @dataclass(slots=True)
 class SentRound:
-    """A round under way, and what it takes to send it again."""
+    """A round under way, what it takes to send it again, and its cells as they were sent last."""
 
     number: int
     round: Round
     first_sequence: int
     metadata: Mapping[str, Metadata]
+    columns: "array[int]" = field(default_factory=lambda: array("i"))
+    values: "array[float]" = field(default_factory=lambda: NO_VALUES)
 
 
 class UdpSession:
-    """Makes datagrams of rounds."""
+    """Makes datagrams of rounds: of numbers, or, where the server reads them, of histograms."""
 
-    def __init__(self, keys: SessionKeys, mode: PackMode, datagram_bytes: int) -> None:
+    def __init__(
+        self, keys: SessionKeys, mode: PackMode, datagram_bytes: int, *, takes_histograms: bool = True
+    ) -> None:
+        self.takes_histograms = takes_histograms
         self._keys = keys
         self._mode = mode
         self._body_bytes_max = datagram_bytes - pack.HEAD.size - SEAL_BYTES
@@ -67,17 +87,21 @@ class UdpSession:
         return SentRound(number, one, first_sequence, metadata)
 
     def datagrams(self, sent: SentRound, interval_ms: int, now_ms: int) -> list[bytes]:
-        """Everything of a round: series that the server may not know, cells, and the stats that end it."""
-        one = sent.round
-        own = self._dictionary(one.layout)
-        bodies = [
-            (PackKind.DICTIONARY, body.ljust(pack.ANSWER_BODY.size, b"\x00")) for body in self._announcements(own, sent)
-        ]
+        """Everything of a round: series that the server may not know, cells, and the stats that end it. Raises WireError
+        where packs cannot carry it.
+        """
+        one, has_parts = sent.round, bool(sent.round.histograms)
+        own = self._dictionary(one.layout, has_parts=has_parts)
+        sent.columns, sent.values = own.cells(one)
+        if len(sent.columns) > pack.CELLS_MAX:
+            raise WireError(f"pack: a round has at most {pack.CELLS_MAX} cells")
+        kind = PackKind.PARTS if has_parts else PackKind.DICTIONARY
+        bodies = [(kind, body.ljust(pack.ANSWER_BODY.size, b"\x00")) for body in self._announcements(own, sent)]
         bodies += [
-            (PackKind.DATA, body)
+            (PackKind.HISTOGRAMS if has_parts else PackKind.DATA, body)
             for body in pack.encode_data(
-                own.number, sent.number, own.base_round, one.timestamp_ms, sent.first_sequence, one.columns, one.values,
-                own.base, self._body_bytes_max, replaces=one.replaces,
+                own.number, sent.number, own.base_round, one.timestamp_ms, sent.first_sequence, sent.columns,
+                sent.values, own.base, self._body_bytes_max, replaces=one.replaces,
             )
         ]  # fmt: skip
         datagrams = [self._seal(kind, body) for kind, body in bodies]
@@ -97,8 +121,13 @@ class UdpSession:
         if answer.answered & pack.Answered.BASE_UNKNOWN:
             own.base, own.base_round = NO_VALUES, 0
         if answer.answered == pack.Answered.STORED:
-            own.base = array("d", pack.spread(sent.round.columns, sent.round.values))
+            own.base = array("d", pack.spread(sent.columns, sent.values))
             own.base_round = sent.number
+
+    def forget_dictionary(self, sent: SentRound) -> None:
+        """Announce a round's series under another number from now on: this one the server does not take."""
+        has_parts = bool(sent.round.histograms)
+        self._dictionaries.remove(self._dictionary(sent.round.layout, has_parts=has_parts))
 
     def open_answer(self, datagram: bytes) -> Answer:
         """What the server says. Raises WireError."""
@@ -106,11 +135,15 @@ class UdpSession:
         body = self._keys.to_agent.open(pack.nonce_of(head.sequence), sealed, head_bytes)
         return pack.decode_answer(body)
 
-    def _dictionary(self, layout: Layout) -> SentDictionary:
+    def _dictionary(self, layout: Layout, *, has_parts: bool) -> SentDictionary:
         """That of a layout. One that goes on where a known one ended has the same; any other begins one."""
-        own = next((one for one in reversed(self._dictionaries) if is_continued(one.layout, layout)), None)
+        alike = (one for one in reversed(self._dictionaries) if (one.parts is not None) is has_parts)
+        own = next((one for one in alike if is_continued(one.layout, layout)), None)
+        if own is not None and own.parts is not None and len(own.parts.keys) > PARTS_MAX:
+            self._dictionaries.remove(own)
+            own = None
         if own is None:
-            own = SentDictionary(self._next_dictionary, layout)
+            own = SentDictionary(self._next_dictionary, layout, HistogramParts() if has_parts else None)
             self._next_dictionary += 1
         else:
             self._dictionaries.remove(own)
@@ -121,12 +154,8 @@ class UdpSession:
 
     def _announcements(self, own: SentDictionary, sent: SentRound) -> list[bytes]:
         """Series the server has not said it knows, and metadata."""
-        layout = sent.round.layout
         room = self._body_bytes_max
-        bodies: list[bytes] = []
-        if own.known < len(layout):
-            keys = [layout.key(column) for column in range(own.known, len(layout))]
-            bodies += pack.encode_dictionary(own.number, own.known, keys, room)
+        bodies = list(pack.encode_dictionary(own.number, own.known, own.unknown_keys(), room))
         if sent.metadata:
             bodies += pack.encode_metadata(own.number, sent.metadata, room)
         return bodies

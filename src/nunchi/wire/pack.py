@@ -20,6 +20,7 @@ __all__ = ["Source", "decode_cells", "spread"]
 
 MAGIC = b"NP"
 VERSION = 1
+VERSION_HISTOGRAMS = 2  # of the packs that carry histograms, so that servers of before take all the rest
 DATAGRAM_BYTES = 1232  # IPv6's least MTU without its heads: never in fragments
 DATAGRAM_BYTES_MIN = 512
 DATAGRAM_BYTES_MAX = 8932
@@ -56,6 +57,13 @@ class PackKind(IntEnum):
     DICTIONARY = 5
     STATS = 6
     ANSWER = 7
+    HISTOGRAMS = 8
+    PARTS = 9
+
+    @property
+    def version(self) -> int:
+        """Since which version there are such packs; it is theirs."""
+        return VERSION_HISTOGRAMS if self >= PackKind.HISTOGRAMS else VERSION
 
 
 class Answered(IntEnum):
@@ -79,7 +87,7 @@ class PackHead:
 
     def encode(self) -> bytes:
         """Its bytes."""
-        return HEAD.pack(MAGIC, _version_byte(self.mode), self.kind, self.session, self.sequence)
+        return HEAD.pack(MAGIC, _version_byte(self.mode, self.kind), self.kind, self.session, self.sequence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,8 @@ class FirstHead:
     def encode(self) -> bytes:
         """Its bytes."""
         name = self.agent_id.encode()
-        return FIRST_HEAD.pack(MAGIC, _version_byte(self.mode), self.kind, self.salt) + bytes([len(name)]) + name
+        head = FIRST_HEAD.pack(MAGIC, _version_byte(self.mode, self.kind), self.kind, self.salt)
+        return head + bytes([len(name)]) + name
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +119,22 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The server's random bytes, and its clock: when it heard and when it answered what was sent at `sent_ms`."""
+    """The server's random bytes, its clock (when it heard and when it answered what was sent at `sent_ms`), and the newest
+    version that it reads.
+    """
 
     cookie: bytes
     sent_ms: int
     received_ms: int
     answered_ms: int
+    version: int = VERSION_HISTOGRAMS
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Cells of a round, in the round's order from `first_cell` on; sample numbers as in payloads."""
+    """Cells of a round, in the round's order from `first_cell` on; sample numbers as in payloads. Of a round of histograms
+    the cells are their parts.
+    """
 
     dictionary: int
     round: int
@@ -136,7 +150,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """Series of a dictionary from a column on, as label keys; and metadata."""
+    """Series of a dictionary from a column on, as label keys, or parts of histograms; and metadata."""
 
     dictionary: int
     first_column: int
@@ -172,8 +186,8 @@ class Answer:
     rejected: Mapping[str, int] = field(default_factory=dict)
 
 
-def _version_byte(mode: PackMode) -> int:
-    return VERSION | (SIGNED_BIT if mode is PackMode.HMAC else 0)
+def _version_byte(mode: PackMode, kind: PackKind) -> int:
+    return kind.version | (SIGNED_BIT if mode is PackMode.HMAC else 0)
 
 
 def nonce_of(sequence: int) -> bytes:
@@ -185,12 +199,16 @@ def kind_of(datagram: bytes) -> PackKind:
     """What a datagram claims to be. Raises WireError."""
     if datagram[:2] != MAGIC or len(datagram) < 4:
         raise WireError("pack: these bytes are not a pack")
-    if datagram[2] & ~SIGNED_BIT != VERSION:
-        raise WireError(f"pack: its version is {datagram[2] & ~SIGNED_BIT}, this program reads {VERSION}")
+    version = datagram[2] & ~SIGNED_BIT
+    if not VERSION <= version <= VERSION_HISTOGRAMS:
+        raise WireError(f"pack: its version is {version}, this program reads {VERSION} to {VERSION_HISTOGRAMS}")
     try:
-        return PackKind(datagram[3])
+        kind = PackKind(datagram[3])
     except ValueError:
         raise WireError(f"pack: no pack is of kind {datagram[3]}") from None
+    if kind.version != version:
+        raise WireError(f"pack: kind {kind} is of version {kind.version}, not {version}")
+    return kind
 
 
 def split(datagram: bytes) -> tuple[PackHead, bytes, bytes]:
@@ -239,12 +257,15 @@ def decode_confirm(body: bytes) -> Confirm:
 
 def encode_welcome(welcome: Welcome) -> bytes:
     """See `Welcome`."""
-    return WELCOME_BODY.pack(welcome.cookie, welcome.sent_ms, welcome.received_ms, welcome.answered_ms)
+    times = welcome.sent_ms, welcome.received_ms, welcome.answered_ms
+    return WELCOME_BODY.pack(welcome.cookie, *times) + bytes([welcome.version])
 
 
 def decode_welcome(body: bytes) -> Welcome:
-    """Raises WireError."""
-    return Welcome(*Source(body).unpack(WELCOME_BODY))
+    """Raises WireError. A server of before says nothing of its version."""
+    source = Source(body)
+    cookie, sent_ms, received_ms, answered_ms = source.unpack(WELCOME_BODY)
+    return Welcome(cookie, sent_ms, received_ms, answered_ms, source.take(1)[0] if source.left else VERSION)
 
 
 def encode_data(
@@ -273,7 +294,7 @@ def decode_data(body: bytes) -> Data:
 
 
 def encode_dictionary(dictionary: int, first_column: int, keys: Sequence[bytes], bytes_max: int) -> Iterator[bytes]:
-    """Label keys as bodies of at most so many bytes. A key that fits in none is left out with all that follow it."""
+    """Label keys as bodies of at most so many bytes. Raises WireError where a key fits in none."""
     at = 0
     while at < len(keys):
         parts, size, before, begin = [], DICTIONARY_BODY.size + 1, b"", at
@@ -287,7 +308,7 @@ def encode_dictionary(dictionary: int, first_column: int, keys: Sequence[bytes],
             before = keys[at]
             at += 1
         if at == begin:
-            return
+            raise WireError(f"pack: the labels of a series have {len(keys[at])} bytes, more than a datagram holds")
         yield DICTIONARY_BODY.pack(dictionary, first_column + begin, at - begin) + b"".join(parts) + b"\x00"
 
 

@@ -59,7 +59,7 @@ def read_histogram_columns(
     counts, sums, zero_counts = numbers[:count], numbers[count : 2 * count], numbers[2 * count :]
     buckets = _floats(source, bucket_count)
     if count and (not shapes or shape_of.max() >= len(shapes)):
-        raise WireError("payload: a histogram has a shape that is not there")
+        raise WireError("a histogram has a shape that is not there")
     widths = np.array([shape.width for shape in shapes], np.int64)
     offsets = np.zeros(count + 1, np.int64)
     np.cumsum(widths[shape_of], out=offsets[1:])
@@ -70,7 +70,7 @@ def read_histogram_columns(
         shapes, shape_of.astype(np.int32), counts, sums, zero_counts, marks & np.uint8(HINT_BITS),
         (marks & np.uint8(IS_INTEGER)).astype(np.bool_), offsets, buckets,
     )  # fmt: skip
-    _check_counts(found)
+    check_counts(found)
     histogram_of = np.full(len(values), FLOAT, np.int32)
     places = np.repeat(ends - np.cumsum(sizes), sizes) + np.arange(count)
     histogram_of[places] = np.arange(count, dtype=np.int32)
@@ -87,15 +87,21 @@ def _read_shape(source: Source) -> Shape:
     spans = [BucketSpan(*SPAN.unpack(source.take(SPAN.size))) for _ in range(above + below)]
     custom_values = struct.unpack(f"<{bounds}d", source.take(8 * bounds))
     shape = Shape(schema, zero_threshold, tuple(spans[:above]), tuple(spans[above:]), custom_values)
-    if not (SCHEMA_MIN <= schema <= SCHEMA_MAX and not bounds) and not _is_custom(shape):
-        raise WireError(f"payload: a histogram's schema {schema} is not known, or does not fit its bounds")
-    if not 0 <= zero_threshold < float("inf"):
-        raise WireError("payload: a histogram's zero bucket has no width")
+    check_shape(shape)
+    return shape
+
+
+def check_shape(shape: Shape) -> None:
+    """Whether histograms can be cut so. Raises WireError."""
+    schema = shape.schema
+    if not (SCHEMA_MIN <= schema <= SCHEMA_MAX and not shape.custom_values) and not _is_custom(shape):
+        raise WireError(f"a histogram's schema {schema} is not known, or does not fit its bounds")
+    if not 0 <= shape.zero_threshold < float("inf"):
+        raise WireError("a histogram's zero bucket has no width")
     if shape.width > WIDTH_MAX:
-        raise WireError(f"payload: a histogram has more than {WIDTH_MAX} buckets")
+        raise WireError(f"a histogram has more than {WIDTH_MAX} buckets")
     for side in (shape.positive_spans, shape.negative_spans):
         _check_spans(side)
-    return shape
 
 
 def _is_custom(shape: Shape) -> bool:
@@ -116,19 +122,20 @@ def _check_spans(spans: tuple[BucketSpan, ...]) -> None:
     index = 0
     for number, span in enumerate(spans):
         if number and span.offset < 0:
-            raise WireError("payload: the buckets of a histogram overlap")
+            raise WireError("the buckets of a histogram overlap")
         index += span.offset + span.length
         if abs(span.offset) > INDEX_MAX or abs(index) > INDEX_MAX:
-            raise WireError("payload: the buckets of a histogram are out of bounds")
+            raise WireError("the buckets of a histogram are out of bounds")
 
 
-def _check_counts(found: HistogramColumns) -> None:
+def check_counts(found: HistogramColumns) -> None:
+    """Whether counts are counts. Raises WireError."""
     for counts in (found.counts, found.zero_counts, found.buckets):
         if not (np.isfinite(counts) & (counts >= 0)).all():
-            raise WireError("payload: a histogram has a count that is negative or infinite")
+            raise WireError("a histogram has a count that is negative or infinite")
     passed = np.zeros(len(found.buckets) + 1)
     np.cumsum(found.buckets, out=passed[1:])
     observed = passed[found.offsets[1:]] - passed[found.offsets[:-1]] + found.zero_counts
     whole = found.is_integer
     if (observed[whole] > found.counts[whole]).any():
-        raise WireError("payload: a histogram has more observations in its buckets than in all")
+        raise WireError("a histogram has more observations in its buckets than in all")

@@ -66,13 +66,18 @@ class PushEncoder:
         )
 
     @staticmethod
-    def split_histograms(payload: WrittenPayload) -> tuple[WrittenPayload, bytes | None]:
-        """The numbers of a payload of one round, and a payload of its histograms; every sample keeps its number."""
+    def encode_written(payload: WrittenPayload) -> bytes:
+        """The bytes of a payload that was read."""
+        encoder = PayloadEncoder(payload.sender)
+        return encoder.encode(payload.first_sequence, payload.interval_ms, payload.rounds, payload.metadata)
+
+    @staticmethod
+    def split_histograms(payload: WrittenPayload) -> tuple[WrittenPayload, WrittenPayload | None]:
+        """The numbers of a payload of one round, and its histograms; every sample keeps its number."""
         if len(payload.rounds) != 1 or not payload.rounds[0].histograms:
             return payload, None
         one = payload.rounds[0]
-        rest = PayloadEncoder(payload.sender).encode(
-            payload.first_sequence + one.numbers, payload.interval_ms, [one.part(one.numbers, len(one.values))],
-            payload.metadata,
-        )  # fmt: skip
-        return replace(payload, rounds=(one.part(0, one.numbers),)), rest
+        numbers = replace(payload, rounds=(one.part(0, one.numbers),))
+        first_sequence = payload.first_sequence + one.numbers
+        histograms = one.part(one.numbers, len(one.values))
+        return numbers, replace(payload, first_sequence=first_sequence, rounds=(histograms,))

@@ -203,10 +203,10 @@ class PackServer:
 
     @staticmethod
     def _take(session: PackSession, head: PackHead, body: bytes, host: str) -> list[Answer]:
-        if head.kind is PackKind.DATA:
-            return session.take_data(pack.decode_data(body), host)
-        if head.kind is PackKind.DICTIONARY:
-            return session.take_dictionary(pack.decode_dictionary(body), host)
+        if head.kind in {PackKind.DATA, PackKind.HISTOGRAMS}:
+            return session.take_data(pack.decode_data(body), host, of_parts=head.kind is PackKind.HISTOGRAMS)
+        if head.kind in {PackKind.DICTIONARY, PackKind.PARTS}:
+            return session.take_dictionary(pack.decode_dictionary(body), host, of_parts=head.kind is PackKind.PARTS)
         if head.kind is PackKind.STATS:
             return session.take_stats(pack.decode_stats(body), host)
         raise WireError(f"pack: a server takes no {head.kind.name}")

@@ -7,47 +7,33 @@ by the other way. Invariant: a round is handed on at most once, and answered as 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nunchi.intake.receive.pack_dictionary import PackDictionary
+from nunchi.intake.receive.pack_histograms import PartColumns
 from nunchi.intake.receive.pack_telemetry import PackTelemetry
 from nunchi.intake.registry.agent_registry import Acknowledgement
 from nunchi.intake.registry.errors import AgentConflictError, NotStoredError
 from nunchi.kit.clock import Clock
 from nunchi.model.metadata import Metadata
+from nunchi.model.staleness import ABSENT, NORMAL_NAN_BITS, STALE_BITS
 from nunchi.wire.errors import WireError
 from nunchi.wire.kernels.pack import DamagedCellsError, decode_cells, spread
-from nunchi.wire.pack import DICTIONARIES_MAX, SERIES_MAX, Answer, Answered, Data, Dictionary, Stats
+from nunchi.wire.pack import DICTIONARIES_MAX, Answer, Answered, Data, Dictionary, Stats
 from nunchi.wire.pack_seal import SessionKeys
 from nunchi.wire.pack_window import PackWindow
-from nunchi.wire.payload import Payload, PayloadLayout, PayloadRound, Sender
+from nunchi.wire.payload import Payload, PayloadRound, Sender
 
 ROUNDS_OPEN_MAX = 4
 ROUNDS_DONE_MAX = 64
 BASES_MAX = 8
-KEY_BYTES_MAX = 64 << 20
 LINGER_SECONDS = 0.3
 EDGES_KEPT = 2  # a pack of a round is given up when the round after the next one has ended
 
 Store = Callable[[Payload, str], Acknowledgement]
 NO_BASE: NDArray[np.float64] = np.zeros(0)
-
-
-@dataclass(slots=True)
-class PackDictionary:
-    """Series by column, and the layout made of them the last time a round was stored."""
-
-    keys: list[bytes] = field(default_factory=list)
-    key_bytes: int = 0
-    layout: PayloadLayout | None = None
-
-    def current_layout(self) -> PayloadLayout:
-        """All series known now."""
-        if self.layout is None or len(self.layout.keys) != len(self.keys):
-            self.layout = PayloadLayout(tuple(self.keys), self.key_bytes)
-        return self.layout
 
 
 @dataclass(slots=True, eq=False)
@@ -94,30 +80,27 @@ class PackSession:
 
     # What comes.
 
-    def take_dictionary(self, found: Dictionary, address: str) -> list[Answer]:
-        """Series: those that follow the ones known are taken, the others wait to be sent again."""
-        dictionary = self._dictionary(found.dictionary)
+    def take_dictionary(self, found: Dictionary, address: str, *, of_parts: bool = False) -> list[Answer]:
+        """Series, or parts of histograms: those that follow the ones known are taken, the others wait to be sent again."""
+        dictionary = self._dictionary(found.dictionary, of_parts=of_parts)
         if dictionary is None:
             return []
         self._metadata.update(found.metadata)
-        known = len(dictionary.keys)
+        known = len(dictionary)
         if found.first_column <= known < found.first_column + len(found.keys):
-            new = found.keys[known - found.first_column :]
-            for key in new:
-                check_key(key)
-            dictionary.key_bytes += sum(map(len, new))
-            if len(dictionary.keys) + len(new) > SERIES_MAX or dictionary.key_bytes > KEY_BYTES_MAX:
+            try:
+                dictionary.add(found.keys[known - found.first_column :])
+            except WireError:
                 del self._dictionaries[found.dictionary]
-                raise WireError("pack: a dictionary with too many series")
-            dictionary.keys += new
+                raise
         answers = (self._try_store(number, address) for number, one in list(self._open.items()) if one.is_whole)
         return [answer for answer in answers if answer is not None]
 
-    def take_data(self, found: Data, address: str) -> list[Answer]:
-        """Cells of a round."""
+    def take_data(self, found: Data, address: str, *, of_parts: bool = False) -> list[Answer]:
+        """Cells of a round; those of histograms are parts."""
         if found.round in self._done:
             return [self._done[found.round]]
-        if self._dictionary(found.dictionary) is None:
+        if self._dictionary(found.dictionary, of_parts=of_parts) is None:
             return [self._answer(found.round, Answered.SERIES_UNKNOWN, found.dictionary)]
         base = NO_BASE
         if found.base_round:
@@ -173,15 +156,17 @@ class PackSession:
 
     # What is kept.
 
-    def _dictionary(self, number: int) -> PackDictionary | None:
-        """A dictionary, begun where it is newer than all there were; None for one that was forgotten."""
+    def _dictionary(self, number: int, *, of_parts: bool) -> PackDictionary | None:
+        """A dictionary, begun where it is newer than all there were; None for one that was forgotten. Raises WireError."""
         known = self._dictionaries.get(number)
         if known is None and number > self._newest_dictionary:
             self._newest_dictionary = number
-            known = self._dictionaries[number] = PackDictionary()
+            known = self._dictionaries[number] = PackDictionary(PartColumns() if of_parts else None)
             while len(self._dictionaries) > DICTIONARIES_MAX:
                 self._dictionaries.popitem(last=False)
         if known is not None:
+            if of_parts is (known.parts is None):
+                raise WireError("pack: a dictionary is of series or of parts, not of both")
             self._dictionaries.move_to_end(number)
         return known
 
@@ -196,31 +181,48 @@ class PackSession:
 
     def _try_store(self, number: int, address: str) -> Answer | None:
         one = self._open[number]
-        dictionary = self._dictionary(one.data.dictionary)
-        if dictionary is None or one.highest_column >= len(dictionary.keys):
+        dictionary = self._dictionaries.get(one.data.dictionary)
+        if dictionary is None or one.highest_column >= len(dictionary):
             return self._answer(number, Answered.SERIES_UNKNOWN, one.data.dictionary)
         del self._open[number]
         columns, values = joined(one)
         data = one.data
         if len(columns) != data.total or len(np.unique(columns)) < len(columns):
             return self._answer(number, Answered.REFUSED, data.dictionary)
-        row = PayloadRound(data.timestamp_ms, dictionary.current_layout(), columns, values, data.replaces)
         metadata, self._metadata = self._metadata, {}
-        payload = Payload(self.sender, data.first_sequence, data.total, self.interval_ms, (row,), metadata)
         try:
+            payload = self._payload(data, dictionary, columns, values, metadata)
             done = self._store(payload, address)
-        except (NotStoredError, AgentConflictError):
+        except (NotStoredError, AgentConflictError, WireError):
             self._metadata = {**metadata, **self._metadata}
             self._telemetry.rounds.add(1, "refused")
             return self._answer(number, Answered.REFUSED, data.dictionary)
         self._telemetry.rounds.add(1, "stored")
-        self._telemetry.samples.add(data.total)
+        self._telemetry.samples.add(payload.samples)
         self._keep_base(number, data.dictionary, columns, values)
         answer = self._answer(number, Answered.STORED, data.dictionary, done)
         self._done[number] = answer
         while len(self._done) > ROUNDS_DONE_MAX:
             self._done.popitem(last=False)
         return answer
+
+    def _payload(
+        self, data: Data, dictionary: PackDictionary, columns: NDArray[np.int32], values: NDArray[np.float64],
+        metadata: dict[str, Metadata],
+    ) -> Payload:  # fmt: skip
+        """A whole round as if it had been pushed. Raises WireError where its parts are no histograms."""
+        histograms, histogram_of = None, None
+        if dictionary.parts is None:
+            values = without_markers(values)
+        else:
+            columns, histograms = dictionary.parts.assemble(columns, values)
+            histogram_of = np.arange(len(columns), dtype=np.int32)
+            values = np.full(len(columns), ABSENT)
+        layout = dictionary.current_layout()
+        row = PayloadRound(data.timestamp_ms, layout, columns, values, data.replaces, histogram_of)
+        return Payload(
+            self.sender, data.first_sequence, len(columns), self.interval_ms, (row,), metadata, histograms
+        )  # fmt: skip
 
     def _keep_base(self, number: int, dictionary: int, columns: NDArray[np.int32], values: NDArray[np.float64]) -> None:
         self._bases[number] = dictionary, np.frombuffer(spread(columns, values), np.float64)
@@ -232,7 +234,7 @@ class PackSession:
         rejected: Mapping[str, int] = done.rejected if done else {}
         return Answer(
             number, answered, done.accepted if done else 0, done.duplicate if done else 0, dictionary,
-            len(known.keys) if known else 0, self.stats.sent_ms if self.stats else 0, self._clock.now_ms(), rejected,
+            0 if known is None else len(known), self.stats.sent_ms if self.stats else 0, self._clock.now_ms(), rejected,
         )  # fmt: skip
 
 
@@ -256,15 +258,11 @@ def joined(one: OpenRound) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     return columns, np.frombuffer(b"".join(piece[1] for piece in pieces), np.float64)
 
 
-def check_key(key: bytes) -> None:
-    """A label key names its labels, sorted, once each, and is UTF-8. Raises WireError."""
-    words = key.split(b"\xff")
-    if words.pop() or not words or len(words) % 2 or not all(words):
-        raise WireError("pack: the labels of a series are damaged")
-    names = words[::2]
-    if any(name >= following for name, following in pairwise(names)) or b"__name__" not in names:
-        raise WireError("pack: the labels of a series are not sorted, or have no metric name")
-    try:
-        key.replace(b"\xff", b"").decode()
-    except UnicodeDecodeError:
-        raise WireError("pack: the labels of a series are not valid UTF-8") from None
+def without_markers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, of whose NaNs the staleness marker keeps its bits: markers of ours never come from outside."""
+    foreign = np.isnan(values) & (values.view(np.uint64) != STALE_BITS)
+    if not foreign.any():
+        return values
+    cleaned = values.copy()
+    cleaned.view(np.uint64)[foreign] = NORMAL_NAN_BITS
+    return cleaned

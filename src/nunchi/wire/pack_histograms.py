@@ -1,0 +1,119 @@
+"""Native histograms in packs: each is some cells, its *parts* (docs/formats/pack.md). What agents and servers share; no arrays.
+
+A part is a column of a dictionary of its own kind: the series' label key, and what of the histogram it is. So counts are sent
+as differences like all numbers, and a bucket that is new costs one announcement.
+Invariant: what the parts of a histogram say is the histogram, to the bit.
+"""
+
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+
+from nunchi.model.histogram import BucketSpan, Histogram
+from nunchi.model.labels import SEPARATOR
+from nunchi.model.series_group import Layout
+from nunchi.wire.errors import WireError
+from nunchi.wire.payload_histograms import HINTS, IS_INTEGER
+
+PART = struct.Struct(">Bbi")  # what it is, schema, number: marks of a count, index of a bucket
+PARTS_MAX = 200_000  # of a dictionary on the agent's side; beyond it another is begun
+CUTS_REMEMBERED_MAX = 10_000
+HEAD_PARTS = 4
+
+
+class PartKind(IntEnum):
+    """What of a histogram a part is, in the order in which they come."""
+
+    COUNT = 1
+    SUM = 2
+    ZERO_COUNT = 3
+    ZERO_THRESHOLD = 4
+    ABOVE = 5
+    BELOW = 6
+
+
+Cut = tuple[int, int, int, tuple[BucketSpan, ...], tuple[BucketSpan, ...]]
+
+
+def part_key(series_key: bytes, kind: PartKind, schema: int, number: int) -> bytes:
+    """How a dictionary names a part. No label has an empty name, so no label key looks like it."""
+    return series_key + SEPARATOR + PART.pack(kind, schema, number)
+
+
+def parse_part(key: bytes) -> tuple[bytes, PartKind, int, int]:
+    """(series' key, kind, schema, number). Raises WireError."""
+    series_key, separator = key[: -PART.size - 1], key[-PART.size - 1 : -PART.size]
+    if separator != SEPARATOR:
+        raise WireError("pack: a part of a histogram is damaged")
+    kind, schema, number = PART.unpack(key[-PART.size :])
+    try:
+        return series_key, PartKind(kind), schema, number
+    except ValueError:
+        raise WireError(f"pack: a histogram has no part of kind {kind}") from None
+
+
+class HistogramParts:
+    """The parts of one layout's histograms by column, on the agent's side; only ever grows."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self._columns: dict[bytes, int] = {}
+        self._cuts: dict[Cut, array[int]] = {}
+
+    def cells(
+        self, layout: Layout, columns: "array[int]", histograms: Sequence[Histogram]
+    ) -> "tuple[array[int], array[float]]":
+        """Columns and values of these histograms of these columns of the layout. None of them lists its bounds."""
+        part_columns, values = array("i"), array("d")
+        for column, one in zip(columns, histograms, strict=True):
+            counts = (*one.positive_buckets, *one.negative_buckets)
+            is_integer = all(number % 1 == 0 for number in (one.count, one.zero_count, *counts))
+            marks = HINTS.index(one.reset_hint) | (IS_INTEGER if is_integer else 0)
+            cut = column, one.schema, marks, one.positive_spans, one.negative_spans
+            part_columns.extend(self._cuts.get(cut) or self._add(layout.key(column), cut))
+            values.extend((one.count, one.sum, one.zero_count, one.zero_threshold, *counts))
+        return part_columns, values
+
+    def _add(self, series_key: bytes, cut: Cut) -> "array[int]":
+        _, schema, marks, above, below = cut
+        keys = [part_key(series_key, PartKind.COUNT, schema, marks)]
+        keys += [
+            part_key(series_key, kind, schema, 0)
+            for kind in (PartKind.SUM, PartKind.ZERO_COUNT, PartKind.ZERO_THRESHOLD)
+        ]
+        keys += [part_key(series_key, PartKind.ABOVE, schema, index) for index in indexes_of(above)]
+        keys += [part_key(series_key, PartKind.BELOW, schema, index) for index in indexes_of(below)]
+        found = array("i")
+        for key in keys:
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = len(self.keys)
+                self.keys.append(key)
+            found.append(column)
+        if len(self._cuts) >= CUTS_REMEMBERED_MAX:
+            self._cuts.clear()
+        self._cuts[cut] = found
+        return found
+
+
+def indexes_of(spans: Sequence[BucketSpan]) -> Iterator[int]:
+    """The indexes of the buckets of one side."""
+    index = 0
+    for span in spans:
+        index += span.offset
+        yield from range(index, index + span.length)
+        index += span.length
+
+
+def spans_of(indexes: Sequence[int]) -> tuple[BucketSpan, ...]:
+    """Ascending indexes as spans, as few as there can be."""
+    spans: list[BucketSpan] = []
+    end = 0
+    for index in indexes:
+        if spans and index == end:
+            spans[-1] = BucketSpan(spans[-1].offset, spans[-1].length + 1)
+        else:
+            spans.append(BucketSpan(index - end, 1))
+        end = index + 1
+    return tuple(spans)
