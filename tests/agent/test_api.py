@@ -96,11 +96,10 @@ async def test_the_status_shows_where_it_listens_and_where_it_cannot(client: Cli
             await asyncio.sleep(0.02)
     taken.close()
     assert shown["agent.relay"]["url"].startswith("http://127.0.0.1:")
-    (udp,) = (name for name in shown if name.startswith("agent.statsd udp://127.0.0.1:"))
-    assert shown[udp] == {"url": udp.removeprefix("agent.statsd "), "last_error": ""}
-    assert not udp.endswith(":0")
-    failed = shown[f"agent.statsd tcp://127.0.0.1:{port}"]
-    assert (failed["url"], "taken" in failed["last_error"]) == ("", True)
+    failed, udp = shown["agent.statsd/1"], shown["agent.statsd/2"]
+    assert (failed["url"], f"127.0.0.1:{port}: the port is taken" in failed["last_error"]) == ("", True)
+    assert udp["url"].startswith("udp://127.0.0.1:")
+    assert (udp["url"].endswith(":0"), udp["last_error"]) == (False, "")
 
 
 async def test_a_disk_that_is_busy_for_long_delays_neither_rounds_nor_answers(
@@ -169,6 +168,9 @@ async def test_the_log_level_of_an_area_is_changed_live(client: Client) -> None:
         assert not logging.getLogger("nunchi.agent.forwarder").isEnabledFor(logging.DEBUG)
         await client.ask("PUT", "/api/v1/log", json={"area": "agent.schedule", "level": ""})
         assert not area.isEnabledFor(logging.DEBUG)
+        status, shown = await client.ask("PUT", "/api/v1/log", json={"area": "agent.shedule", "level": "debug"})
+        assert (status, 'did you mean "agent.schedule"?' in shown["error"]) == (400, True)
+        assert "agent.shedule" not in (await client.ask("GET", "/api/v1/log"))[1]["levels"]
         status, shown = await client.ask("PUT", "/api/v1/log", json={"level": "loud"})
         assert (status, "debug, info, warn, error" in shown["error"]) == (400, True)
     finally:

@@ -148,8 +148,8 @@ class Agent:
                     if one is not None
                 },
                 **{
-                    f"agent.statsd {url}": {"url": "" if error else url, "last_error": error}
-                    for url, error in own.statsd.places()
+                    f"{own.statsd.name}/{number}": {"url": "" if error else url, "last_error": error}
+                    for number, (url, error) in enumerate(own.statsd.places(), 1)
                 },
             },
             "cloud": None if own.cloud is None else own.cloud.api.status(),

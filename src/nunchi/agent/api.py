@@ -19,7 +19,7 @@ from nunchi.agent.schedule import CheckInstance, Outcome, Schedule
 from nunchi.kit.disk import Disk, DiskMissing
 from nunchi.kit.errors import InputError
 from nunchi.kit.http_route import Access, Handler, Route
-from nunchi.kit.logs import LEVELS, area_levels, set_area_level
+from nunchi.kit.logs import LEVELS, area_levels, areas, set_area_level
 from nunchi.kit.telemetry import Counter, Telemetry
 
 TOKEN_FILE, URL_FILE = "api-token", "api-url"
@@ -90,6 +90,7 @@ class AgentApi:
         """Set the level of an area, from now on and until the end of the process."""
         try:
             change = msgspec.json.decode(await request.read(), type=LevelChange)
+            require_area(change.area)
             set_area_level(change.area, change.level)
         except (msgspec.MsgspecError, ValueError) as error:
             return json_response({"error": str(error)}, 400)
@@ -138,6 +139,17 @@ def shown_outcome(outcome: Outcome, instance: CheckInstance | None) -> dict[str,
             for name, labels, histogram in outcome.emission.histograms
         ],
     }
+
+
+def require_area(area: str) -> None:
+    """Something writes lines under this name, or below it. Raises ValueError with the nearest that is there."""
+    known = areas()
+    if area and area not in known:
+        import difflib  # only mistakes need it
+
+        near = difflib.get_close_matches(area, known, n=1)
+        cure = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(known)}"
+        raise ValueError(f'nothing logs as "{area[:100]}"; {cure}')
 
 
 def load_token(state_folder: Path, disk: Disk, random: Random) -> str:

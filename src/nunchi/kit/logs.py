@@ -82,6 +82,13 @@ def set_area_level(area: str, level: str) -> None:
     logging.getLogger(f"{ROOT}.{area}" if area else ROOT).setLevel(LEVELS.get(level, logging.NOTSET))
 
 
+def areas() -> list[str]:
+    """Every area that writes lines, and those above them."""
+    return sorted(
+        name.removeprefix(f"{ROOT}.") for name in logging.root.manager.loggerDict if name.startswith(f"{ROOT}.")
+    )
+
+
 def area_levels() -> dict[str, str]:
     """The areas that have a level of their own; the one named with nothing is for all others."""
     names = {number: name for name, number in LEVELS.items()}
