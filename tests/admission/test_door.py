@@ -91,19 +91,6 @@ def test_relabelling_may_empty_a_label_set_which_drops_it() -> None:
     assert passage.take(numbers(0)).tolist() == [DROPPED]
 
 
-def test_label_keys_pass_unchanged_where_nothing_judges_them() -> None:
-    passage = Passage((), distinct=True)
-    passage.admit_keys([(0, Labels.of("a", b="c").key()), (1, Labels.of("d").key())])
-    assert passage.take(numbers(0, 1)).tolist() == [0, 1]
-    assert passage.layout.labels(0) == Labels.of("a", b="c")
-
-
-def test_label_keys_that_are_no_utf8_are_refused() -> None:
-    passage = Passage(series_stages())
-    passage.admit_keys([(0, b"__name__\xffa\xfe\xff"), (1, Labels.of("b").key())])
-    assert passage.take(numbers(0, 1)).tolist() == [REFUSED, 0]
-
-
 def test_an_index_finds_columns_among_many() -> None:
     index = ColumnIndex(Layout())
     keys = [Labels.of("m", number=str(number)).key() for number in range(500)]

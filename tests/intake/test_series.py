@@ -221,7 +221,7 @@ def test_a_target_whose_series_always_change_keeps_a_bounded_layout(scraper) -> 
     one = scraper()
     for round_number in range(60):
         one.scrape("".join(f'a{{x="{round_number}-{number}"}} 1\n' for number in range(100)))
-    assert one.series.layout_columns < 1500
+    assert len(one.series._passage.layout) < 1500
     assert all(values[1:] == [(values[0][0] + 10_000, STALE)] for values in list(one.store.samples("a").values())[:-100]
                if len(values) > 1)  # fmt: skip
     assert sum(len(values) == 2 for values in one.store.samples("a").values()) == 59 * 100

@@ -174,9 +174,9 @@ class Rules:
             last_evaluation_ms=now_ms - 4000,
         )
         return [
-            RuleGroupStatus("host", "defaults/host.yml", 15.0, 0, 0.0, 0.0044, now_ms - 4000, 0, tuple(rules)),
+            RuleGroupStatus("host", "defaults/host.yml", 15.0, 0, 0.0044, now_ms - 4000, 0, tuple(rules)),
             RuleGroupStatus(
-                "recordings", "/etc/nunchi/cpu.yml", 30.0, 0, 0.0, 0.0031, now_ms - 4000, 0, (recording, failing)
+                "recordings", "/etc/nunchi/cpu.yml", 30.0, 0, 0.0031, now_ms - 4000, 0, (recording, failing)
             ),
         ]
 

@@ -254,7 +254,7 @@ def test_a_target_that_always_has_new_series_is_remembered_within_bounds() -> No
         lines = [f"# HELP family_{number} x\n".encode(), b"lasting 1\n"]
         lines += [f'x{{read="{number}",line="{line}"}} 1\n'.encode() for line in range(98)]
         agree(reader, known, b"".join(lines), TEXT)
-        assert reader.lines_remembered <= REMEMBERED_RATIO * 100 + REMEMBERED_LINES_MIN
+        assert reader._scanner.remembered <= REMEMBERED_RATIO * 100 + REMEMBERED_LINES_MIN
     assert max(known.labels) < REMEMBERED_RATIO * 100 + REMEMBERED_LINES_MIN + 100
     assert {series for series, labels in known.labels.items() if labels == Labels.of("lasting")} == {0}
 

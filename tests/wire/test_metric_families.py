@@ -145,7 +145,7 @@ def test_series_that_come_and_go_do_not_pile_up():
     for turn in range(3000):
         body = family("a", GAUGE, label("x", str(turn)) + bytes_field(2, double_field(1, float(turn))))
         assert samples(reader.read(body), labels) == {Labels.of("a", x=str(turn)): float(turn)}
-    assert reader.series_remembered <= 1100
+    assert reader._scanner.remembered <= 1100
 
 
 def stamp(seconds: int, nanos: int = 0) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.wire import statsd_twin
 
 from nunchi.wire.errors import WireError
-from nunchi.wire.statsd import IS_SIGNED, StatsdKind, StatsdReader, StatsdText, parse_name
+from nunchi.wire.statsd import IS_SIGNED, SAMPLE, StatsdKind, StatsdReader, StatsdText, parse_name
 from nunchi.wire.statsd_records import Event, ServiceCheck, parse_event, parse_service_check
 
 PIECES = [
@@ -29,7 +29,7 @@ def samples(text: bytes) -> list[tuple[str, str, float, float, int]]:
     series = {one.series: one for one in found.new_series}
     return [
         (series[number].name, series[number].kind.name, value, rate, timestamp)
-        for number, _, value, rate, timestamp in found.each_sample()
+        for number, _, value, rate, timestamp in SAMPLE.iter_unpack(found.samples)
     ]
 
 
@@ -55,7 +55,7 @@ def assert_read_alike(text: bytes) -> None:
     assert found.malformed == twin.malformed
     known: dict[int, tuple[int, str, object]] = {one.series: (one.kind, one.name, one.tags) for one in found.new_series}
     members: dict[bytes, bytes] = {}
-    read_samples = list(found.each_sample())
+    read_samples = list(SAMPLE.iter_unpack(found.samples))
     assert len(read_samples) == len(twin.samples)
     for (number, flags, value, rate, timestamp), ((kind, name, tags), expected) in zip(
         read_samples, twin.samples, strict=True
@@ -140,7 +140,7 @@ def test_container_tells_series_apart_only_when_asked_to() -> None:
 def test_series_beyond_the_bound_are_counted_and_cost_no_other() -> None:
     found = read(b"a:1|c\nb:1:2|ms\na:1|c|@0.5:2|g\na:3|c", series_max=1)
     assert found.overflow == 3
-    assert [one[2] for one in found.each_sample()] == [1, 1, 3]
+    assert [one[2] for one in SAMPLE.iter_unpack(found.samples)] == [1, 1, 3]
 
 
 def test_many_series_are_found_again() -> None:

@@ -5,12 +5,12 @@ list stands in `series_stages`, and what was accepted, dropped and rejected is c
 Invariant: `append` has committed when it returns; when it raises, nothing of its batches is visible.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from nunchi.admission.limits import NO_LIMITS, SeriesLimits, invalid_name
-from nunchi.admission.passage import Passage, Stage
+from nunchi.admission.passage import Stage
 from nunchi.kit.clock import Clock
 from nunchi.kit.errors import WorldError
 from nunchi.kit.telemetry import Telemetry
@@ -54,11 +54,6 @@ class Door:
         self._kept = telemetry.counter(
             "nunchi_admission_samples_kept_total", "Samples not stored now that are worth sending again.", "source"
         )
-
-    @staticmethod
-    def passage(stages: Sequence[Stage] | None = None, *, distinct: bool = False) -> Passage:
-        """A new source's way in; see `series_stages` for what may judge its series."""
-        return Passage(series_stages() if stages is None else stages, distinct=distinct)
 
     def append(self, source: str, *batches: Batch, marks: Mapping[str, bytes] = NO_MARKS) -> AppendResult:
         """Append all batches and commit: they become visible together. Raises the store's `WorldError` unstored.

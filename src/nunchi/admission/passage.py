@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.admission.columns import ColumnIndex
-from nunchi.model.labels import SEPARATOR, Labels
+from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 
 DROPPED = -1
@@ -26,24 +26,19 @@ Stage = Callable[[dict[str, str]], str | None]
 
 
 class Passage:
-    """Judges a source's series by the stages given, in their order.
-
-    Sources that promise one number per label set (remote write) may say `distinct`: then no index of keys is kept.
-    """
+    """Judges a source's series by the stages given, in their order."""
 
     __slots__ = ("_columns", "_index", "_refusals", "_stages", "layout")
 
-    def __init__(self, stages: Sequence[Stage], *, distinct: bool = False) -> None:
+    def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = tuple(stages)
         self.layout = Layout()
-        self._index = None if distinct else ColumnIndex(self.layout)
+        self._index = ColumnIndex(self.layout)
         self._columns: NDArray[np.int32] = np.empty(CAPACITY_MIN, np.int32)
         self._refusals: dict[int, str] = {}
 
     def columns_of(self, keys: Sequence[bytes]) -> NDArray[np.int32]:
         """int32[len(keys)]: columns of series that are ours and need no judging, new where they are."""
-        if self._index is None:
-            return np.array([self.layout.append(key) for key in keys], np.int32)
         return np.array(self._index.columns(keys), np.int32)
 
     def judge(self, series: Iterable[Mapping[str, str]]) -> NDArray[np.int32]:
@@ -73,14 +68,6 @@ class Passage:
             else:
                 self._refuse(number, refusal)
         self._settle(numbers, keys)
-
-    def admit_keys(self, series: Iterable[tuple[int, bytes]]) -> None:
-        """Judge new series that come as label keys; without stages they pass as they are."""
-        if self._stages:
-            self.admit((number, _pairs_of(key)) for number, key in series)
-            return
-        pairs = list(series)
-        self._settle([number for number, _ in pairs], [key for _, key in pairs])
 
     def take(self, series: NDArray[np.int32]) -> NDArray[np.int32]:
         """int32[len(series)]: the column of each, or `DROPPED`, or `REFUSED`."""
@@ -117,9 +104,3 @@ class Passage:
         grown = np.empty(max(capacity * 2, number + 1), np.int32)
         grown[:capacity] = self._columns
         self._columns = grown
-
-
-def _pairs_of(key: bytes) -> dict[str, str]:
-    """The labels of a key; what is no UTF-8 becomes lone surrogates, which the name stage refuses."""
-    words = key.decode("utf-8", "surrogateescape").split(SEPARATOR.decode("utf-8", "surrogateescape"))
-    return dict(zip(words[:-1:2], words[1:-1:2], strict=True))

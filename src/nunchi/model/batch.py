@@ -33,7 +33,6 @@ class Reason(Enum):
     TOO_FAR_IN_FUTURE = "too_far_in_future"
     INVALID_LABELS = "invalid_labels"
     INVALID_HISTOGRAM = "invalid_histogram"
-    SERIES_LIMIT = "series_limit"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -292,7 +292,6 @@ class RuleGroup:
             self.file,
             self.interval_ms / 1000,
             self.settings.limit,
-            self.query_offset_ms / 1000,
             self._seconds,
             self._at_ms,
             self.iterations_missed,

@@ -64,7 +64,6 @@ class RuleGroupStatus:
     file: str
     interval_seconds: float
     limit: int
-    query_offset_seconds: float
     evaluation_seconds: float
     last_evaluation_ms: int
     iterations_missed: int

@@ -100,7 +100,6 @@ class SelectHints:
     function: str = ""
     step_ms: int = 0
     range_ms: int = 0
-    labels_needed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

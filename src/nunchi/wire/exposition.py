@@ -112,11 +112,6 @@ class ExpositionReader:
         self._series = np.empty(0, np.int32)
         self._no_timestamps = np.empty(0, np.int64)
 
-    @property
-    def lines_remembered(self) -> int:
-        """How many distinct lines the reader knows now."""
-        return self._scanner.remembered
-
     def read(self, body: bytes, format: ExpositionFormat = ExpositionFormat.TEXT) -> Exposition:  # noqa: A002 (the word)
         """The samples of a body; raises `ExpositionError` with the line's number, and then nothing has changed."""
         scanner = self._scanner

@@ -52,11 +52,6 @@ class FamilyReader:
         self._no_timestamps = np.empty(0, np.int64)
         self._shapes: dict[bytes, Shape] = {}
 
-    @property
-    def series_remembered(self) -> int:
-        """How many series the reader knows now."""
-        return self._scanner.remembered
-
     def read(self, body: bytes) -> Exposition:
         """The samples of a body; raises `ExpositionError` with the number of the metric family, and then nothing changed."""
         scanner = self._scanner

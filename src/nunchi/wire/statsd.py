@@ -6,7 +6,6 @@ Invariant: no bytes raise. What cannot be read is counted by reason and costs on
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -54,10 +53,6 @@ class StatsdText:
     example: str = ""
     events: list[Event] = field(default_factory=list)
     service_checks: list[ServiceCheck] = field(default_factory=list)
-
-    def each_sample(self) -> Iterator[tuple[int, int, float, float, int]]:
-        """(series, flags, value, rate, timestamp), for who has time."""
-        yield from SAMPLE.iter_unpack(self.samples)
 
 
 class StatsdReader:

@@ -29,7 +29,6 @@ from nunchi.wire.exposition import NO_TIMESTAMP, Exposition, ExpositionError, Ex
 EXPORTED_PREFIX = "exported_"
 UNUSED_COLUMNS_MAX = 1000
 _NONE: NDArray[np.int32] = np.empty(0, np.int32)
-_NO_VALUES: NDArray[np.float64] = np.empty(0, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +175,6 @@ class TargetSeries:
     def _forget_unused(self) -> None:
         layout = self._passage.layout
         self._begin([layout.key(column) for column in self._present.tolist()])
-
-    @property
-    def layout_columns(self) -> int:
-        """How many columns the layout has grown to."""
-        return len(self._passage.layout)
 
     # One scrape: read, then batches, then settle.
 
