@@ -149,7 +149,7 @@ def test_many_series_are_found_again() -> None:
     assert len(reader.read(text).new_series) == 20_000
     again = reader.read(text)
     assert not again.new_series
-    assert [one[0] for one in again.each_sample()] == list(range(20_000))
+    assert [one[0] for one in SAMPLE.iter_unpack(again.samples)] == list(range(20_000))
 
 
 def test_event_with_all_its_fields() -> None:
