@@ -271,3 +271,19 @@ def test_on_a_full_disk_what_expired_makes_room() -> None:
         machine.database.maintain()
     assert machine.counts.blocks_dropped.value("time") == 1
     assert used_bytes(machine) < before
+
+
+def test_small_commits_look_seldom_for_how_much_room_is_left() -> None:
+    machine = Machine()
+    disk, looks = machine.disk, 0
+    free_bytes = disk.free_bytes
+
+    def counted(path: Path) -> int:
+        nonlocal looks
+        looks += 1
+        return free_bytes(path)
+
+    disk.free_bytes = counted  # type: ignore[method-assign]  # counts, and does the same
+    for step in range(500):
+        append(machine.database, {UP: [(machine.clock.now_ms() + step, 1.0)]})
+    assert 1 <= looks < 5

@@ -25,6 +25,8 @@ UNSYNCED_BYTES_MAX = 32 << 20
 RECORD_BYTES_MAX = 1 << 30
 RESERVED_BYTES = 2 << 20
 """What appending leaves of a disk, for what makes room on it: a manifest that no longer lists expired blocks."""
+UNLOOKED_BYTES_MAX = 64 << 10
+"""How much is appended before the free room is looked at again."""
 DAMAGED_SPANS_MAX = 100
 SEGMENT_MAGIC = b"NUNCHIWL"
 RECORD_MAGIC = b"\xa7NWR"
@@ -167,6 +169,7 @@ class Wal:
         self._unsynced: list[bytes] = []
         self._unsynced_bytes = 0
         self._first_unsynced = 0
+        self._room_bytes = 0
         self._rewrite = False
         self.number = 1
 
@@ -211,7 +214,13 @@ class Wal:
                 raise
 
     def _check_room(self, needed_bytes: int) -> None:
-        if self._disk.free_bytes(self._folder.wal) < needed_bytes + RESERVED_BYTES:
+        """Raise `DiskFull` where only the reserve is left. A look holds for `UNLOOKED_BYTES_MAX` of one segment."""
+        self._room_bytes -= needed_bytes
+        if self._room_bytes >= 0:
+            return
+        left_bytes = self._disk.free_bytes(self._folder.wal) - RESERVED_BYTES - needed_bytes
+        self._room_bytes = max(0, min(left_bytes, UNLOOKED_BYTES_MAX))
+        if left_bytes < 0:
             reason = f"no space left but {RESERVED_BYTES >> 20} MiB, kept for what makes room; free some space"
             raise DiskFull("append to", self._folder.segment(self.number), reason)
 
@@ -309,6 +318,7 @@ class Wal:
 
     def _leave_segment(self) -> None:
         file, self._file = self._file, None
+        self._room_bytes = 0
         if file is not None:
             self.number += 1
             try:
