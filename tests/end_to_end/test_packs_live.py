@@ -35,7 +35,7 @@ async def test_an_agent_delivers_over_udp_alone_while_it_works_and_by_http_when_
     keys = BookKeys(None, listed)
     pack_telemetry = PackTelemetry(telemetry)
     server = PackServer(keys, registry.receive, clock, source, pack_telemetry)
-    receiver = PackReceiver(ListenAddress("127.0.0.1", 0), server, clock, pack_telemetry)
+    receiver = PackReceiver(ListenAddress("127.0.0.1", 0), server, clock, pack_telemetry, log)
     supervisor = Supervisor(clock, source, log)
     await supervisor.start(receiver)
     settings = parse_agent_settings(

@@ -78,7 +78,7 @@ class Fleet:
             keys = BookKeys(self._book, load_pack_keys(flags.receive_pack_keys_file))
             server = PackServer(keys, self.registry.receive, world.clock, world.random, counts)
             address = ListenAddress.parse(flags.receive_pack_listen_address)
-            found.append(PackReceiver(address, server, world.clock, counts))
+            found.append(PackReceiver(address, server, world.clock, counts, logger("intake.receive")))
         if flags.receive_scouter_listen_address:
             address = ListenAddress.parse(flags.receive_scouter_listen_address)
             sources, log = flags.receive_scouter_source, logger("intake.receive")

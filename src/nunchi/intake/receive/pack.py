@@ -1,6 +1,7 @@
 """The listener of packs: datagrams to `pack_server.PackServer`, answers back. A `Part`.
 
-Invariant: whatever arrives, the part goes on; what the kernel dropped is counted.
+Invariant: whatever arrives, and whatever a datagram makes go wrong, the part goes on with the next; what the kernel dropped is
+counted.
 """
 
 from collections import defaultdict
@@ -17,6 +18,7 @@ from nunchi.kit.datagram import (
     send_datagrams,
 )
 from nunchi.kit.listen_address import ListenAddress
+from nunchi.kit.logs import Logger
 from nunchi.wire.pack import DATAGRAM_BYTES_MAX
 
 LOOK_SECONDS = 0.1
@@ -28,14 +30,17 @@ class PackReceiver:
 
     name = "receive.pack"
 
-    def __init__(self, address: ListenAddress, server: PackServer, clock: Clock, telemetry: PackTelemetry) -> None:
+    def __init__(
+        self, address: ListenAddress, server: PackServer, clock: Clock, telemetry: PackTelemetry, log: Logger
+    ) -> None:
         self._address = address
         self._server = server
         self._clock = clock
         self._telemetry = telemetry
+        self._log = log
         self._listener: DatagramListener | None = None
         self._descriptor = -1
-        self._told = 0
+        self._told: dict[str, int] = {}
 
     @property
     def port(self) -> int:
@@ -55,9 +60,9 @@ class PackReceiver:
             await self._clock.sleep(LOOK_SECONDS)
             for source, answer in self._server.look():
                 self._send([answer], source)
-            if self._listener is not None and self._listener.dropped > self._told:
-                self._telemetry.refused.add(self._listener.dropped - self._told, "kernel")
-                self._told = self._listener.dropped
+            if self._listener is not None:
+                self._count("kernel", self._listener.dropped)
+                self._count("cut", self._listener.truncated)
 
     async def stop(self) -> None:
         """Close the port."""
@@ -68,10 +73,20 @@ class PackReceiver:
     def _take(self, batch: DatagramBatch) -> None:
         answers: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for datagram, source in batch.datagrams():
-            answers[source] += self._server.receive(datagram, source, format_source(source))
+            try:
+                answers[source] += self._server.receive(datagram, source, format_source(source))
+            except Exception as error:
+                self._telemetry.refused.add(1, "bug")
+                self._log.exception("BUG: a datagram failed", source=format_source(source), error=error)
         for source, found in answers.items():
             if found:
                 self._send(found, source)
+
+    def _count(self, reason: str, count: int) -> None:
+        known = self._told.get(reason, 0)
+        if count > known:
+            self._telemetry.refused.add(count - known, reason)
+            self._told[reason] = count
 
     def _send(self, answers: list[bytes], source: bytes) -> None:
         try:
