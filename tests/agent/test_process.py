@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from tests.intake.test_enrolment import House
 
 from nunchi.agent.configuration import ConfigurationFolder
@@ -57,9 +58,7 @@ def test_start_status_reload_and_stop(home: Home) -> None:
     third = home.nunchi("run")
     assert third.returncode == 1
     assert f"in use by process {home.process}" in third.stderr
-    deadline = time.monotonic() + 20
-    while (asked := home.nunchi("status")).returncode and time.monotonic() < deadline:
-        time.sleep(0.1)
+    asked = home.nunchi("status")
     assert "agent.forwarder" in asked.stdout
     assert "settings: in force" in asked.stdout
     assert "agent.api: http://127.0.0.1:" in asked.stdout
@@ -95,6 +94,30 @@ def test_a_killed_agent_is_not_taken_for_a_live_one_and_its_samples_are_found_ag
         time.sleep(0.1)
     assert "recovered 0" not in asked
     assert home.nunchi("stop").returncode == 0
+
+
+def test_beyond_loopback_the_api_wants_tls_and_its_token_alone(home: Home) -> None:
+    certificate = trustme.CA().issue_cert("agent.example.org")
+    certificate.private_key_pem.write_to_path(home.folder / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(home.folder / "cert.pem")
+    users = "basic_auth_users: {ann: $2y$10$abcdefghijklmnopqrstuuX6Lz2kGqXnV0eOqVvVZ1mYb3bq9sC2e}"
+    (home.folder / "web.yml").write_text(f"tls_server_config: {{cert_file: cert.pem, key_file: key.pem}}\n{users}\n")
+    api = "api: {address: '0.0.0.0:0', web_config_file: web.yml}"
+    (home.folder / "nunchi-agent.yaml").write_text(SETTINGS.replace("api: {address: '127.0.0.1:0'}", api))
+    started = home.nunchi("start")
+    assert started.returncode == 0, started.stderr
+    assert "agent.api: https://127.0.0.1:" in home.nunchi("status").stdout
+    assert home.nunchi("stop").returncode == 0
+
+
+def test_an_agent_that_cannot_begin_is_no_started_one(home: Home) -> None:
+    (home.folder / "web.yml").write_text("{}")
+    exporter = "exporter: {address: '0.0.0.0:0', web_config_file: web.yml}"
+    (home.folder / "nunchi-agent.yaml").write_text(SETTINGS[:-1] + f", {exporter}}}")
+    started = home.nunchi("start")
+    assert started.returncode == 1
+    assert "agent.exporter: 0.0.0.0:0 is open to others without TLS and authentication" in started.stderr
+    assert home.process is None
 
 
 def test_settings_are_tried_without_an_agent(home: Home) -> None:

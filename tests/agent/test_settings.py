@@ -1,7 +1,14 @@
 """The agent's configuration file: defaults, what can be set, and what is said about mistakes."""
 
+import enum
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
 import pytest
 
+from nunchi.agent.checks import CHECKS
 from nunchi.agent.settings import AgentSettings, parse_agent_settings
 from nunchi.kit.settings import SettingsError, dump
 
@@ -86,3 +93,31 @@ def test_what_cannot_be_is_refused_at_its_place(text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said.replace("?", r"\?")) as caught:
         parse_agent_settings(text, "agent.yaml")
     assert "secret" not in str(caught.value)
+
+
+def leaves(type_: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every type of a scalar below a type, with the way to it."""
+    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+        for field in msgspec.structs.fields(type_):
+            yield from leaves(field.type, f"{path}.{field.name}")
+    elif arguments := [one for one in get_args(type_) if one not in {type(None), ...}]:
+        for one in arguments if get_origin(type_) is not Literal else ():
+            yield from leaves(one, path)
+    else:
+        yield path, type_
+
+
+def test_a_file_can_say_whatever_the_settings_know() -> None:
+    known = {bool, int, float, str, Any, object, dict, list, tuple}
+    every = [*leaves(AgentSettings), *(leaf for check in CHECKS for leaf in leaves(check.settings_type, check.name))]
+    types = [(path, type_) for path, type_ in every if isinstance(type_, type) and type_ not in known]
+    assert len(types) > 50
+    assert [path for path, type_ in types if not hasattr(type_, "parse") and not issubclass(type_, enum.Enum)] == []
+
+
+def test_a_listener_beyond_loopback_takes_its_certificate_from_a_file_below_the_folder() -> None:
+    text = "exporter: {address: '0.0.0.0:9100', web_config_file: web.yml}"
+    exporter = parse_agent_settings(text, "agent.yaml").exporter
+    assert exporter is not None
+    assert exporter.web_config(Path("/etc/nunchi-agent")) == Path("/etc/nunchi-agent/web.yml")
+    assert exporter.web_config(Path("/")) == Path("/web.yml")

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from nunchi.agent.listener_settings import ListenerSettings
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import DiskError
+from nunchi.kit.errors import InputError
 from nunchi.kit.http_server import HttpServer
 from nunchi.kit.listen_address import ListenError
 from nunchi.kit.logs import Logger
@@ -103,5 +104,7 @@ class Listener(Generic[Settings]):
                 self._log.error("not listening; the rest goes on", part=self.name, error=error)
             self.last_error = str(error)
             return
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
         self._server, self.last_error = server, ""
         self._opened(server.url)

@@ -15,7 +15,7 @@ from nunchi.kit.disk import Disk, DiskError, DiskLock, DiskLocked, DiskMissing
 from nunchi.kit.errors import WorldError
 from nunchi.kit.logs import Logger
 
-LOCK_FILE, LOG_FILE = "agent.lock", "agent.log"
+LOCK_FILE, READY_FILE, LOG_FILE = "agent.lock", "agent.ready", "agent.log"
 START_SECONDS_MAX = 15.0
 STOP_SECONDS_MAX = 20.0
 LOOK_SECONDS = 0.05
@@ -71,8 +71,16 @@ def _written_number(path: Path, disk: Disk) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
+def note_ready(state_folder: Path, disk: Disk, log: Logger) -> None:
+    """Say to who waits for it that this process is the agent of the folder, with all its parts."""
+    try:
+        disk.write_atomically(state_folder / READY_FILE, f"{os.getpid()}\n".encode())
+    except DiskError as error:
+        log.warning("nobody who waits for the start hears of it", error=error)
+
+
 async def start_process(words: Sequence[str], state_folder: Path, disk: Disk, clock: Clock) -> int:
-    """Start `nunchi` with these words as a process of its own, and wait until it is the agent of the folder."""
+    """Start `nunchi` with these words as a process of its own, and wait until it is the agent of the folder and runs."""
     running = find_process(state_folder, disk)
     if running is not None:
         raise ProcessError(f"an agent runs already, as process {running}: stop it first")
@@ -86,7 +94,7 @@ async def start_process(words: Sequence[str], state_folder: Path, disk: Disk, cl
         )
     deadline = clock.monotonic() + START_SECONDS_MAX
     while clock.monotonic() < deadline:
-        if _written_number(state_folder / LOCK_FILE, disk) == process.pid:  # it writes it once it has the lock
+        if _written_number(state_folder / READY_FILE, disk) == process.pid:  # it has the lock, and all its parts run
             return process.pid
         if process.poll() is not None:
             said = disk.read(path, begin).decode(errors="replace").strip()[-LOG_BYTES_SHOWN:]

@@ -52,7 +52,7 @@ class RelaySettings(ListenerSettings, frozen=True, forbid_unknown_fields=True, k
             host = ListenAddress.parse(self.address).host
         except InputError as error:
             raise FieldError(str(error), "address") from error
-        if not (host == "localhost" or is_loopback(host)) and self.web_config_file is None:
+        if not (host == "localhost" or is_loopback(host)) and not self.web_config_file:
             cure = "give a certificate in web_config_file, or write 127.0.0.1"
             raise FieldError(
                 f"{self.address} can be reached from other machines and tokens are secrets: {cure}", "address"

@@ -5,6 +5,7 @@ Invariant: parts stand in the order in which they start. They stop in reverse: t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ from nunchi.agent.world import World
 from nunchi.kit.clock import Clock
 from nunchi.kit.disk import DiskError
 from nunchi.kit.http_policy import HttpPolicy
+from nunchi.kit.http_route import Access
 from nunchi.kit.http_server import HttpServer
 from nunchi.kit.spool import Spool
 from nunchi.kit.telemetry import Telemetry
@@ -151,7 +153,7 @@ def build_exporter(settings: AgentSettings, schedule: Schedule, world: World) ->
     """The listener of `/metrics`, which may be switched on later."""
 
     def open_exporter(own: ExporterSettings) -> HttpServer:
-        policy = HttpPolicy(web_config_file=own.web_config_file)
+        policy = HttpPolicy(web_config_file=own.web_config(world.folder))
         routes = Exporter(schedule, world.telemetry).routes()
         return HttpServer("agent.exporter", own.address, routes, policy, world.clock, world.telemetry, world.log)
 
@@ -219,7 +221,10 @@ def build_api(
     def open_api(own: ApiSettings) -> HttpServer:
         token = load_token(state, disk, world.random)
         routes = AgentApi(token, agent.status, agent.reload, schedule, telemetry, refused, others).routes()
-        policy = HttpPolicy(web_config_file=own.web_config_file)
+        web_config_file = own.web_config(world.folder)
+        if web_config_file is not None:  # the token is a secret of its own, which wants TLS and no users beside it
+            routes = [replace(route, access=Access.JOIN) for route in routes]
+        policy = HttpPolicy(web_config_file=web_config_file, insecure=web_config_file is not None)
         return HttpServer("agent.api", own.address, routes, policy, world.clock, telemetry, log)
 
     def note_url(url: str) -> None:

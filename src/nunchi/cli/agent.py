@@ -17,7 +17,15 @@ from nunchi.agent.identity import load_id
 from nunchi.agent.instances import Instances
 from nunchi.agent.keys import join as join_server
 from nunchi.agent.log_file import LogFile, write_into
-from nunchi.agent.process import LOG_FILE, ProcessError, find_process, lock_process, start_process, stop_process
+from nunchi.agent.process import (
+    LOG_FILE,
+    ProcessError,
+    find_process,
+    lock_process,
+    note_ready,
+    start_process,
+    stop_process,
+)
 from nunchi.agent.program import AgentProgram
 from nunchi.agent.root import Root
 from nunchi.agent.server_link import HttpLink
@@ -34,6 +42,7 @@ from nunchi.kit.program import run_to_exit, run_until_signal
 from nunchi.kit.secrets import Secret
 from nunchi.kit.system_disk import SystemDisk
 from nunchi.kit.telemetry import Telemetry
+from nunchi.kit.tls import TlsClientSettings
 
 DEFAULT_FOLDER = Path("/etc/nunchi-agent")
 STATUS_BYTES_MAX = 16 << 20
@@ -130,11 +139,16 @@ async def _run(home: Path | None, plugin_filter: str, log_file: Path | None) -> 
         agent = build_agent(configuration, world, source=None if plugin_filter else place.source)
         settings = configuration.settings
         target = settings.server.url if settings.server.enabled else "nobody"
+
+        def announce() -> None:
+            log.info("running", name=agent.identity.name, id=agent.identity.id, delivers_to=target)
+            note_ready(place.state_folder, disk, log)
+
         others = [] if log_file is None else [LogFile(log_file, lambda: agent.configuration.settings.log, clock, log)]
         await run_until_signal(
             AgentProgram(agent, clock, random, log, others),
             log,
-            announce=lambda: log.info("running", name=agent.identity.name, id=agent.identity.id, delivers_to=target),
+            announce=announce,
             reload=agent.reload,
         )
     finally:
@@ -290,7 +304,9 @@ async def _ask_agent(folder: Path, method: str, path: str) -> dict[str, Any]:
         raise ProcessError(
             f"{error}: the agent's API cannot be reached, or its token belongs to another user"
         ) from error
-    async with HttpClient(SystemClock(), HttpClientSettings(bearer_token=Secret(token))) as client:
+    # The address was written by the agent of this folder, and its certificate is for others: they may call the host otherwise.
+    settings = HttpClientSettings(bearer_token=Secret(token), tls_config=TlsClientSettings(insecure_skip_verify=True))
+    async with HttpClient(SystemClock(), settings) as client:
         response = await client.request(method, url + path, body_bytes_max=STATUS_BYTES_MAX)
     if response.status == 401:
         raise ProcessError(f"{url} is not this agent's API: it refuses the token of {folder}")

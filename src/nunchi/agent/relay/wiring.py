@@ -50,7 +50,9 @@ class RelayServer(HttpServer):
         relay = Relay(settings, world.labels, world.forwarder.put_rounds, world.has_room, clock, counts)
         self._passing = Passing(world.server, clock, world.folder, world.environment, counts, settings.body_bytes_max)
         routes = [*relay.routes(), *(self._passing.routes() if settings.agents else ())]
-        policy = HttpPolicy(web_config_file=settings.web_config_file, insecure=True, connections_max=CONNECTIONS_MAX)
+        policy = HttpPolicy(
+            web_config_file=settings.web_config(world.folder), insecure=True, connections_max=CONNECTIONS_MAX
+        )
         super().__init__("agent.relay", settings.address, routes, policy, clock, world.telemetry, world.log)
 
     async def stop(self) -> None:
