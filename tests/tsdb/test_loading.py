@@ -17,7 +17,7 @@ from nunchi.storage.memory import MemoryStore
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.contracts.store import append, is_equal, select
 from nunchi.testing.disk import FaultyDisk
-from nunchi.tsdb import loading, sealing
+from nunchi.tsdb import ahead, loading, sealing
 from nunchi.tsdb.compaction import BLOCK_MS, compact_head
 from nunchi.tsdb.database import Database
 from nunchi.tsdb.errors import DatabaseError
@@ -108,8 +108,11 @@ def test_what_comes_while_loading_is_judged_as_afterwards(seed: int) -> None:
             for _ in range(chance.randint(0, 5)):
                 machine.clock.jump(chance.choice([1, 10, 60]))
                 batch = random_batch(chance, machine.clock, late=chance.random() < 0.7)
-                newest_ms = machine.database._state.loading.newest_ms  # type: ignore[union-attr]  # it loads
-                can = batch.cell_timestamps() > (2**62 if newest_ms is None else newest_ms)
+                known = machine.database._state.loading
+                assert known is not None
+                can = batch.cell_timestamps() > (2**62 if known.newest_ms is None else known.newest_ms)
+                if known.ahead is not None:
+                    can |= known.ahead.spares(batch)
                 result = commit(machine.database, batch)
                 assert result.kept == len(batch) - can.sum()
                 result.kept = 0
@@ -223,3 +226,45 @@ def test_a_database_that_is_closed_while_it_loads_loses_nothing() -> None:
     machine.make()
     machine.database.open()
     assert select(machine.database) == {SERIES[0]: [(now, 0.0)], SERIES[1]: [(now + 1, 1.0)]}
+
+
+@pytest.mark.parametrize("where", ["log", "run", "both"])
+def test_a_sender_whose_clock_is_ahead_makes_nobody_else_wait(where: str) -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    fast, good, new = SERIES[:3]
+    append(machine.database, {fast: [(now + 500_000, 1.0)], good: [(now, 1.0)]})
+    if where != "log":
+        machine.database.seal()
+    if where == "both":
+        append(machine.database, {SERIES[3]: [(now + 500_000, 1.0)], good: [(now + 1000, 2.0)]})
+    machine.clock.jump(15)
+    machine.kill()
+    machine.survey()
+    at = now + 15_000
+    early = append(machine.database, {good: [(at, 3.0)], new: [(at, 4.0)], fast: [(at, 5.0)], SERIES[3]: [(at, 6.0)]})
+    assert (early.accepted, early.kept) == ((2, 2) if where == "both" else (3, 1))
+    assert append(machine.database, {fast: [(now + 500_001, 7.0)]}).accepted == 1
+    assert append(machine.database, {good: [(now - 1, 3.0)]}).kept == 1
+    machine.finish()
+    found = select(machine.database)
+    assert found[good][-1] == (at, 3.0)
+    assert found[new] == [(at, 4.0)]
+    assert found[fast] == [(now + 500_000, 1.0), (now + 500_001, 7.0)]
+
+
+@pytest.mark.parametrize("bound", ["blocks", "series"])
+def test_where_it_cannot_be_told_who_is_ahead_all_wait(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    machine = Machine()
+    now = machine.clock.now_ms()
+    append(machine.database, {SERIES[0]: [(now + 500_000, 1.0)]})
+    if bound == "blocks":
+        machine.database.seal()
+        compact_head(machine.database._state, (now // BLOCK_MS + 2) * BLOCK_MS)
+    else:
+        monkeypatch.setattr(ahead, "AHEAD_SERIES_MAX", 0)
+    machine.kill()
+    machine.survey()
+    assert append(machine.database, {SERIES[1]: [(now + 1, 1.0)]}).kept == 1
+    machine.finish()
+    assert append(machine.database, {SERIES[1]: [(now + 1, 1.0)]}).accepted == 1

@@ -115,6 +115,11 @@ def _with_sections(cells: Cells, sections: dict[int, bytes], histograms: int, st
     return cells._replace(histograms=found)
 
 
+def makes_series(body: bytes) -> bool:
+    """Whether a record brings label keys, without decoding it."""
+    return body[:4] != bytes(4)
+
+
 def decode_plain(
     body: bytes, refs: NDArray[np.int32], times: NDArray[np.int64], values: NDArray[np.float64], at: int
 ) -> int | None:

@@ -1,15 +1,17 @@
 """What a database does between taking its folder and knowing what is in it: new samples come in while the past is read.
 
-Cells that are newer than everything in the folder cannot clash with it. They are judged by each other alone, logged under
+Cells that are newer than everything in the folder cannot clash with it, nor, where some senders' clocks were ahead (`ahead`),
+can cells of other series that are newer than everything of these. They are judged by each other alone, logged under
 series_refs behind all that are in use, and put behind the past once it is there. Cells that might clash are kept out, to be
 sent again. Ranges that are older than everything unread are answered out of the blocks.
 Invariant: what is accepted or rejected meanwhile would have been accepted or rejected after loading just as well.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nunchi.model.batch import Batch
 from nunchi.model.matchers import Matcher
@@ -23,11 +25,27 @@ EARLY_CELLS_MAX = 1 << 23
 NOTHING_READABLE = -(2**63)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ahead:
+    """Label keys of the series that have samples newer than the clock; all samples of others are as old as this or older."""
+
+    keys: frozenset[bytes]
+    others_newest_ms: int
+
+    def spares(self, batch: Batch) -> NDArray[np.bool_]:
+        """Which cells cannot clash with what is in the folder."""
+        columns, inverse = np.unique(batch.columns, return_inverse=True)
+        is_other = np.array([batch.layout.key(column) not in self.keys for column in columns.tolist()], np.bool_)
+        spared: NDArray[np.bool_] = is_other[inverse] & (batch.cell_timestamps() > self.others_newest_ms)
+        return spared
+
+
 class Loading:
     """How far loading is, and what came in meanwhile. Under the database's lock, but for what tells of progress."""
 
     def __init__(self, bytes_total: int) -> None:
         self.newest_ms: int | None = None
+        self.ahead: Ahead | None = None
         self.places = 0
         self.readable_until_ms = NOTHING_READABLE
         self._stage = "looking through the log"
@@ -74,12 +92,18 @@ class Loading:
         """No sample in the folder is newer, no series_ref higher or equal: from now on newer cells can be judged."""
         self.newest_ms, self.places = newest_ms, places
 
+    def know_ahead(self, ahead: Ahead | None) -> None:
+        """Where some samples in the folder are newer than the clock: whose these are."""
+        self.ahead = ahead
+
     def admit(self, batch: Batch) -> tuple[Batch, int]:
         """The cells that can be judged now, and how many cannot."""
         newest_ms = self.newest_ms
         if newest_ms is not None and (len(batch.timestamps) == 0 or int(batch.timestamps.min()) > newest_ms):
             return batch, 0
         can = np.zeros(len(batch), np.bool_) if newest_ms is None else batch.cell_timestamps() > newest_ms
+        if self.ahead is not None:
+            can |= self.ahead.spares(batch)
         return batch.keep(can), len(batch) - int(np.count_nonzero(can))
 
     def moved(self, commit: Commit) -> Commit:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nunchi.kit.disk import DiskMissing
+from nunchi.tsdb.ahead import find_ahead
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.chunks import ChunksFile
 from nunchi.tsdb.damage import keep_aside, name_loss
@@ -70,8 +71,11 @@ class Arrival:
         loading.enter("opening blocks and runs")
         runs = _map_files(coming)
         oldest_ms = min([*(span.oldest_ms for span in spans), *(run.min_time for run in runs)])
+        is_ahead = loading.newest_ms is not None and loading.newest_ms > state.clock.now_ms()
+        ahead = find_ahead(coming, surveys, coming.sealed.blocks, runs) if is_ahead else None
         with state.lock:
             loading.readable_until_ms = oldest_ms
+            loading.know_ahead(ahead)
         loading.enter("reading the names of series")
         _load_head(coming, runs, loading)
         loading.enter("replaying the log")

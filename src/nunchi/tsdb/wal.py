@@ -357,12 +357,23 @@ def survey_segment(disk: Disk, folder: Folder, number: int) -> Survey:
         mapped.close()
 
 
-def read_surveyed(disk: Disk, folder: Folder, survey: Survey) -> Iterator[bytes]:
-    """The bodies of a segment's whole records; raises `CorruptionError`."""
+def newest_by_record(disk: Disk, folder: Folder, survey: Survey) -> list[int]:
+    """The newest timestamp of each of a segment's whole records, bodies unread."""
     mapped = disk.map(folder.segment(survey.number))
     try:
         data = mapped.view
-        for at in survey.begins:
+        return [RECORD_HEADER.unpack_from(data, at)[6] for at in survey.begins]
+    finally:
+        data = memoryview(b"")
+        mapped.close()
+
+
+def read_surveyed(disk: Disk, folder: Folder, survey: Survey, begins: Sequence[int] | None = None) -> Iterator[bytes]:
+    """The bodies of a segment's whole records, or of those of them that begin there; raises `CorruptionError`."""
+    mapped = disk.map(folder.segment(survey.number))
+    try:
+        data = mapped.view
+        for at in survey.begins if begins is None else begins:
             yield _body_of(data, at)
     finally:
         data = memoryview(b"")
