@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nunchi.cli.server_flags import FLAGS, LOG_FLAGS
+from nunchi.cli.server import command
 from nunchi.kit.http_client_settings import HttpClientSettings
 from nunchi.kit.secrets import Secret
 from nunchi.server.flags import ServerFlags
@@ -29,7 +29,7 @@ def configuration(text: str) -> Configuration:
 
 
 def test_flags_are_shown_under_the_names_that_are_typed():
-    typed = {flag.split("/")[0].removeprefix("--") for flag, _, _ in (*FLAGS, *LOG_FLAGS)}
+    typed = {option.opts[0].removeprefix("--") for option in command.params}
     assert set(ServerFlags().shown()) == typed
 
 

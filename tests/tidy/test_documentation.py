@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 from tests.tidy.agent_instruments import read_instruments
 
-from nunchi.cli.server_flags import FLAGS, LOG_FLAGS
+from nunchi.cli.server import command
 from nunchi.kit.clock import SystemClock
 from nunchi.server.configuration import ConfigurationLoader
 from nunchi.server.flags import ServerFlags
@@ -18,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
 PAGES = re.compile(r"/(query|graph|targets|alerts|rules|clouds|events|status|agents?|static/.*|favicon.ico|\{path:.*)?")
 AGENT_HEADING = "# What an agent says of itself"
-WITHOUT_VALUE = (None, "")
 
 
 @pytest.fixture
@@ -38,11 +38,12 @@ def rows(guide: str, begin: str = "", end: str | None = None) -> list[list[str]]
 
 def test_every_flag_is_in_the_table_with_its_default_and_meaning() -> None:
     expected = []
-    for flag, _, options in (*FLAGS, *LOG_FLAGS):
-        default = options.get("default")
-        is_switch = options.get("is_flag") or isinstance(default, bool)
-        shown = ("on" if default else "off") if is_switch else "" if default in WITHOUT_VALUE else f"`{default}`"
-        expected.append([f"`{flag}`", shown, options["help"]])
+    for option in command.params:
+        assert isinstance(option, click.Option)
+        shown = f"`{option.default}`" if isinstance(option.default, str) and option.default else ""
+        if option.is_flag:
+            shown = "on" if option.default is True else "off"
+        expected.append([f"`{'/'.join((*option.opts, *option.secondary_opts))}`", shown, option.help])
     assert rows("flags.md")[1:] == expected
 
 
