@@ -14,11 +14,11 @@ from nunchi.kit.disk import Disk
 from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.histogram_chunks import Histograms
-from nunchi.tsdb.kernels import cells as kernel
 from nunchi.tsdb.pages import PageCache, Pages, PageSource
 from nunchi.tsdb.reading import Longs, Parts, offsets_of, rows_of
 from nunchi.tsdb.sections import Sections
 from nunchi.tsdb.starts import Starts
+from nunchi.tsdb.vectors import Vectors
 
 
 class ChunksFile:
@@ -37,14 +37,12 @@ class ChunksFile:
         array, names = sections.array, sections.names()
         self._series, self._vector_of = array("series"), array("vectors")
         self._pages = Pages(source, array("pages"), array("page_firsts"))
-        self._vector_pages = Pages(source, array("vector_pages"), array("vector_firsts"))
-        self._vector_counts = array("vector_counts")
-        self._vector_begins, self._vector_ends = array("vector_begins"), array("vector_ends")
+        self._vectors = Vectors(sections, source)
         self._histograms = Histograms(sections, source) if "histogram_columns" in names else None
         self._starts = Starts(sections, source) if "start_columns" in names else None
         self.ids, self._firsts, self._order = array("ids"), array("firsts"), array("order")
-        self.min_time = int(self._vector_begins.min(initial=2**62))
-        self.max_time = int(self._vector_ends.max(initial=-(2**62)))
+        self.min_time = int(self._vectors.begins.min(initial=2**62))
+        self.max_time = int(self._vectors.ends.max(initial=-(2**62)))
 
     def find(self, refs: NDArray[np.int32], start_ms: int, end_ms: int) -> Parts:
         """See `Layer.find`."""
@@ -53,18 +51,18 @@ class ChunksFile:
             return Parts.join([])
         places = np.searchsorted(self.ids, refs)
         places[places == len(self.ids)] = 0
-        series = np.flatnonzero(self.ids[places] == refs)
+        series = (self.ids[places] == refs).nonzero()[0]
         places = places[series]
         begins = self._firsts[places].astype(np.int64)
         counts = self._firsts[places + 1] - begins
         columns = self._order[begins if (counts == 1).all() else rows_of(begins, counts)].astype(np.int64)
         series = np.repeat(series, counts)
         vectors = self._vector_of[columns].astype(np.int64)
-        touched = (self._vector_ends[vectors] >= start_ms) & (self._vector_begins[vectors] <= end_ms)
+        touched = (self._vectors.ends[vectors] >= start_ms) & (self._vectors.begins[vectors] <= end_ms)
         if not touched.all():
             series, columns, vectors = series[touched], columns[touched], vectors[touched]
         used, inverse = self._used_vectors(vectors)
-        begins, ends, first_times, last_times = self._rows_within(used, start_ms, end_ms)
+        begins, ends, first_times, last_times = self._vectors.rows_within(used, start_ms, end_ms)
         parts = Parts(
             series, columns, vectors, begins[inverse], ends[inverse], first_times[inverse], last_times[inverse]
         )
@@ -73,24 +71,11 @@ class ChunksFile:
 
     def _used_vectors(self, vectors: Longs) -> tuple[Longs, Longs]:
         """The distinct vectors, and the place of each given one among them."""
-        if len(vectors) * 16 < len(self._vector_counts):
+        if len(vectors) * 16 < len(self._vectors.counts):
             return np.unique(vectors, return_inverse=True)
-        is_used = np.zeros(len(self._vector_counts), np.bool_)
+        is_used = np.zeros(len(self._vectors.counts), np.bool_)
         is_used[vectors] = True
         return np.flatnonzero(is_used), (np.cumsum(is_used) - 1)[vectors]
-
-    def _rows_within(self, vectors: Longs, start_ms: int, end_ms: int) -> tuple[Longs, Longs, Longs, Longs]:
-        begins, ends = np.zeros(len(vectors), np.int64), self._vector_counts[vectors].astype(np.int64)
-        first_times, last_times = self._vector_begins[vectors].copy(), self._vector_ends[vectors].copy()
-        cut = np.flatnonzero((first_times < start_ms) | (last_times > end_ms))
-        if len(cut):
-            offsets = offsets_of(ends[cut])
-            times = np.empty(int(offsets[-1]))
-            self._vector_pages.decode(vectors[cut], np.zeros(len(cut), np.int64), ends[cut], offsets[:-1], times)
-            found = begins[cut], ends[cut], first_times[cut], last_times[cut]
-            kernel.cut_vectors(times, offsets, start_ms, end_ms, *found)
-            begins[cut], ends[cut], first_times[cut], last_times[cut] = found
-        return begins, ends, first_times, last_times
 
     def decode_values(
         self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: NDArray[np.float64]
@@ -107,11 +92,7 @@ class ChunksFile:
 
     def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
         """See `Layer.decode_times`."""
-        counts = ends - begins
-        offsets = offsets_of(counts)
-        found = np.empty(int(offsets[-1]))
-        self._vector_pages.decode(vectors, begins, ends, offsets[:-1], found)
-        kernel.put_times(found, offsets, np.ascontiguousarray(targets), times)
+        self._vectors.decode(vectors, begins, ends, targets, times)
 
     def decode_starts(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, starts: Longs) -> None:
         """See `Layer.decode_starts`."""
@@ -141,7 +122,7 @@ class ChunksFile:
     def through(self, cache: PageCache) -> "ChunksFile":
         """The same file, its pages through another cache."""
         other = copy(self)
-        other._pages, other._vector_pages = self._pages.through(cache), self._vector_pages.through(cache)  # noqa: SLF001 (a copy of this)
+        other._pages, other._vectors = self._pages.through(cache), self._vectors.through(cache)  # noqa: SLF001 (a copy of this)
         other._histograms = self._histograms and self._histograms.through(cache)  # noqa: SLF001 (likewise)
         other._starts = self._starts and self._starts.through(cache)  # noqa: SLF001 (likewise)
         return other
@@ -165,7 +146,7 @@ class ChunksFile:
 
     def newest_times(self) -> Longs:
         """int64[len(ids)]: the newest timestamp of each series."""
-        ends = self._vector_ends[self._vector_of[self._order]]
+        ends = self._vectors.ends[self._vector_of[self._order]]
         if len(ends) == 0:
             return np.zeros(0, np.int64)
         return np.maximum.reduceat(ends, self._firsts[:-1])
@@ -181,17 +162,17 @@ class ChunksFile:
         begins = self._firsts[places[found]].astype(np.int64)
         counts = self._firsts[places[found] + 1] - begins
         if len(found):
-            ends = self._vector_ends[self._vector_of[self._order[rows_of(begins, counts)]]]
+            ends = self._vectors.ends[self._vector_of[self._order[rows_of(begins, counts)]]]
             newest[found] = np.maximum.reduceat(ends, offsets_of(counts)[:-1])
         return newest
 
     def stretches(self, width_ms: int) -> Longs:
         """Multiples of a width, ascending: from each of them to the next there is some sample."""
-        firsts, lasts = self._vector_begins // width_ms, self._vector_ends // width_ms
+        firsts, lasts = self._vectors.begins // width_ms, self._vectors.ends // width_ms
         long = np.flatnonzero(lasts - firsts > 1)
         found = [firsts, lasts]
         if len(long):
-            counts = self._vector_counts[long].astype(np.int64)
+            counts = self._vectors.counts[long].astype(np.int64)
             times = np.empty(int(counts.sum()), np.int64)
             try:
                 self.decode_times(long, np.zeros(len(long), np.int64), counts, offsets_of(counts)[:-1], times)
@@ -207,7 +188,7 @@ class ChunksFile:
 
     def samples_of(self, columns: Longs) -> int:
         """How many samples some columns have."""
-        return int(self._vector_counts[self._vector_of[columns]].sum(dtype=np.int64))
+        return int(self._vectors.counts[self._vector_of[columns]].sum(dtype=np.int64))
 
     def verify(self) -> None:
         """Read every page; raises `CorruptionError`."""
@@ -222,7 +203,7 @@ class ChunksFile:
             if self._histograms is not None:
                 columns = np.delete(columns, self._histograms.find(columns)[0])
             found.append((columns, error))
-        for first, after, error in self._vector_pages.damaged():
+        for first, after, error in self._vectors.pages.damaged():
             touched = (self._vector_of >= first) & (self._vector_of < after)
             found.append((np.flatnonzero(touched).astype(np.int64), error))
         for part in (self._histograms, self._starts):

@@ -25,7 +25,9 @@ VALUES_PER_THREAD_MIN = 65_536
 
 
 class PageCache:
-    """Decompressed pages of all files, the least recently used go first; and the spare `cores` that decode them."""
+    """Decompressed pages of all files, and what is kept decoded beside them, under numbers below 0; the least recently used go
+    first. Also the spare `cores` that decode.
+    """
 
     def __init__(self, bytes_max: int = CACHE_BYTES_MAX, cores: Cores | None = None) -> None:
         self.cores = cores or Cores()
@@ -133,6 +135,14 @@ class PageSource:
             self._cache.put((self._number, at), body)
         return body
 
+    def find_decoded(self, number: int) -> NDArray[np.uint8] | None:
+        """What was kept under a number, as long as the cache has it."""
+        return self._cache.find((self._number, -1 - number))
+
+    def keep_decoded(self, number: int, content: NDArray[np.uint8]) -> None:
+        """Keep something decoded beside the pages for a while."""
+        self._cache.put((self._number, -1 - number), content)
+
     def check(self, at: int) -> None:
         """Decode the page at a byte as it is in the file; raises `CorruptionError`."""
         try:
@@ -158,15 +168,17 @@ class Pages:
         if len(columns) == 0:
             return
         page_of = self.pages_of(columns)
-        if (np.diff(page_of) < 0).any():
+        changes = page_of[1:] - page_of[:-1]
+        if (changes < 0).any():
             order = np.argsort(page_of, kind="stable")
             page_of, columns, begins, ends, targets = (a[order] for a in (page_of, columns, begins, ends, targets))
-        borders = np.flatnonzero(np.diff(page_of, prepend=-1))
-        used = page_of[borders]
+            changes = page_of[1:] - page_of[:-1]
+        borders = changes.nonzero()[0] + 1
+        firsts = np.array([0, *borders.tolist(), len(page_of)], np.int64)
+        used = page_of[firsts[:-1]]
         if used[-1] >= len(self.places):
             raise CorruptionError(f"{self._source.path}: there is no page {used[-1]}")
         bodies = [self._source.body(at) for at in self.places[used].tolist()]
-        firsts = np.append(borders, len(page_of))
         wanted = columns - self.firsts[page_of], begins, ends, np.ascontiguousarray(targets), values
         if len(values) < VALUES_PER_THREAD_MIN:
             damaged, fault = kernel.decode_some(bodies, firsts, *wanted)

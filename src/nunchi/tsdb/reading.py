@@ -20,6 +20,7 @@ from nunchi.tsdb.references import are_references, numbers_of, references
 
 Longs = NDArray[np.int64]
 VECTOR_BITS = 40
+NONE = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +48,7 @@ class Parts:
         if len(several) == 1:
             return several[0]
         if not several:
-            return cls(*(np.zeros(0, np.int64) for _ in range(7)))
+            return cls(NONE, NONE, NONE, NONE, NONE, NONE, NONE)
         columns = ((p.series, p.columns, p.vectors, p.begins, p.ends, p.first_times, p.last_times) for p in several)
         return cls(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
@@ -112,7 +113,7 @@ class Reading:
                     self.layers.append(layer)
         parts = Parts.join(found)
         of_layer = np.concatenate(layer_of) if layer_of else np.zeros(0, np.int64)
-        if len(parts.series) and (np.diff(parts.series) < 0).any():
+        if (parts.series[1:] < parts.series[:-1]).any():
             order = np.argsort(parts.series, kind="stable")
             parts, of_layer = parts.take(order), of_layer[order]
         if len(found) > 1 and _is_astray(parts):
