@@ -6,22 +6,32 @@ from tests.peers import conformance
 from nunchi.kit.settings import SettingsError, dump
 from nunchi.notify.settings import load_notify_settings, parse_notify_settings
 
-# By the names of the files and by what they hold; the names alone do not tell.
+# By the names of the files and by what they hold; the names alone do not tell. Not all of them need to be there.
 GOOD = {
+    "conf.empty-fields.yml",
+    "conf.good.yml",
     "conf.group-by-all.yml",
     "conf.mattermost-default-webhook-url-file.yml",
     "conf.mattermost-default-webhook-url.yml",
     "conf.mattermost-valid-receiver-both-webhook-url-and-file.yml",
     "conf.opsgenie-default-apikey-file.yml",
+    "conf.opsgenie-default-apikey.yml",
+    "conf.rocketchat-default-token-file.yml",
+    "conf.rocketchat-default-token.yml",
     "conf.routing.yml",
     "conf.slack-default-api-url-file.yml",
+    "conf.slack-default-app-token-file.yml",
     "conf.slack-default-app-token.yml",
+    "conf.slack-update-message.yml",
+    "conf.smtp-no-username-or-password.yml",
     "conf.smtp-password-global-and-local.yml",
+    "conf.sns-topic-arn.yml",
     "conf.telegram-default-bot-token-file.yml",
     "conf.telegram-default-bot-token.yml",
     "conf.victorops-default-apikey-file.yml",
     "conf.victorops-default-apikey.yml",
     "conf.wechat-default-api-secret-file.yml",
+    "conf.wechat-default-api-secret.yml",
 }
 RECEIVERS = 'receivers: [{name: a, webhook_configs: [{url: "http://user:secret@127.0.0.1/x"}]}]\n'
 
@@ -45,6 +55,62 @@ FAULTS = [
         "must be before",
     ),
 ]  # fmt: skip
+
+
+RECEIVER = "route: {receiver: a}\nreceivers: [{name: a, %s_configs: [%s]}]"
+
+# (kind, what it says, what is wrong); each is refused by amtool, too.
+MISFITS = [
+    ("slack", "{api_url: x}", "not a URL"),
+    ("slack", "{api_url: 'http://x', app_token: y}", "api_url and app_token exclude each other"),
+    ("slack", "{api_url: 'http://x', actions: [{type: button}]}", "text is missing"),
+    ("slack", "{api_url: 'http://x', actions: [{type: button, text: x}]}", "one of url and name is missing"),
+    ("slack", "{api_url: 'http://x', actions: [{type: b, text: x, url: y, confirm: {}}]}", "text is missing"),
+    ("slack", "{api_url: 'http://x', fields: [{title: x}]}", "value is missing"),
+    ("email", "{to: a@b, from: c@d, smarthost: mail}", '"mail" has no port'),
+    ("pagerduty", "{routing_key: x, routing_key_file: y}", "exclude each other"),
+    ("opsgenie", "{api_key: x, responders: [{id: a, type: crowd}]}", "type is team, teams, user"),
+    ("opsgenie", "{api_key: x, responders: [{id: a, type: '{{ .x'}]}", "type is no template"),
+    ("victorops", "{api_key: x, routing_key: r, custom_fields: {entity_id: a}}", "entity_id is a field of every alert"),
+    ("sns", "{topic_arn: a, sigv4: {access_key: x}}", "belong together"),
+    ("telegram", "{bot_token: x, chat_id: 0}", "chat_id is missing"),
+    ("discord", "{webhook_url: x}", "not a URL"),
+    ("webex", "{room_id: a}", "authorization is missing"),
+    ("jira", "{api_url: x, project: p, issue_type: t}", "not a URL"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "reason"), MISFITS, ids=[f"{one[0]} {one[1]}" for one in MISFITS])
+def test_receivers_that_cannot_work_are_refused(kind, text, reason):
+    with pytest.raises(SettingsError) as caught:
+        parse_notify_settings(RECEIVER % (kind, text), "am.yml")
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("global: {slack_api_url: x}", "not a URL"),
+        ("global: {smtp_smarthost: mail}", "has no port"),
+        ("global: {slack_api_url: 'http://x', slack_app_token: y}", "exclude each other"),
+        ("inhibit_rules: [{source_match: {a-b: c}}]", '"a-b" is no label name here: write it among source_matchers'),
+        ("inhibit_rules: [{equal: ['']}]", "must not be empty"),
+        ("time_intervals: [{name: x, time_intervals: [{times: [{start_time: '8:00', end_time: '9:00'}]}]}]", "HH:MM"),
+        (
+            "time_intervals: [{name: x, time_intervals: [{days_of_month: ['15:-20']}]}]",
+            "in a short month this ends before",
+        ),
+    ],
+)
+def test_the_rest_of_the_file_is_judged_as_strictly(text, reason):
+    with pytest.raises(SettingsError) as caught:
+        parse_notify_settings("route: {receiver: a}\n" + RECEIVERS + text, "am.yml")
+    assert reason in str(caught.value)
+
+
+def test_slack_s_webhook_may_be_the_application_s_address():
+    text = "{api_url: 'https://slack.com/api/chat.postMessage', app_token: x, channel: c}"
+    parse_notify_settings(RECEIVER % ("slack", text), "am.yml")
 
 
 def test_public_files_are_accepted_and_refused():

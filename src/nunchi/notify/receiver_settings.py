@@ -9,9 +9,21 @@ from typing import Any
 import msgspec
 
 from nunchi.kit.http_client_settings import HttpClientSettings
-from nunchi.kit.secrets import Secret, Url
+from nunchi.kit.secrets import Secret
 from nunchi.kit.settings import Duration, FieldError
 from nunchi.kit.tls import TlsClientSettings
+from nunchi.notify.receiver_parts import (
+    VICTOROPS_FIELDS,
+    OpsgenieResponder,
+    Sigv4Settings,
+    SlackAction,
+    SlackField,
+    check_address,
+    check_either,
+    check_url,
+    require_fields,
+    speaks_both_ways,
+)
 
 
 class ReceiverKindSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,11 +45,7 @@ class WebhookSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=T
         if bool(self.url) == bool(self.url_file):
             what = "url and url_file exclude each other: keep one" if self.url else "one of url or url_file is missing"
             raise FieldError(what, "url_file" if self.url else "")
-        if self.url:
-            try:
-                Url.parse(self.url.reveal())
-            except ValueError:
-                raise FieldError("not a URL: write it in full, as in http://host:8080/path", "url") from None
+        check_url(self, "url")
         if self.max_alerts < 0:
             raise FieldError("max_alerts must not be negative: 0 means all", "max_alerts")
 
@@ -66,6 +74,7 @@ class EmailSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if not self.to:
             raise FieldError("to is missing: say who gets the mail", "to")
+        check_address(self, "smarthost")
         seen: set[str] = set()
         for name in self.headers:
             if name.title() in seen:
@@ -89,7 +98,7 @@ class SlackSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=Tru
     pretext: str = ""
     text: str = ""
     message_text: str = ""
-    fields: list[dict[str, Any]] = []
+    fields: list[SlackField] = []
     short_fields: bool = False
     footer: str = ""
     fallback: str = ""
@@ -100,12 +109,14 @@ class SlackSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=Tru
     thumb_url: str = ""
     link_names: bool = False
     mrkdwn_in: list[str] = []
-    actions: list[dict[str, Any]] = []
+    actions: list[SlackAction] = []
     timeout: Duration | None = None
     update_message: bool = False
 
     def __post_init__(self) -> None:
-        if self.api_url and self.app_token:
+        check_url(self, "api_url")
+        check_either(self, "app_token")
+        if speaks_both_ways(self, ""):
             raise FieldError("api_url and app_token exclude each other: keep one", "app_token")
         if self.update_message and (self.api_url or self.api_url_file):
             raise FieldError("update_message needs app_token: a webhook cannot change messages", "update_message")
@@ -135,6 +146,8 @@ class PagerdutySettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if not (self.service_key or self.service_key_file or self.routing_key or self.routing_key_file):
             raise ValueError("one of routing_key, routing_key_file, service_key or service_key_file is missing")
+        check_either(self, "service_key", "routing_key")
+        check_url(self, "url")
 
 
 class OpsgenieSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True):
@@ -148,7 +161,7 @@ class OpsgenieSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=
     source: str = ""
     details: dict[str, str] = {}
     entity: str = ""
-    responders: list[dict[str, str]] = []
+    responders: list[OpsgenieResponder] = []
     actions: str = ""
     tags: str = ""
     note: str = ""
@@ -156,9 +169,7 @@ class OpsgenieSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=
     update_alerts: bool = False
 
     def __post_init__(self) -> None:
-        for place, responder in enumerate(self.responders):
-            if not any(responder.get(key) for key in ("id", "name", "username")):
-                raise FieldError("a responder needs one of id, name or username", "responders", place)
+        check_url(self, "api_url")
 
 
 class VictoropsSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True):
@@ -175,8 +186,11 @@ class VictoropsSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields
     custom_fields: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        if not self.routing_key:
-            raise FieldError("routing_key is missing: add it", "routing_key")
+        require_fields(self, "routing_key")
+        check_url(self, "api_url")
+        for name in self.custom_fields:
+            if name in VICTOROPS_FIELDS:
+                raise FieldError(f"{name} is a field of every alert: name your own otherwise", "custom_fields", name)
 
 
 class PushoverSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True):
@@ -211,7 +225,7 @@ class SnsSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True)
     """`sns_configs`."""
 
     api_url: str = ""
-    sigv4: dict[str, Any] = {}
+    sigv4: Sigv4Settings = Sigv4Settings()
     topic_arn: str = ""
     phone_number: str = ""
     target_arn: str = ""
@@ -238,8 +252,9 @@ class TelegramSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=
     parse_mode: str = "HTML"
 
     def __post_init__(self) -> None:
-        if self.chat_id is None and not self.chat_id_file:
+        if not self.chat_id and not self.chat_id_file:
             raise FieldError("chat_id is missing: add it", "chat_id")
+        check_url(self, "api_url")
         if self.parse_mode not in ("", "Markdown", "MarkdownV2", "HTML"):
             raise FieldError("parse_mode is one of Markdown, MarkdownV2, HTML, or empty", "parse_mode")
 
@@ -249,6 +264,9 @@ class UrlReceiverSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fiel
 
     webhook_url: Secret = Secret("")
     webhook_url_file: str = ""
+
+    def __post_init__(self) -> None:
+        check_url(self, "webhook_url")
 
 
 class DiscordSettings(UrlReceiverSettings, frozen=True, forbid_unknown_fields=True):
@@ -303,8 +321,10 @@ class WebexSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=Tru
     room_id: str = ""
 
     def __post_init__(self) -> None:
-        if not self.room_id:
-            raise FieldError("room_id is missing: add it", "room_id")
+        require_fields(self, "room_id")
+        check_url(self, "api_url")
+        if self.http_config is None or not (self.http_config.authorization or self.http_config.bearer_token):
+            raise FieldError("authorization is missing: Webex takes a token as its credentials", "http_config")
 
 
 class WechatSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True):
@@ -322,8 +342,9 @@ class WechatSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=Tr
     message_type: str = "text"
 
     def __post_init__(self) -> None:
-        if self.message_type not in ("text", "markdown"):
+        if self.message_type not in ("", "text", "markdown"):
             raise FieldError("message_type is text or markdown", "message_type")
+        check_url(self, "api_url")
 
 
 class JiraSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True):
@@ -344,9 +365,8 @@ class JiraSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True
     fields: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        for key in ("project", "issue_type"):
-            if not getattr(self, key):
-                raise FieldError(f"{key} is missing: add it", key)
+        require_fields(self, "project", "issue_type")
+        check_url(self, "api_url")
 
 
 class RocketchatSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True):
@@ -370,6 +390,9 @@ class RocketchatSettings(ReceiverKindSettings, frozen=True, forbid_unknown_field
     thumb_url: str = ""
     link_names: bool = False
     actions: list[dict[str, Any]] = []
+
+    def __post_init__(self) -> None:
+        check_url(self, "api_url")
 
 
 class IncidentioSettings(ReceiverKindSettings, frozen=True, forbid_unknown_fields=True):

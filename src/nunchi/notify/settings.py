@@ -14,8 +14,10 @@ from nunchi.kit.secrets import Secret
 from nunchi.kit.settings import Duration, FieldError, WithoutEffect, load
 from nunchi.kit.settings.loading import read_text
 from nunchi.kit.tls import TlsClientSettings
+from nunchi.model.names import NameScheme
 from nunchi.notify.errors import MatcherError
 from nunchi.notify.matchers import make_matcher, parse_matchers
+from nunchi.notify.receiver_parts import check_address, check_url, speaks_both_ways
 from nunchi.notify.receiver_settings import (
     DiscordSettings,
     EmailSettings,
@@ -102,6 +104,12 @@ class GlobalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 continue
             if getattr(self, info.name) and getattr(self, twin):
                 raise FieldError(f"{twin} and {info.name} exclude each other: keep one", info.name)
+        for info in msgspec.structs.fields(type(self)):
+            if info.name.endswith("_url"):
+                check_url(self, info.name)
+        check_address(self, "smtp_smarthost")
+        if speaks_both_ways(self, "slack_"):
+            raise FieldError("slack_api_url and slack_app_token exclude each other: keep one", "slack_app_token")
 
 
 class RouteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -145,6 +153,8 @@ class InhibitRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         for side in ("source", "target"):
             _check_matchers(self, f"{side}_match", f"{side}_match_re", f"{side}_matchers")
+        if "" in self.equal:
+            raise FieldError("a label name must not be empty", "equal", self.equal.index(""))
 
 
 class ReceiverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -306,8 +316,9 @@ def _check_matchers(settings: msgspec.Struct, equal: str, regex: str, texts: str
     for key, operator in ((equal, "="), (regex, "=~")):
         entries: dict[str, str] = getattr(settings, key)
         for name, value in entries.items():
-            if not name:
-                raise FieldError("a label name must not be empty", key)
+            if not NameScheme.LEGACY.is_label_name(name):
+                cure = f"write it among {texts}, where a name may be quoted"
+                raise FieldError(f'"{name}" is no label name here: {cure}', key, name)
             try:
                 make_matcher(name, operator, value)
             except MatcherError as error:

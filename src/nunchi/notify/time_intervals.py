@@ -14,7 +14,8 @@ import msgspec
 
 from nunchi.kit.settings import FieldError
 
-_TIME = re.compile(r"([0-1]?\d|2[0-4]):([0-5]\d)")
+_TIME = re.compile(r"([0-1]\d|2[0-4]):([0-5]\d)")
+_SHORTEST_MONTH = 28
 _WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _MONTHS = tuple(name.lower() for name in calendar.month_name[1:])
 
@@ -91,6 +92,9 @@ class DayOfMonthRange(NumberRange):
             raise ValueError(f'"{text}": days of a month are 1 to 31, or -31 to -1')
         if found.begin < 0 < found.end:
             raise ValueError(f'"{text}": a range that begins at the end of the month must end there too')
+        begin, end = (day if day > 0 else _SHORTEST_MONTH + day for day in (found.begin, found.end))
+        if begin > end:
+            raise ValueError(f'"{text}": in a short month this ends before it begins: choose days further apart')
         return found
 
 
