@@ -233,6 +233,23 @@ async def test_an_agent_that_is_disabled_is_refused_for_now_and_shown_so(house: 
     assert await house.push(key, first=1) == 200
 
 
+async def test_an_agent_that_is_forgotten_is_shown_no_more_unless_it_is_heard_again(house: House) -> None:
+    assert await house.push() == 200
+    assert (await house.ask("DELETE", f"{ROOT}/{ID}"))[0] == 200
+    assert (await house.ask("GET", f"{ROOT}/{ID}"))[0] == 404
+    assert (await house.ask("GET", ROOT))[1] == {"agents": []}
+    assert await house.push() == 200
+    _, again = await house.ask("GET", f"{ROOT}/{ID}")
+    assert again["duplicates"] == 1
+    await house.ask("DELETE", f"{ROOT}/{ID}")
+    await house.clock.advance(60)
+    house.registry.look()
+    house.registry.look()
+    assert (await house.ask("DELETE", f"{ROOT}/{ID}"))[0] == 404
+    assert await house.push() == 200
+    assert (await house.ask("GET", f"{ROOT}/{ID}"))[1]["duplicates"] == 1
+
+
 # The API.
 
 
@@ -277,7 +294,7 @@ async def test_metadata_is_put_shown_and_removed_and_outlives_the_server(house: 
     assert (await house.ask("GET", f"{ROOT}/{ID}"))[1]["metadata"]["group"] == ""
     assert (await house.ask("PUT", f"{ROOT}/nobody/metadata", json={}))[0] == 404
     assert (await house.ask("DELETE", f"{ROOT}/{ID}"))[0] == 200
-    assert (await house.ask("GET", f"{ROOT}/{ID}"))[0] == 200  # it is alive and was heard
+    assert (await house.ask("GET", f"{ROOT}/{ID}"))[0] == 404
     assert house.records.entities("agent") == []
 
 

@@ -150,6 +150,7 @@ class AgentRoutes:
         """Forget an agent: metadata, keys, what it told. If it is alive and needs no key, it will be heard again."""
         self._check_known(request.match_info["id"])
         self._book.forget(request.match_info["id"])
+        self._registry.forget(request.match_info["id"])
         return _json({})
 
     def _doing(self, action: Action) -> Handler:

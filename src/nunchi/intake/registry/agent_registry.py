@@ -72,6 +72,7 @@ class _Agent:
     samples: int = 0
     duplicates: int = 0
     conflict: str = ""
+    is_forgotten: bool = False  # nobody wants to see it; it goes when it is down, and is there again when it is heard
 
 
 class AgentRegistry:
@@ -259,6 +260,7 @@ class AgentRegistry:
         agent.samples += payload.samples
         live = [row.timestamp_ms for row in rows if row.is_live]
         agent.last_heard_ms = now_ms
+        agent.is_forgotten = False
         if live:
             newest_ms = max(live)
             agent.last_up_ms = max(agent.last_up_ms, newest_ms)
@@ -304,7 +306,7 @@ class AgentRegistry:
             agent.health.wait(silent_seconds / (agent.interval_ms / 1000))
             if agent.is_up and agent.health.state is HealthState.UNHEALTHY:
                 self._put_down(agent, silent_seconds)
-            elif not agent.is_up and silent_seconds > FORGOTTEN_SECONDS:
+            elif not agent.is_up and (agent.is_forgotten or silent_seconds > FORGOTTEN_SECONDS):
                 self._write(agent, agent.series.down_row(self._moment_ms(agent), STALE))
                 del self._agents[agent_id]
                 if self._by_name.get(agent.sender.name) is agent:
@@ -341,12 +343,17 @@ class AgentRegistry:
 
     # What pages and API show.
 
+    def forget(self, agent_id: str) -> None:
+        """Show an agent no more, unless it is heard again. What of its numbers was taken stays known."""
+        if agent_id in self._agents:
+            self._agents[agent_id].is_forgotten = True
+
     def is_known(self, agent_id: str) -> bool:
         """Whether this agent was heard of."""
-        return agent_id in self._agents
+        return agent_id in self._agents and not self._agents[agent_id].is_forgotten
 
     def agents(self) -> list[AgentStatus]:
-        """Every agent heard of, by name."""
+        """Every agent heard of and not forgotten, by name."""
         found = [
             AgentStatus(
                 agent_id=agent.sender.agent_id,
@@ -368,6 +375,7 @@ class AgentRegistry:
                 misses=agent.health.misses,
             )
             for agent in self._agents.values()
+            if not agent.is_forgotten
         ]
         return sorted(found, key=lambda status: (status.instance, status.agent_id))
 
