@@ -34,7 +34,7 @@ def wait_until_lost(replay: Replay, *clients: str) -> None:
     while not replay.is_done(*clients):
         assert time.monotonic() < deadline, replay.served
         time.sleep(0.1)
-    time.sleep(2 * INTERVAL_MS / 1000)
+    time.sleep(2 * INTERVAL_MS / 1000)  # the scrape that finds nothing marks the series, and is stored
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, 
         )
         with prometheus_server(folder / "prometheus", configuration) as prometheus:
             wait_until_lost(replay, "prometheus")
-            time.sleep(3)
+            time.sleep(3)  # what the queues of remote write still hold goes out at their deadline
             yield nunchi, prometheus, begin_ms
 
 
@@ -173,7 +173,7 @@ scrape_configs:
         while any(not system.instant("count(scrape_samples_scraped > 0)", time.time()) for system in systems):
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        time.sleep(2.5)
+        time.sleep(2.5)  # two more scrapes of each, for what a first scrape does not have yet
         names, metadata = [], []
         for system in systems:
             series = system.ask("series", **{"match[]": '{job="node"}'}, start=time.time() - 60, end=time.time())

@@ -66,7 +66,7 @@ def test_quantiles_over_the_timers_of_a_client_are_right_within_a_bucket(
         client.timing("request", milliseconds, tags=["kind:rest", f"shard:{number % 3}"])
         if number % 100 == 0:
             client.flush()
-            time.sleep(0.01)
+            time.sleep(0.01)  # not faster than a socket of UDP is read
     for milliseconds in times_ms[:100]:
         client.histogram("size", milliseconds, sample_rate=1, tags=["kind:rest"])
     client.flush()
@@ -103,7 +103,7 @@ def test_events_and_service_checks_outlive_the_server_and_the_agent(
     client.service_check("db", client.CRITICAL, tags=["a:b"], message="gone")
     client.flush()
     wait_until(lambda: any((agent.folder / "happenings").iterdir()), "what waits is on disk")
-    time.sleep(1.5)
+    time.sleep(1.5)  # the service check follows within the second in which what waits is gathered
     agent.kill()
     agent.start()
     server.start()

@@ -229,7 +229,7 @@ async def test_an_answer_that_nobody_asked_for_ends_the_connection(target, fetch
     fetcher = fetcher_of()
     for _ in range(3):
         assert (await fetcher.fetch()).decode() == b"a 1\n"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # what nobody asked for arrives
 
 
 async def test_where_nobody_listens_the_connection_is_refused(fetcher_of) -> None:

@@ -116,7 +116,7 @@ async def test_a_body_that_does_not_arrive_is_given_up(
 
     async def parts() -> "Iterator[bytes]":  # type: ignore[misc] # an async generator
         yield b"x"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # longer than a body may take
 
     status, _ = await answer(client, "POST", f"{server.url}/push", data=parts(), headers=PROTOBUF)
     assert status == 408

@@ -43,13 +43,13 @@ async def test_refreshes_never_overlap_and_wait_longer_after_failures(browser: B
             under_way["asked"] += 1
             under_way["now"] += 1
             under_way["most"] = max(under_way["most"], under_way["now"])
-            await asyncio.sleep(1.6)
+            await asyncio.sleep(1.6)  # slower than a page would ask again
             under_way["now"] -= 1
             await route.abort()
 
         await page.page.route("**/api/v1/rules*", slowly)
         await page.open("/rules")
         await expect(page.page.locator(".banner")).to_be_visible()
-        await asyncio.sleep(6)
+        await asyncio.sleep(6)  # several turns of refreshing, had they not grown longer
         assert under_way["most"] == 1
         assert under_way["asked"] <= 3

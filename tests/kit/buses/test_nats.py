@@ -68,7 +68,7 @@ async def test_waiting_for_messages_ends_when_the_connection_does(nats) -> None:
     bus = bus_to(nats.url)
     consumer = await bus.consume(STREAM, SHARED)
     waiting = asyncio.create_task(consumer.take(1, 60.0))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # the request stands at the server
     nats.kill()
     async with asyncio.timeout(5):
         with pytest.raises(BusUnavailableError):
@@ -81,12 +81,12 @@ async def test_what_came_ahead_and_was_not_handed_out_goes_to_others_at_once(nat
     first, second = bus_to(nats.url), bus_to(nats.url)
     consumer = await first.consume(STREAM, slow)
     asking = asyncio.create_task(consumer.take(4, 5.0))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # the request stands at the server
     await second.put(A, b"1")
     [one] = await asking
     await one.accept()
     await second.put(A, b"2")  # the request of the first still stands
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # the message comes ahead
     await consumer.close()
     [two] = await take(await second.consume(STREAM, slow), 1)
     assert (two.body, two.deliveries) == (b"2", 2)
