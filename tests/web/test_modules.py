@@ -61,6 +61,19 @@ async def test_durations_are_read(page: Tab, text: str, seconds: float | None):
     assert (None if math.isnan(found) else found) == seconds
 
 
+async def test_an_axis_of_durations_counts_in_what_clocks_have(page: Tab):
+    script = """async (own) => {
+        const { SECOND_STEPS, duration } = await import(own + "units.js");
+        return [SECOND_STEPS, SECOND_STEPS.filter((step) => step >= 1).map(duration)];
+    }"""
+    own = await page.page.evaluate("document.querySelector('script[type=module]').src.replace('app.js', '')")
+    steps, shown = await page.page.evaluate(script, own)
+    assert steps == sorted(set(steps))
+    assert shown[:16] == [
+        *("1 s", "2 s", "5 s", "10 s", "15 s", "30 s", "1 m", "2 m", "5 m", "10 m", "15 m", "30 m", "1 h", "2 h", "3 h", "6 h"),
+    ]  # fmt: skip
+
+
 async def test_grids_lie_on_multiples_of_their_step(page: Tab):
     assert await call(page, "time.js", "gridOf", {"range": 900, "end": 1003}) == {"start": 100, "end": 1000, "step": 5}
     assert await call(page, "time.js", "gridOf", {"range": 86400, "end": 86399}) == {

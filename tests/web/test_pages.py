@@ -52,6 +52,34 @@ async def test_a_page_shows_itself_without_fault(browser: Browser, site: Site, n
         assert await page.faults() == []
 
 
+# Numbers that stand on more lines than one, and tables that are wider than what holds them.
+BROKEN_TABLES = """() => {
+    const isBroken = (cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell.firstChild ?? cell);
+        return new Set([...range.getClientRects()].map((box) => Math.round(box.bottom))).size > 1;
+    };
+    const isWide = (frame) => frame.scrollWidth > frame.clientWidth;
+    const cells = [...document.querySelectorAll("td.number")].filter(isBroken);
+    return [...cells, ...[...document.querySelectorAll(".table-frame")].filter(isWide)].map((one) => one.textContent);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/status", ".quarters td.number"),
+        ("/query?g0.expr=sum+by+(mode)+(rate(node_cpu_seconds_total[1m]))&g0.tab=1", ".result td.number"),
+        ("/query?g0.expr=sum+by+(mode)+(rate(node_cpu_seconds_total[1m]))&g0.tab=2", ".plan td.number"),
+    ],
+)
+async def test_tables_fit_a_phone_with_every_number_in_one_piece(browser: Browser, site: Site, path: str, content: str):
+    async with tab(browser, site.url, **LOOKS["phone"]) as page:
+        await page.open(path)
+        await page.page.wait_for_selector(content)
+        assert await page.page.evaluate(BROKEN_TABLES) == []
+
+
 async def test_targets_are_filtered_by_state_and_text(desk: Tab):
     await desk.open("/targets")
     await desk.page.get_by_role("button", name="Down").click()

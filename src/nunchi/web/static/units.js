@@ -2,6 +2,13 @@
 const IEC = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 const SI = ["", "k", "M", "G", "T", "P", "E"];
 const SMALL = ["", "m", "µ", "n"];
+// What an axis of durations may count in: decimal below a second, then what clocks have.
+export const SECOND_STEPS = [
+  ...[-6, -5, -4, -3, -2, -1].flatMap((power) => [1, 2, 5].map((step) => Number(`${step}e${power}`))),
+  ...[1, 2, 5, 10, 15, 30].flatMap((step) => [step, step * 60]),
+  ...[1, 2, 3, 6, 12].map((step) => step * 3600),
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].map((step) => step * 86400),
+].sort((left, right) => left - right);
 export const BYTE_STEPS = Array.from({ length: 62 }, (_, power) => 2 ** power);
 
 // At most three significant digits, never an exponent within the usual sizes.

@@ -19,10 +19,10 @@ const time = (milliseconds) => (milliseconds === null ? "" : `${milliseconds.toF
 function Row({ row, total }) {
   const share = row.own_milliseconds && total ? Math.round((100 * row.own_milliseconds) / total) : 0;
   return html`<tr><td class="plan-node" style=${{ paddingLeft: `${row.depth * INDENT}px` }}><code title=${row.note || undefined}>${row.text}</code></td>
-    <td class="number">${count(row.series)}</td><td class="number">${count(row.samples)}</td>
-    <td class="number">${row.bytes === null ? "" : format(row.bytes, "bytes")}</td>
-    <td class="number">${time(row.milliseconds)}</td>
-    <td class="number plan-own">${row.own_milliseconds !== null && html`${time(row.own_milliseconds)}<span class="plan-share" title=${`${share} % of the time`}><i style=${{ width: `${share}%` }}></i></span>`}</td></tr>`;
+    <td class="number" data-title="Series">${count(row.series)}</td><td class="number" data-title="Samples read">${count(row.samples)}</td>
+    <td class="number" data-title="Memory">${row.bytes === null ? "" : format(row.bytes, "bytes")}</td>
+    <td class="number" data-title="Time">${time(row.milliseconds)}</td>
+    <td class="number plan-own" data-title="Own time">${row.own_milliseconds !== null && html`${time(row.own_milliseconds)}<span class="plan-share" title=${`${share} % of the time`}><i style=${{ width: `${share}%` }}></i></span>`}</td></tr>`;
 }
 
 export function PlanResult({ expression, span, step, turn }) {
@@ -36,7 +36,7 @@ export function PlanResult({ expression, span, step, turn }) {
   return html`<div class=${isLoading ? "is-loading" : ""}>
     <p class="muted taken">${count(data.series)} series out of ${count(samples.totalQueryableSamples)} samples in ${time(timings.execTotalTime * 1000)},
       of which ${time(timings.queryPreparationTime * 1000)} to plan and ${time(timings.execQueueTime * 1000)} waiting</p>
-    <div class="table-frame"><table class="table plan"><thead><tr><th>Step of the plan</th><th class="number">Series</th>
+    <div class="table-frame"><table class="table plan stacks"><thead><tr><th>Step of the plan</th><th class="number">Series</th>
       <th class="number">Samples read</th><th class="number">Memory</th><th class="number">Time</th><th class="number">Own time</th></tr></thead>
       <tbody>${rows.slice(0, NODE_ROWS_MAX).map((row, at) => html`<${Row} key=${at} row=${row} total=${data.plan.milliseconds} />`)}</tbody></table></div>
     ${rows.length > NODE_ROWS_MAX && html`<p class="muted">the first ${NODE_ROWS_MAX} of ${rows.length} steps</p>`}

@@ -1,7 +1,7 @@
 // uPlot as these pages use it: options, stacking, axes. Plain functions over `{times, series: [{label, values, colour}]}`.
 import uPlot from "../vendor/uplot.js";
 import { timeTicks } from "../time.js";
-import { BYTE_STEPS, format } from "../units.js";
+import { BYTE_STEPS, SECOND_STEPS, format } from "../units.js";
 import { dashOf, fade, strokeOf } from "./palette.js";
 
 export const PLOT_HEIGHT = 190;
@@ -53,7 +53,7 @@ function valueRange(low, high) {
 
 function axes(unit, palette) {
   const common = { stroke: palette.axis, font: AXIS_FONT, grid: { stroke: palette.grid, width: 1 }, ticks: { show: false } };
-  const isBytes = unit.startsWith("bytes");
+  const steps = unit.startsWith("bytes") ? BYTE_STEPS : unit === "seconds" ? SECOND_STEPS : null;
   return [
     { ...common, values: timeTicks, space: 70, size: 26, gap: 6 },
     {
@@ -61,7 +61,7 @@ function axes(unit, palette) {
       size: 68,
       gap: 6,
       space: 34,
-      ...(isBytes ? { incrs: BYTE_STEPS } : {}),
+      ...(steps ? { incrs: steps } : {}),
       values: (_plot, splits) => splits.map((value) => format(value, unit)),
     },
   ];

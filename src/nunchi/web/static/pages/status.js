@@ -29,10 +29,10 @@ function Cardinality({ tsdb, error, onSelect }) {
       <form onSubmit=${(event) => { event.preventDefault(); onSelect(new FormData(event.target).get("selector").trim()); }}>
         <input name="selector" type="search" placeholder='only {job="node"}' aria-label="Selector of the series to count" size="32" spellcheck="false" /></form></header>
     <${Failure} error=${error} /></section>
-    ${tsdb && html`<${Top} title="Metric names with most series" rows=${tsdb.seriesCountByMetricName} />
+    ${tsdb && html`<div class="wide quarters"><${Top} title="Metric names with most series" rows=${tsdb.seriesCountByMetricName} />
     <${Top} title="Labels with most values" rows=${tsdb.labelValueCountByLabelName} />
     <${Top} title="Label pairs in most series" rows=${tsdb.seriesCountByLabelValuePair} />
-    <${Top} title="Labels whose values take most room" rows=${tsdb.memoryInBytesByLabelName} unit="bytes" />`}`;
+    <${Top} title="Labels whose values take most room" rows=${tsdb.memoryInBytesByLabelName} unit="bytes" /></div>`}`;
 }
 
 function Top({ title, rows, unit = "count" }) {
