@@ -5,7 +5,7 @@ matches makes a new silence and ends the old one.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
@@ -57,11 +57,12 @@ class Silence:
 
 
 class Silences:
-    """All silences, in memory; `load` and `all` are what a snapshot needs."""
+    """All silences, in memory; `load` and `all` are what a snapshot needs, `on_change` is called when one should be made."""
 
     def __init__(
         self, clock: Clock, random: Random, silences_max: int = SILENCES_MAX, retention_ms: int = RETENTION_MS
     ) -> None:
+        self.on_change: Callable[[], None] = lambda: None
         self._clock = clock
         self._random = random
         self._silences_max = silences_max
@@ -77,6 +78,7 @@ class Silences:
             raise UnknownSilenceError(f"no silence has the id {silence.id}")
         if known is not None and _is_update(known, silence, now_ms):
             self._silences[known.id] = replace(silence, updated_at_ms=now_ms)
+            self.on_change()
             return known.id
         if len(self._silences) >= self._silences_max:
             raise SilenceError(f"there are {self._silences_max} silences already: let some expire")
@@ -85,6 +87,7 @@ class Silences:
         identity = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         starts_at_ms = max(silence.starts_at_ms, now_ms)
         self._silences[identity] = replace(silence, id=identity, starts_at_ms=starts_at_ms, updated_at_ms=now_ms)
+        self.on_change()
         return identity
 
     def end(self, identity: str) -> None:
@@ -96,6 +99,7 @@ class Silences:
             silence = replace(silence, starts_at_ms=now_ms)
         if state is not SilenceState.EXPIRED:
             self._silences[identity] = replace(silence, ends_at_ms=now_ms, updated_at_ms=now_ms)
+            self.on_change()
 
     def lookup(self, identity: str) -> Silence:
         """The silence of an id; raises `UnknownSilenceError`."""

@@ -22,8 +22,10 @@ from nunchi.server.flags import ServerFlags
 from nunchi.server.fleet import Fleet
 from nunchi.server.judgement import Judgement, build_judgement, external_url
 from nunchi.server.language import DELAYED_NAMES, START_STORAGE, load_functions, parser_settings, split_features
+from nunchi.server.neighbours import SILENCES_FILE
 from nunchi.server.retention import database_settings, follow_storage
 from nunchi.server.server import Adjust, Server, ServerParts, unchanged
+from nunchi.server.silence_file import SilenceFile
 from nunchi.server.status import ServerStatus
 from nunchi.server.storage_settings import TsdbSettings
 from nunchi.server.views import AgentViews
@@ -46,10 +48,12 @@ class Assembled:
     remote_write: RemoteWriteReceiver
     engine: Engine
     judgement: Judgement
+    silence_file: SilenceFile
 
     def prepare(self) -> None:
         """Take the data folder. Raises a `WorldError`."""
         self.store.take()
+        self.silence_file.open()
         self.fleet.open()
 
     async def close(self) -> None:
@@ -116,6 +120,8 @@ def assemble(flags: ServerFlags, world: World, telemetry: Telemetry) -> Assemble
         with_starts=START_STORAGE in split_features(flags.enable_feature),
     )  # fmt: skip
     engine = build_engine(flags, world, telemetry)
+    judgement = build_judgement(flags, world, telemetry, store, engine)
+    silences = judgement.notifier.silences
     return Assembled(
         flags=flags,
         store=store,
@@ -124,7 +130,8 @@ def assemble(flags: ServerFlags, world: World, telemetry: Telemetry) -> Assemble
         fleet=Fleet(folder, world, store, door, telemetry, flags),
         remote_write=RemoteWriteReceiver(door, telemetry, logger("intake.receive")),
         engine=engine,
-        judgement=build_judgement(flags, world, telemetry, store, engine),
+        judgement=judgement,
+        silence_file=SilenceFile(folder / SILENCES_FILE, world.disk, silences, logger("notify")),
     )
 
 
