@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nunchi.agent.clippers.aws.describe import DESCRIPTIONS, Place, read_item
+from nunchi.agent.clippers.aws.association import Association, namespace_of
+from nunchi.agent.clippers.aws.describe import calls_for, read_item
 from nunchi.agent.clippers.aws.inventory import merge
 from nunchi.agent.clippers.aws.names import dimension_label, info_name, metric_name, tag_label
 from nunchi.agent.clippers.aws.queries import Query, Span, pack, window_of
-from nunchi.agent.clippers.aws.services import BY_NAMESPACE, SERVICES, Association, namespace_of
+from nunchi.agent.clippers.aws.service import Place
+from nunchi.agent.clippers.aws.services import BY_NAMESPACE, SERVICES
 from nunchi.agent.cloud.exchange import Resource
 from nunchi.agent.cloud.samples import CloudSeries, Delivered
 from nunchi.agent.cloud.throttle import TokenBucket
@@ -96,8 +98,37 @@ def test_every_service_names_resources_that_its_own_patterns_find():
         assert service.filters
         for names, pattern in service.patterns:
             assert pattern.groups == len(names), service.namespace
-    for description in DESCRIPTIONS:
-        assert description.namespace in BY_NAMESPACE
+    assert len(BY_NAMESPACE) == len(SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "item", "dimensions"),
+    [
+        ("AWS/EC2", {"InstanceId": "i-1"}, (("InstanceId", "i-1"),)),
+        ("AWS/EBS", {"VolumeId": "v-1"}, (("VolumeId", "v-1"),)),
+        ("AWS/NATGateway", {"NatGatewayId": "n-1"}, (("NatGatewayId", "n-1"),)),
+        ("AWS/DynamoDB", "orders", (("TableName", "orders"),)),
+        ("AWS/SQS", "https://sqs.eu-west-1.amazonaws.com/1/jobs", (("QueueName", "jobs"),)),
+        ("AWS/S3", {"Name": "bucket"}, (("BucketName", "bucket"),)),
+        ("AWS/ELB", {"LoadBalancerName": "old"}, (("LoadBalancerName", "old"),)),
+        ("AWS/EKS", "blue", (("ClusterName", "blue"),)),
+    ],
+)
+def test_what_is_described_is_found_by_the_dimensions_of_its_series(
+    namespace: str, item: object, dimensions: tuple[tuple[str, str], ...]
+):
+    [description] = BY_NAMESPACE[namespace].descriptions
+    found = read_item(namespace, description, item, Place("aws", "eu-west-1", "1"))
+    assert Association([found]).find(namespace, dimensions) is found
+
+
+def test_load_balancers_of_all_kinds_are_asked_for_once():
+    asked = calls_for(["AWS/ApplicationELB", "AWS/EC2", "AWS/NetworkELB", "Shop"])
+    assert [(call.operation, [namespace for namespace, _ in wanted]) for call, wanted in asked.items()] == [
+        ("describe_load_balancers", ["AWS/ApplicationELB", "AWS/NetworkELB"]),
+        ("describe_target_groups", ["AWS/ApplicationELB"]),
+        ("describe_instances", ["AWS/EC2"]),
+    ]
 
 
 def test_the_largest_pattern_whose_dimensions_are_there_wins():
@@ -119,7 +150,8 @@ def test_the_largest_pattern_whose_dimensions_are_there_wins():
 def test_resources_of_several_sources_are_one():
     place = Place("aws", "eu-west-1", "1")
     item = {"InstanceId": "i-1", "InstanceType": "t3", "Tags": [{"Key": "Name", "Value": "web"}]}
-    described = read_item(DESCRIPTIONS[0], item, place)
+    [(namespace, description)] = [one for wanted in calls_for(["AWS/EC2"]).values() for one in wanted]
+    described = read_item(namespace, description, item, place)
     tagged = Resource(described.id, "AWS/EC2", "i-1", {"Team": "shop"})
     [merged] = merge({"tagging": [tagged], "described": [described]})
     assert merged == Resource(described.id, "AWS/EC2", "web", {"Team": "shop", "Name": "web"}, {"InstanceType": "t3"})

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from nunchi.agent.clipper import Clipper, ClipperKey
+from nunchi.agent.clippers.aws.association import Association
+from nunchi.agent.clippers.aws.aws_clipper import AwsClipper
 from nunchi.agent.clippers.aws.calls import AwsCalls
 from nunchi.agent.clippers.aws.inventory import Inventory
 from nunchi.agent.clippers.aws.listing import MetricLists
@@ -18,7 +19,7 @@ from nunchi.agent.clippers.aws.names import JOB
 from nunchi.agent.clippers.aws.queries import Query, Span, Window, fill_with_zero, pack, window_of
 from nunchi.agent.clippers.aws.results import Results, ask_data, ask_statistics
 from nunchi.agent.clippers.aws.series import SeriesChoice, interval_seconds, span_of
-from nunchi.agent.clippers.aws.services import BY_NAMESPACE, Association
+from nunchi.agent.clippers.aws.services import BY_NAMESPACE
 from nunchi.agent.cloud.exchange import Dimensions, Exchange, MetricInfo
 from nunchi.agent.cloud.samples import CloudSeries, Delivered
 from nunchi.agent.cloud.surroundings import Surroundings
@@ -41,21 +42,17 @@ class Due:
     at: float
 
 
-class CloudWatchClipper(Clipper):
+class CloudWatchClipper(AwsClipper):
     """One account in one region."""
 
     def __init__(
-        self, account: AwsAccount, calls: AwsCalls, identity: Inventory, exchange: Exchange, around: Surroundings
+        self, account: AwsAccount, calls: AwsCalls, inventory: Inventory, exchange: Exchange, around: Surroundings
     ) -> None:
-        self.key = ClipperKey("aws", account.name, calls.region, "metrics")
-        self._calls = calls
-        self._identity = identity
-        self._exchange = exchange
-        self._around = around
+        super().__init__("metrics", account, calls, inventory, exchange, around)
         self._lists = MetricLists(calls, around.clock)
         self._delivered = Delivered()
         self._complete_ms: dict[Group, int] = {}
-        self._began_at = around.clock.monotonic()
+        self._began_at = self._now()
         self._due = [Due(job, self._began_at) for job in account.metrics]
         self._association: Association | None = None
         self._series_asked: dict[int, int] = {}
@@ -66,8 +63,8 @@ class CloudWatchClipper(Clipper):
 
     async def clip(self) -> Sequence[str]:
         """See `Clipper.clip`."""
-        now = self._around.clock.monotonic()
-        await self._identity.locate()
+        now = self._now()
+        await self._inventory.locate()
         self._learn()
         problems: list[str] = []
         groups: dict[Group, list[Query]] = {}
@@ -81,7 +78,7 @@ class CloudWatchClipper(Clipper):
             await self._choose(due.job, groups, problems)
         work = [self._ask_group(group, queries, problems) for group, queries in groups.items()]
         await gather(work)
-        self._account()
+        self._count_round()
         return problems[:PROBLEMS_MAX]
 
     async def close(self) -> None:
@@ -108,7 +105,7 @@ class CloudWatchClipper(Clipper):
     async def _choose(self, job: MetricsJob, groups: dict[Group, list[Query]], problems: list[str]) -> None:
         """Put a job's queries to those that share their window."""
         association = self._association or Association(())
-        choice = SeriesChoice(self._calls.account, self._identity.account_id, self._calls.region, association)
+        choice = SeriesChoice(self._calls.account, self._inventory.account_id, self._calls.region, association)
         known: dict[Dimensions, int] = {}
         count = 0
         for metric in job.metrics:
@@ -173,18 +170,17 @@ class CloudWatchClipper(Clipper):
             if changed:
                 found.append((query.series, changed))
         self._around.writer.put(JOB, [*found, *self._delivered.take_markers()], replaces=True)
-        place = self._calls.account, self._calls.region
-        self._around.telemetry.samples.add(sum(len(points) for _, points in found), *place)
-        self._around.telemetry.corrected.add(self._delivered.corrected - corrected_before, *place)
+        self._around.telemetry.samples.add(sum(len(points) for _, points in found), *self._place)
+        self._around.telemetry.corrected.add(self._delivered.corrected - corrected_before, *self._place)
         return results.is_complete
 
-    def _account(self) -> None:
-        telemetry, place = self._around.telemetry, (self._calls.account, self._calls.region)
-        telemetry.series.set(sum(self._series_asked.values()), *place)
+    def _count_round(self) -> None:
+        telemetry = self._around.telemetry
+        telemetry.series.set(sum(self._series_asked.values()), *self._place)
         now_ms = self._around.clock.now_ms()
         behind = [now_ms - span.delay_ms - complete_ms for (span, _), complete_ms in self._complete_ms.items()]
         if behind:
-            telemetry.behind.set(max(0, *behind) / 1000, *place)
+            telemetry.behind.set(max(0, *behind) / 1000, *self._place)
 
 
 async def gather(work: Sequence[Awaitable[bool | None]]) -> list[bool | None]:

@@ -6,10 +6,12 @@ Invariant: each source is asked by itself; where one fails, what it said last st
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
+from nunchi.agent.clippers.aws.association import namespace_of
 from nunchi.agent.clippers.aws.calls import AwsCalls
-from nunchi.agent.clippers.aws.describe import DESCRIPTIONS, Place, describe, read_tags
-from nunchi.agent.clippers.aws.services import BY_NAMESPACE, namespace_of
-from nunchi.agent.cloud.errors import CloudError, Kind
+from nunchi.agent.clippers.aws.describe import calls_for, describe, read_tags
+from nunchi.agent.clippers.aws.service import Place
+from nunchi.agent.clippers.aws.services import BY_NAMESPACE
+from nunchi.agent.cloud.errors import CloudError
 from nunchi.agent.cloud.exchange import Resource
 
 TAGGING = "tagging"
@@ -71,17 +73,12 @@ class Inventory:
     async def _take_described(self, namespaces: Sequence[str], problems: list[CloudError]) -> int:
         answered = 0
         assert self._place is not None
-        for description in DESCRIPTIONS:
-            if description.namespace not in namespaces:
-                continue
-            source = f"{description.namespace} {description.operation}"
+        for call, wanted in calls_for(namespaces).items():
             try:
-                self._found[source] = await describe(self._calls, description, self._place)
+                self._found[f"{call.service} {call.operation}"] = await describe(self._calls, call, wanted, self._place)
                 answered += 1
             except CloudError as error:
                 problems.append(error)
-            except (KeyError, TypeError, AttributeError) as error:
-                problems.append(CloudError(Kind.INVALID, f"{source}: the answer is not as documented: {error!r}"))
         return answered
 
 

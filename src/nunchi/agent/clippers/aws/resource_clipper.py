@@ -9,12 +9,12 @@ Invariant: the metric clipper hears of every change; an inventory that fails lea
 from collections import Counter
 from collections.abc import Sequence
 
-from nunchi.agent.clipper import Clipper, ClipperKey
+from nunchi.agent.clippers.aws.association import Association
+from nunchi.agent.clippers.aws.aws_clipper import AwsClipper
 from nunchi.agent.clippers.aws.calls import AwsCalls
 from nunchi.agent.clippers.aws.inventory import Inventory
 from nunchi.agent.clippers.aws.names import JOB, info_name
 from nunchi.agent.clippers.aws.series import SeriesChoice
-from nunchi.agent.clippers.aws.services import Association
 from nunchi.agent.cloud.exchange import Dimensions, Exchange, Resource, ResourceInfo
 from nunchi.agent.cloud.samples import CloudSeries
 from nunchi.agent.cloud.surroundings import Surroundings
@@ -26,19 +26,14 @@ RETRY_SECONDS = 60.0
 METRICS = "metrics"  # the attribute that counts a resource's series
 
 
-class ResourceClipper(Clipper):
+class ResourceClipper(AwsClipper):
     """One account in one region."""
 
     def __init__(
         self, account: AwsAccount, calls: AwsCalls, inventory: Inventory, exchange: Exchange, around: Surroundings
     ) -> None:
-        self.key = ClipperKey("aws", account.name, calls.region, "resources")
-        self._account = account
-        self._calls = calls
-        self._inventory = inventory
-        self._exchange = exchange
-        self._around = around
-        self._inventory_at = self._info_at = around.clock.monotonic()
+        super().__init__("resources", account, calls, inventory, exchange, around)
+        self._inventory_at = self._info_at = self._now()
         self._resources: tuple[Resource, ...] = ()
         self._shown: tuple[Resource, ...] | None = None
         self._series: dict[tuple[str, Dimensions], int] = {}
@@ -51,7 +46,7 @@ class ResourceClipper(Clipper):
     async def clip(self) -> Sequence[str]:
         """See `Clipper.clip`."""
         self._hear()
-        now = self._around.clock.monotonic()
+        now = self._now()
         self._info_at = now + INFO_SECONDS
         try:
             if now >= self._inventory_at:
@@ -85,7 +80,7 @@ class ResourceClipper(Clipper):
         if resources != self._resources or not self._shown:
             self._resources = resources
         await self._exchange.resources.put(ResourceInfo(resources))
-        self._around.telemetry.resources.set(len(resources), self._calls.account, self._calls.region)
+        self._around.telemetry.resources.set(len(resources), *self._place)
 
     def _put_info(self) -> None:
         if not self._inventory.account_id:

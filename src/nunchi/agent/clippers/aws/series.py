@@ -7,9 +7,9 @@ labels in every round.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from nunchi.agent.clippers.aws.association import Association
 from nunchi.agent.clippers.aws.names import dimension_label, metric_name, tag_label
 from nunchi.agent.clippers.aws.queries import Query, Span
-from nunchi.agent.clippers.aws.services import Association
 from nunchi.agent.cloud.exchange import Dimensions, Resource
 from nunchi.agent.cloud.samples import CloudSeries
 from nunchi.wire.cloud_configuration import MetricSettings, MetricsJob
