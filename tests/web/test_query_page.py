@@ -65,7 +65,7 @@ async def test_the_plan_of_a_query_shows_what_each_step_cost(desk: Tab):
 
 async def test_an_error_is_shown_at_its_place(browser: Browser, site: Site):
     async with tab(browser, site.url) as page:
-        await page.open("/query?g0.expr=sum(node_load1))%2B1")
+        await page.open("/query?g0.expr=sum(node_load1+%2B)")
         await expect(page.page.get_by_role("alert")).to_contain_text("parse error")
         await expect(page.page.locator(".place mark")).to_have_text(")")
         await screenshot(page, "query-error", whole=False)
