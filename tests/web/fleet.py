@@ -31,6 +31,9 @@ class Heard:
     def agents(self) -> list[AgentStatus]:
         return self.statuses
 
+    def forget(self, agent_id: str) -> None:
+        self.statuses = [one for one in self.statuses if one.agent_id != agent_id]
+
     def is_known(self, agent_id: str) -> bool:
         return any(one.agent_id == agent_id for one in self.statuses)
 
