@@ -118,11 +118,15 @@ class Index:
 
     def texts(self, symbols: NDArray[Any]) -> list[str]:
         """The text of each symbol."""
+        return [text.decode("utf-8", "replace") for text in self.encoded(symbols)]
+
+    def encoded(self, symbols: NDArray[Any]) -> list[bytes]:
+        """The text of each symbol, in UTF-8."""
         data = self.symbol_bytes
         begins = np.where(symbols > 0, self.symbol_ends[np.maximum(symbols - 1, 0)], 0).tolist()
         ends = self.symbol_ends[symbols].tolist()
         view = data.tobytes() if len(begins) * 64 > len(data) else data
-        return [bytes(view[b:e]).decode("utf-8", "replace") for b, e in zip(begins, ends, strict=True)]
+        return [bytes(view[b:e]) for b, e in zip(begins, ends, strict=True)]
 
     def label_pairs(
         self, refs: NDArray[np.int32], symbols: Symbols

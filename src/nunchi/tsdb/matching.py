@@ -1,4 +1,5 @@
-"""Matchers against the distinct values of a label: literals are looked up, prefixes compared, regular expressions run last.
+"""Matchers against the distinct values of a label: literals are looked up, what is one text with anything around it is searched
+for, regular expressions run last, on bytes.
 
 Invariant: a matcher is judged per (name, value) pair, never per series.
 """
@@ -17,7 +18,8 @@ from nunchi.tsdb.kernels import labels as kernel
 GOOD, BAD = 1, 2
 LITERALS_MAX = 4096
 _LITERALS = re.compile(r"(?:[^\\.+*?()|\[\]{}^$]|\\[.\-/:_])+(?:\|(?:[^\\.+*?()|\[\]{}^$]|\\[.\-/:_])+)*")
-_PREFIX = re.compile(r"((?:[^\\.+*?()|\[\]{}^$]|\\[.\-/:_])*)(\.\*|\.\+)")
+_AROUND = re.compile(r"(\.[*+])?((?:[^\\.+*?()|\[\]{}^$]|\\[.\-/:_])*)(\.[*+])?")
+_BYTES_AROUND = {None: -1, ".*": 0, ".+": 1}
 
 
 class Pairs(Protocol):
@@ -36,8 +38,8 @@ class Pairs(Protocol):
         """The pair of two symbols, -1 where there is none."""
         ...
 
-    def texts(self, symbols: NDArray[np.int32]) -> list[str]:
-        """The text of each symbol."""
+    def encoded(self, symbols: NDArray[np.int32]) -> list[bytes]:
+        """The text of each symbol, in UTF-8."""
         ...
 
 
@@ -95,14 +97,13 @@ def _match_values(index: Pairs, matcher: Matcher, values: NDArray[np.int32]) -> 
     if matcher.operator in (MatchOperator.EQUAL, MatchOperator.NOT_EQUAL):
         matched = values == index.find_symbol(matcher.value)
         return np.asarray(matched != matcher.is_negative)
-    prefix = _PREFIX.fullmatch(matcher.value)
-    if prefix is None:
-        return np.fromiter(map(matcher.matches, index.texts(values)), np.bool_, len(values))
-    text = prefix[1].replace("\\", "").encode()
-    found = np.empty(len(values), np.uint8)
-    kernel.match_prefix(text, values, index.symbol_bytes, index.symbol_ends, found)
-    matched = found.astype(np.bool_)
-    if prefix[2] == ".+":
-        sizes = index.symbol_ends[values] - np.where(values > 0, index.symbol_ends[np.maximum(values - 1, 0)], 0)
-        matched &= sizes > len(text)
-    return np.asarray(matched != matcher.is_negative)
+    around = _AROUND.fullmatch(matcher.value)
+    if around is None or matcher.value == ".+.+":  # bytes are no characters: only beside a text is one of them enough
+        match = matcher.regex.match
+        found = (match(text) is not None for text in index.encoded(values))
+        matched = np.fromiter(found, np.bool_, len(values))
+        return np.asarray(matched != matcher.is_negative)
+    text, places = around[2].replace("\\", "").encode(), np.empty(len(values), np.uint8)
+    before, after = _BYTES_AROUND[around[1]], _BYTES_AROUND[around[3]]
+    kernel.match_text(text, before, after, values, index.symbol_bytes, index.symbol_ends, places)
+    return np.asarray(places.astype(np.bool_) != matcher.is_negative)

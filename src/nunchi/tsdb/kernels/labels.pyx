@@ -32,6 +32,9 @@ cdef extern from *:
         const int32_t* names
         const int32_t* values
 
+cdef extern from "<cstring>" nogil:
+    const void* memmem(const void* data, size_t size, const void* wanted, size_t wanted_size)
+
 cdef enum:
     SYMBOLS = 0
     SYMBOL_BYTES = 1
@@ -111,6 +114,15 @@ cdef int32_t lookup_pair(int32_t name, int32_t value, const int32_t* names, cons
         at = (at + 1) & mask
 
 
+cdef enum:
+    WORDS_REMEMBERED = 64
+
+cdef struct Word:
+    const uint8_t* text
+    int64_t size
+    int32_t symbol
+
+
 def intern_keys(const uint8_t[::1] keys, const int64_t[::1] ends, uint8_t[::1] symbol_bytes, int64_t[::1] symbol_ends,
                 int32_t[::1] symbol_slots, int32_t[::1] pair_names, int32_t[::1] pair_values, int32_t[::1] pair_slots,
                 int64_t[::1] series_begins, int32_t[::1] series_lengths, int32_t[::1] series_pairs,
@@ -118,13 +130,17 @@ def intern_keys(const uint8_t[::1] keys, const int64_t[::1] ends, uint8_t[::1] s
                 int32_t[::1] created, int32_t[::1] free, int64_t[::1] counts, int32_t[::1] refs, fixed):
     """The series of each label key, made where it is new: at `fixed[i]` where given, else in a free place, else at the end.
 
-    `ends[0]` is where the first key begins; key i is `keys[ends[i]:ends[i + 1]]`. Returns how many are new.
+    `ends[0]` is where the first key begins; key i is `keys[ends[i]:ends[i + 1]]`. Returns how many are new. Neighbours often
+    have words in common, which are not looked up again.
     """
     cdef int64_t n = ends.shape[0] - 1, i, at, begin, end, word, first, slot = 0, made = 0, words
     cdef int64_t symbol_mask = symbol_slots.shape[0] - 1, pair_mask = pair_slots.shape[0] - 1
-    cdef int64_t series_mask = series_slots.shape[0] - 1
+    cdef int64_t series_mask = series_slots.shape[0] - 1, size
     cdef uint64_t low, high
     cdef int32_t ref, symbol, name = 0, pair, metric
+    cdef Word[WORDS_REMEMBERED] before
+    cdef int32_t[WORDS_REMEMBERED] pairs_before
+    cdef bint is_like_before, is_like_name = False
     cdef const int32_t[::1] places
     cdef const int32_t* places_at = NULL
     cdef const uint8_t* text
@@ -137,6 +153,8 @@ def intern_keys(const uint8_t[::1] keys, const int64_t[::1] ends, uint8_t[::1] s
     if ends[0] < 0 or ends[n] > keys.shape[0]:
         raise ValueError("keys end outside their arena")
     with nogil:
+        for i in range(WORDS_REMEMBERED):
+            before[i].size = -1
         for i in range(n):
             begin, end = ends[i], ends[i + 1]
             text = &keys[0] + begin if end > begin else NULL
@@ -170,27 +188,40 @@ def intern_keys(const uint8_t[::1] keys, const int64_t[::1] ends, uint8_t[::1] s
             for word in range(begin, end):
                 if keys[word] != SEPARATOR:
                     continue
-                symbol = lookup_symbol(&keys[first], word - first, &symbol_bytes[0], &symbol_ends[0], &symbol_slots[0],
-                                       symbol_mask, &slot)
-                if symbol < 0:
-                    symbol = <int32_t>counts[SYMBOLS]
-                    memcpy(&symbol_bytes[0] + counts[SYMBOL_BYTES], &keys[first], word - first)
-                    counts[SYMBOL_BYTES] += word - first
-                    symbol_ends[symbol] = counts[SYMBOL_BYTES]
-                    symbol_slots[slot] = symbol
-                    counts[SYMBOLS] += 1
+                size = word - first
+                is_like_before = (words < WORDS_REMEMBERED and before[words].size == size
+                                  and memcmp(&keys[first], before[words].text, size) == 0)
+                if is_like_before:
+                    symbol = before[words].symbol
+                else:
+                    symbol = lookup_symbol(&keys[first], size, &symbol_bytes[0], &symbol_ends[0], &symbol_slots[0],
+                                           symbol_mask, &slot)
+                    if symbol < 0:
+                        symbol = <int32_t>counts[SYMBOLS]
+                        memcpy(&symbol_bytes[0] + counts[SYMBOL_BYTES], &keys[first], size)
+                        counts[SYMBOL_BYTES] += size
+                        symbol_ends[symbol] = counts[SYMBOL_BYTES]
+                        symbol_slots[slot] = symbol
+                        counts[SYMBOLS] += 1
+                    if words < WORDS_REMEMBERED:
+                        before[words] = Word(&keys[first], size, symbol)
                 first = word + 1
                 words += 1
                 if words & 1:
-                    name = symbol
+                    name, is_like_name = symbol, is_like_before
                     continue
-                pair = lookup_pair(name, symbol, &pair_names[0], &pair_values[0], &pair_slots[0], pair_mask, &slot)
+                if is_like_before and is_like_name:
+                    pair = pairs_before[words // 2 - 1]
+                else:
+                    pair = lookup_pair(name, symbol, &pair_names[0], &pair_values[0], &pair_slots[0], pair_mask, &slot)
                 if pair < 0:
                     pair = <int32_t>counts[PAIRS]
                     pair_names[pair] = name
                     pair_values[pair] = symbol
                     pair_slots[slot] = pair
                     counts[PAIRS] += 1
+                if words <= WORDS_REMEMBERED:
+                    pairs_before[words // 2 - 1] = pair
                 series_pairs[counts[SERIES_PAIRS]] = pair
                 counts[SERIES_PAIRS] += 1
                 if name == 1:
@@ -335,15 +366,28 @@ def pick_owners(const int32_t[::1] refs, const int64_t[::1] series_begins, const
                     wanted -= 1
 
 
-def match_prefix(const uint8_t[::1] prefix, const int32_t[::1] symbols, const uint8_t[::1] symbol_bytes,
-                 const int64_t[::1] symbol_ends, uint8_t[::1] matched):
-    """Which of some symbols begin with a text."""
-    cdef int64_t i, begin, size = prefix.shape[0]
+def match_text(const uint8_t[::1] text, int64_t before, int64_t after, const int32_t[::1] symbols,
+               const uint8_t[::1] symbol_bytes, const int64_t[::1] symbol_ends, uint8_t[::1] matched):
+    """Which of some symbols have a text inside, with at least `before` and `after` bytes around it (-1: none at all)."""
+    cdef int64_t i, begin, end, size = text.shape[0]
+    cdef const uint8_t* data = &symbol_bytes[0]
+    cdef const uint8_t* wanted = &text[0] if size else data
     with nogil:
         for i in range(symbols.shape[0]):
             begin = symbol_ends[symbols[i] - 1] if symbols[i] else 0
-            matched[i] = (symbol_ends[symbols[i]] - begin >= size
-                          and (size == 0 or memcmp(&symbol_bytes[0] + begin, &prefix[0], size) == 0))
+            end = symbol_ends[symbols[i]]
+            if before > 0:
+                begin += before
+            if after > 0:
+                end -= after
+            if end - begin < size or (before < 0 and after < 0 and end - begin != size):
+                matched[i] = 0
+            elif before < 0:
+                matched[i] = memcmp(data + begin, wanted, size) == 0
+            elif after < 0:
+                matched[i] = memcmp(data + end - size, wanted, size) == 0
+            else:
+                matched[i] = size == 0 or memmem(data + begin, end - begin, wanted, size) != NULL
 
 
 def sort_series(const int64_t[::1] offsets, const int32_t[::1] name_ranks, const int32_t[::1] value_ranks,
