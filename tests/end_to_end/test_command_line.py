@@ -46,6 +46,20 @@ def test_routes_that_nobody_could_send_are_refused_by_check_as_by_the_server(tmp
     assert refused("up", data, "--web.listen-address=127.0.0.1:0", f"--alertmanager.config.file={path}") == said
 
 
+def test_what_no_server_would_start_with_does_not_pass_the_check(tmp_path: Path) -> None:
+    (tmp_path / "good.yml").write_text("global: {query_log_file: q}\n")
+    (tmp_path / "beyond.yml").write_text("remote_write: [{url: 'http://x'}]\n")
+    ended = run_nunchi("check", "config", str(tmp_path / "good.yml"))
+    assert (ended.returncode, ended.stdout.count("global.query_log_file has no effect here")) == (0, 1)
+    assert "would not start with it: remote_write" in refused("check", "config", str(tmp_path / "beyond.yml"))
+
+
+def test_unused_settings_of_routes_are_remarked_upon(tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    path.write_text("global: {slack_app_url: 'http://x'}\nroute: {receiver: a}\nreceivers: [{name: a}]\n")
+    assert "global.slack_app_url has no effect here" in run_nunchi("check", "routes", str(path)).stdout
+
+
 def test_a_rule_file_that_does_not_exist_is_passed_over_with_a_remark(tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text("rule_files: [absent.yml, 'none/*.yml']\n")
     ended = run_nunchi("check", "config", str(tmp_path / "prometheus.yml"))

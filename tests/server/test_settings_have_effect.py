@@ -227,7 +227,7 @@ tracing: {endpoint: x, timeout: 1s}
 otlp: {promote_scope_metadata: true}
 """
 ROUTES = """
-global: {smtp_require_tls: false, slack_app_url: x, http_config: {enable_http2: false}}
+global: {smtp_require_tls: false, slack_app_url: 'http://x', http_config: {enable_http2: false}}
 route: {receiver: a}
 receivers: [{name: a, webhook_configs: [{url: 'http://x'}]}]
 tracing: {endpoint: x}

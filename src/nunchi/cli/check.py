@@ -10,6 +10,7 @@ import click
 from nunchi.cli.server_flags import FILE
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.errors import InputError
+from nunchi.kit.settings import remarks
 from nunchi.notify.notifier import check_support
 from nunchi.notify.settings import load_notify_settings
 from nunchi.rules.files import load_rule_file
@@ -44,12 +45,12 @@ def check_each(files: Sequence[Path], check: Callable[[Path], None]) -> None:
 
 def _check_configuration(path: Path) -> None:
     configuration = load_configuration(path, os.environ)
-    rules = sum(len(group.rules) for file in configuration.rule_files for group in file.groups)
-    click.echo(f"{path}: good; {len(configuration.jobs)} scrape jobs, {rules} rules")
     try:
         configuration.check_support()
     except InputError as error:
-        click.echo(f"{path}: nunchi would not start with it: {error}", err=True)
+        raise InputError(f"{path}: well-formed, but nunchi would not start with it: {error}") from error
+    rules = sum(len(group.rules) for file in configuration.rule_files for group in file.groups)
+    click.echo(f"{path}: good; {len(configuration.jobs)} scrape jobs, {rules} rules")
     for remark in configuration.remarks():
         click.echo(f"{path}: {remark}")
 
@@ -63,6 +64,8 @@ def _check_routes(path: Path) -> None:
     settings = load_notify_settings(path)
     check_support(settings, path.resolve().parent, SystemClock())
     click.echo(f"{path}: good; {len(settings.receivers)} receivers")
+    for remark in remarks(settings):
+        click.echo(f"{path}: {remark}")
 
 
 @command.command()
