@@ -10,6 +10,7 @@ from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.rules.status import AlertStatus, RuleGroupStatus, RuleHealth, RuleKind, RuleStatus
 from nunchi.web.contracts import AgentView, BuildView, NotificationView, RuntimeView
+from nunchi.wire.exposition_format import ExpositionFormat
 
 HOSTILE = {
     "markup": "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>",
@@ -266,7 +267,9 @@ class Status:
     def external_labels(self) -> Labels:
         return Labels({"job": "outer", "site": "north"})
 
-    def metrics(self) -> bytes:
+    def metrics(self, exposition_format: ExpositionFormat) -> bytes:
+        if exposition_format is ExpositionFormat.OPEN_METRICS:
+            return b"# TYPE nunchi_requests counter\nnunchi_requests_total 12\n# EOF\n"
         return b"# TYPE nunchi_requests_total counter\nnunchi_requests_total 12\n"
 
     async def reload(self) -> None:

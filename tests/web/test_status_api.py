@@ -59,3 +59,13 @@ async def test_a_page_of_another_site_cannot_end_the_process(asker: Asker):
     headers = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
     assert (await asker.text("/-/quit", "POST", headers=headers))[0] == 403
     assert asker.site.quits == 0
+
+
+async def test_telemetry_is_openmetrics_where_that_is_liked_better(asker: Asker):
+    for accept, kind, end in (
+        ("application/openmetrics-text", "application/openmetrics-text", "# EOF\n"),
+        ("*/*", "text/plain", " 12\n"),
+    ):
+        async with asker.session.get(asker.site.url + "/metrics", headers={"Accept": accept}) as response:
+            assert response.content_type == kind
+            assert (await response.text()).endswith(end)

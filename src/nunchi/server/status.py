@@ -18,6 +18,7 @@ from nunchi.server.settings import Configuration
 from nunchi.server.shown_configuration import shown_configuration
 from nunchi.server.storage_settings import TsdbSettings
 from nunchi.web.contracts import BuildView, NotificationView, RuntimeView
+from nunchi.wire.exposition_format import ExpositionFormat
 from nunchi.wire.exposition_text import format_telemetry
 
 
@@ -150,9 +151,9 @@ class ServerStatus:
         """See `StatusSource.external_labels`."""
         return self._configuration.external_labels if self._configuration else Labels()
 
-    def metrics(self) -> bytes:
+    def metrics(self, exposition_format: ExpositionFormat) -> bytes:
         """See `StatusSource.metrics`."""
-        return format_telemetry(self._telemetry)
+        return format_telemetry(self._telemetry, exposition_format)
 
 
 def resident_bytes() -> float:

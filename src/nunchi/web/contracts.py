@@ -20,6 +20,7 @@ from nunchi.notify.notifier import AlertStanding
 from nunchi.notify.settings import NotifySettings
 from nunchi.notify.silences import Silences
 from nunchi.rules.status import RuleGroupStatus
+from nunchi.wire.exposition_format import ExpositionFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,8 @@ class StatusSource(Protocol):
         """Labels that go out with everything."""
         ...
 
-    def metrics(self) -> bytes:
-        """The process's own telemetry as text exposition."""
+    def metrics(self, exposition_format: ExpositionFormat) -> bytes:
+        """The process's own telemetry as an exposition of text."""
         ...
 
 

@@ -7,8 +7,7 @@ from nunchi.kit.errors import NunchiError
 from nunchi.kit.http_route import Access, Route
 from nunchi.web.contracts import Quit, Reload, StatusSource
 from nunchi.web.prometheus_api.envelope import not_ready
-
-EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+from nunchi.wire.exposition_format import ExpositionFormat
 
 
 class LifecycleEndpoints:
@@ -55,9 +54,10 @@ class LifecycleEndpoints:
         self._quit()
         return web.Response(text="nunchi is stopping.\n")
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        """The process's own telemetry."""
-        return web.Response(body=self._source.metrics(), headers={"Content-Type": EXPOSITION})
+    async def metrics(self, request: web.Request) -> web.Response:
+        """The process's own telemetry, in the text that the asker likes best."""
+        chosen = ExpositionFormat.of_accept(request.headers.get("Accept"))
+        return web.Response(body=self._source.metrics(chosen), headers={"Content-Type": chosen.content_type})
 
     async def version(self, _: web.Request) -> web.Response:
         """Which program this is."""
