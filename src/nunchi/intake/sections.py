@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from nunchi.intake.azuread import AzureAdSettings
+from nunchi.intake.discovery.settings.requirements import require_address
 from nunchi.intake.mechanisms import UnsupportedSettingsError
 from nunchi.kit.http_client import HttpClientSettings
 from nunchi.kit.settings import Duration, FieldError, Secret
@@ -104,13 +106,14 @@ class RemoteWriteSettings(HttpClientSettings, frozen=True, forbid_unknown_fields
     queue_config: QueueSettings = QueueSettings()
     metadata_config: MetadataSendSettings = MetadataSendSettings()
     sigv4: Sigv4Settings | None = None
-    azuread: dict[str, object] | None = None
+    azuread: AzureAdSettings | None = None
     google_iam: dict[str, object] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.url:
             raise FieldError("url is missing: give one", "url")
+        require_address(self.url, "url")
         check_headers(self.headers)
         names = ("basic_auth", "authorization", "oauth2", "sigv4", "azuread", "google_iam")
         given = [name for name in names if getattr(self, name) is not None]
@@ -134,6 +137,7 @@ class RemoteReadSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=
         super().__post_init__()
         if not self.url:
             raise FieldError("url is missing: give one", "url")
+        require_address(self.url, "url")
         check_headers(self.headers)
 
 

@@ -7,10 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from nunchi.intake.discovery.static import refuse_urls
 from nunchi.intake.mechanisms import DiscoverySettings, UnsupportedSettingsError, refuse_unsupported
 from nunchi.intake.sections import Sigv4Settings
 from nunchi.kit.http_client_settings import HttpClientSettings
-from nunchi.kit.settings import Duration
+from nunchi.kit.settings import Duration, FieldError
 from nunchi.model.relabel import RelabelRule
 from nunchi.notify.alertmanager_settings import AlertmanagerGroup, AlertmanagerSettings
 
@@ -27,6 +28,15 @@ class AlertmanagersSettings(DiscoverySettings, frozen=True, forbid_unknown_field
     relabel_configs: tuple[RelabelRule, ...] = ()
     alert_relabel_configs: tuple[RelabelRule, ...] = ()
     sigv4: Sigv4Settings | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.relabel_configs:
+            refuse_urls(self.static_configs)
+        if self.sigv4 is not None:
+            for key in ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"):
+                if getattr(self, key):
+                    raise FieldError(f"{key} and sigv4 exclude each other: keep one", key)
 
     def check_support(self) -> None:
         """Raise `UnsupportedSettingsError` naming what is well-formed and not done by this version."""

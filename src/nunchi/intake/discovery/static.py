@@ -17,15 +17,20 @@ class StaticSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        for position, address in enumerate(self.targets):
-            if "/" in address:
-                raise FieldError(
-                    f'"{address}" is not a valid hostname: give host:port alone; scheme and path have keys of their own',
-                    "targets", position,
-                )  # fmt: skip
         for name in self.labels:
             if not name:
                 raise FieldError("a label needs a name", "labels")
+
+
+def refuse_urls(groups: Sequence[StaticSettings]) -> None:
+    """Whether targets are addresses already; raises `FieldError`. Where they are relabelled, they may become addresses."""
+    for place, group in enumerate(groups):
+        for position, address in enumerate(group.targets):
+            if "/" in address:
+                raise FieldError(
+                    f'"{address}" is not a valid hostname: give host:port alone; scheme and path have keys of their own',
+                    "static_configs", place, "targets", position,
+                )  # fmt: skip
 
 
 class StaticMechanism:

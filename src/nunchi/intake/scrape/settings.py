@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from nunchi.admission.limits import SeriesLimits
+from nunchi.intake.discovery.static import refuse_urls
 from nunchi.intake.mechanisms import DiscoverySettings, UnsupportedSettingsError, refuse_unsupported
 from nunchi.intake.scrape.fetch import FetchSettings
 from nunchi.intake.scrape.interpretation import HistogramRules
@@ -101,6 +102,8 @@ class JobSettings(ScrapeOptions, frozen=True, forbid_unknown_fields=True):
                 f"scrape_timeout {self.scrape_timeout} is longer than scrape_interval {self.scrape_interval}: shorten it",
                 "scrape_timeout",
             )
+        if not self.relabel_configs:
+            refuse_urls(self.static_configs)
         check_protocols(self.scrape_protocols)
         if self.fallback_scrape_protocol and self.fallback_scrape_protocol not in PROTOCOL_MEDIA_TYPES:
             raise FieldError(_unknown_protocol(self.fallback_scrape_protocol), "fallback_scrape_protocol")

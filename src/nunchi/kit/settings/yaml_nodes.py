@@ -184,6 +184,8 @@ class _Composer:
     def _key(self, node: Node, parent: _Open) -> Scalar:
         if not isinstance(node, Scalar):
             raise self._error(node.place, "a key must be text: a list or mapping is no key")
+        if node.tag == "tag:yaml.org,2002:binary":
+            raise self._error(node.place, "a key must be text: write it out instead of !!binary")
         assert isinstance(parent.node, Mapping)
         earlier = parent.node.entries.get(node.text)
         if earlier is not None:

@@ -1,5 +1,6 @@
 """Clouds and their account interfaces."""
 
+import re
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -229,6 +230,11 @@ class OvhcloudSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(self, "endpoint", "application_key", "application_secret", "consumer_key", "service")
 
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SCALEWAY_KEY = re.compile(r"SCW[0-9A-Z]{17}")
+_SCALEWAY_ZONE = re.compile(r"[a-z]{2}-[a-z]{3}-[0-9]")
+
+
 class ScalewaySettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True):
     """`scaleway_sd_configs`."""
 
@@ -248,6 +254,13 @@ class ScalewaySettings(HttpClientSettings, frozen=True, forbid_unknown_fields=Tr
         super().__post_init__()
         require(self, "role", "project_id", "access_key")
         require_one(self, "secret_key", "secret_key_file")
+        for key, text in (("project_id", self.project_id), ("secret_key", self.secret_key.reveal())):
+            if text and not _UUID.fullmatch(text):
+                raise FieldError(f"{key} is a UUID, as Scaleway's console shows it", key)
+        if not _SCALEWAY_KEY.fullmatch(self.access_key):
+            raise FieldError("access_key begins with SCW, and 17 letters or digits follow", "access_key")
+        if not _SCALEWAY_ZONE.fullmatch(self.zone):
+            raise FieldError(f'"{self.zone}" is no zone: write it as in fr-par-1', "zone")
 
 
 class StackitSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True):

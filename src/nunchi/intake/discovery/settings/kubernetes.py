@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from nunchi.intake.discovery.settings.requirements import require, require_url
+from nunchi.intake.discovery.settings.requirements import require, require_address, require_url
 from nunchi.kit.http_client import HttpClientSettings
 from nunchi.kit.settings import FieldError
 
@@ -76,6 +76,7 @@ class KubernetesSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=
         defaults = msgspec.structs.asdict(HttpClientSettings())
         has_http_settings = any(own[name] != value for name, value in defaults.items())
         if self.api_server:
+            require_address(self.api_server, "api_server")
             if "://" in self.api_server:
                 require_url(self.api_server, "api_server")
             if self.kubeconfig_file:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nunchi.intake.discovery.settings.requirements import require, require_url
+from nunchi.intake.discovery.settings.requirements import require, require_address, require_url
 from nunchi.kit.http_client import HttpClientSettings
 from nunchi.kit.settings import Duration, FieldError, Secret
 
@@ -66,3 +66,4 @@ class UyuniSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True)
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self, "server", "username", "password")
+        require_address(self.server, "server")

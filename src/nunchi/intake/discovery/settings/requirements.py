@@ -27,8 +27,16 @@ def exclude(settings: msgspec.Struct, first: str, *others: str) -> None:
             raise FieldError(f"{first} and {name} exclude each other: keep one", name)
 
 
+def require_address(text: str, *steps: str | int) -> None:
+    """Anything that can be read as a URL or as a part of one: no scheme that is empty, no blank in a host."""
+    host = text.partition("://")[2].partition("/")[0]
+    if text.startswith(":") or any(sign.isspace() for sign in host) or not text.isprintable():
+        raise FieldError(f'"{text}" is not a URL: write http://host or https://host', *steps)
+
+
 def require_url(text: str, *steps: str | int, schemes: tuple[str, ...] = ("http", "https")) -> None:
     """An absolute URL of one of these schemes, with a host."""
+    require_address(text, *steps)
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in schemes and bool(parts.hostname)
