@@ -15,9 +15,9 @@ from nunchi.agent.forwarder.verdict import Fate
 from nunchi.agent.identity import Identity
 from nunchi.agent.settings import parse_agent_settings
 from nunchi.kit.bus import Consumption, Delivered, Stream
-from nunchi.kit.buses.memory import MESSAGE_BYTES_MAX, MemoryBroker, MemoryBus
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.telemetry import Telemetry
+from nunchi.testing.bus import MESSAGE_BYTES_MAX, MemoryBroker, MemoryBus
 from nunchi.wire.bus_message import NONCE_BYTES, BusAnswer, BusTopics, agent_of, seal_answer, split_payload
 from nunchi.wire.pack_seal import PackMode
 

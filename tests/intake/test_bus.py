@@ -14,7 +14,6 @@ from nunchi.intake.receive.pack_keys import BookKeys
 from nunchi.intake.receive.push import PushReceiver
 from nunchi.intake.registry.agent_book import AgentBook
 from nunchi.intake.registry.agent_registry import AgentRegistry
-from nunchi.kit.buses.memory import MemoryBroker, MemoryBus
 from nunchi.kit.durations import Duration
 from nunchi.kit.errors import WorldError
 from nunchi.kit.logs import logger
@@ -23,6 +22,7 @@ from nunchi.kit.telemetry import Telemetry
 from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.storage.records import Records
+from nunchi.testing.bus import MemoryBroker, MemoryBus
 from nunchi.testing.clock import VirtualClock
 from nunchi.wire.bus_message import BusAnswer, BusTopics, open_answer, seal_payload
 from nunchi.wire.pack_seal import SALT_BYTES, PackMode, pack_key

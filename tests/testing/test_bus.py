@@ -3,8 +3,8 @@
 import pytest
 
 from nunchi.kit.bus import Bus, BusUnavailableError
-from nunchi.kit.buses.memory import MemoryBroker, MemoryBus
 from nunchi.kit.clock import SystemClock
+from nunchi.testing.bus import MemoryBroker, MemoryBus
 from nunchi.testing.contracts.bus import SHARED, STREAM, A, BusSuite
 
 

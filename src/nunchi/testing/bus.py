@@ -1,4 +1,4 @@
-"""A bus within one process: for tests, and for parts that run together. It lives as long as its broker.
+"""A bus within one process, as long-lived as its broker: the obvious twin of those that cross a network.
 
 Invariant: it does what the contract says as NATS does it: nothing is taken out before it is settled, nothing is discarded.
 """
