@@ -82,6 +82,22 @@ def test_what_no_check_can_be_told_is_refused_at_its_place(tmp_path: Path, text:
         write(tmp_path, conf_d__redis__yaml=text).load()
 
 
+def test_a_main_file_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    assert not folder.has_main()
+    (tmp_path / "nunchi-agent.yaml").symlink_to(tmp_path / "nowhere")
+    assert folder.has_main()
+    with pytest.raises(SettingsError, match=r"nunchi-agent\.yaml: no such file"):
+        folder.load()
+
+
+@pytest.mark.parametrize("name", ["conf.d", "checks.d"])
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(SettingsError, match=f"{name}: a file, where a folder is expected"):
+        write(tmp_path).load()
+
+
 def test_files_that_nobody_reads_are_named(tmp_path: Path) -> None:
     files = {"nunchi-agent.yml": "", "conf.d/redis.yml": "", "conf.d/cpu.yaml": "", "conf.d/a.yaml.example": ""}
     (tmp_path / "conf.d").mkdir()

@@ -5,6 +5,7 @@ A file of conf.d is named by its check: `postgres.yaml` has `init_config` (what 
 Invariant: a configuration is complete and consistent, or it is one SettingsError with its place and cure.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,10 @@ class ConfigurationFolder:
         """Read everything. Raises SettingsError."""
         references: list[Path] = []
         path = self.folder / SETTINGS_FILE
-        settings = self._load_main(path, references) if path.exists() else AgentSettings()
+        for name in (INSTANCES_FOLDER, CHECKS_FOLDER):
+            if (self.folder / name).exists() and not (self.folder / name).is_dir():
+                raise SettingsError(str(self.folder / name), None, "a file, where a folder is expected: move it away")
+        settings = self._load_main(path, references) if self.has_main() else AgentSettings()
         if self._state_folder is not None and settings.state_folder == AgentSettings().state_folder:
             settings = msgspec.structs.replace(settings, state_folder=str(self._state_folder))
         settings = overlay(settings, self.folder / settings.state_folder)
@@ -121,6 +125,10 @@ class ConfigurationFolder:
         if len(instances) > INSTANCES_MAX:
             raise SettingsError(str(self.folder), None, f"{len(instances)} instances are more than {INSTANCES_MAX}")
         return AgentConfiguration(settings, tuple(instances), tuple(references))
+
+    def has_main(self) -> bool:
+        """Whether there is a main file, be it a link that leads nowhere; without one the defaults hold."""
+        return os.path.lexists(self.folder / SETTINGS_FILE)
 
     def load_file(self, path: Path, check: str, settings: AgentSettings) -> list[InstanceSettings]:
         """The instances that a file of conf.d would make, wherever it is. Raises SettingsError."""

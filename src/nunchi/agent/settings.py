@@ -139,6 +139,8 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise FieldError(fault, "interval")
         if fault := label_fault(self.labels):
             raise FieldError(fault, "labels")
+        if "\0" in self.state_folder:
+            raise FieldError("a path has no null characters", "state_folder")
         for check in CHECKS:
             if found := check_fault(getattr(self.checks, check.name)):
                 raise FieldError(found[1], "checks", check.name, found[0])

@@ -223,6 +223,8 @@ def test_config(home: Path | None) -> None:
     require_own_checks(planned)
     settings = place.configuration.settings
     click.echo(f"{place.folder}: the settings are well")
+    if not place.source.has_main():
+        click.echo(f"there is no {SETTINGS_FILE} in it: the defaults hold")
     for path in place.source.unread():
         click.echo(f"not read: {path}: files of settings end in .yaml, and in .example what is to be left alone")
     click.echo(f"delivers to: {settings.server.url if settings.server.enabled else 'nobody'}")
