@@ -58,7 +58,8 @@ async def test_a_taken_port_is_one_clear_line() -> None:
         port = taken.getsockname()[1]
         for host in ("127.0.0.1", "localhost", ""):
             with pytest.raises(
-                ListenError, match=rf"cannot listen on .*:{port}: the port is taken: .* --web\.listen-address"
+                ListenError,
+                match=rf"cannot listen on .*:{port}: the port is taken: stop who has it, or listen elsewhere",
             ):
                 await bind(ListenAddress(host, port))
 

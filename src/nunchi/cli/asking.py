@@ -5,6 +5,7 @@ import html
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -13,11 +14,14 @@ import click
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.errors import InputError, WorldError
 from nunchi.kit.http_client import HttpClient, Response
-from nunchi.kit.http_errors import HttpConnectError
+from nunchi.kit.http_client_settings import HttpClientSettings
+from nunchi.kit.http_errors import HttpConnectError, HttpTlsError
+from nunchi.kit.settings import load_file
 
 URL = "http://127.0.0.1:9190"
 ANSWER_BYTES_MAX = 256 << 20
 TIMEOUT_SECONDS = 130.0
+UNAUTHORIZED = 401
 PAGE_BYTES_MAX = 4096  # of what is no answer, looked through for words
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
@@ -48,10 +52,15 @@ def tell(notices: Sequence[str]) -> None:
 class ServerAsker:
     """Implements `Asker`: one server."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http_config_file: Path | None = None) -> None:
+        """`http_config_file` is Prometheus's `http_config`: users, tokens, certificates; its paths are below its folder."""
         if not url.startswith(("http://", "https://")):
             raise InputError(f'--url: "{url}" is not the address of a server: write it in full, as in {URL}')
         self.url = url.rstrip("/")
+        self._settings, self._folder = HttpClientSettings(), Path()
+        if http_config_file is not None:
+            self._settings = load_file(HttpClientSettings, http_config_file)
+            self._folder = http_config_file.absolute().parent
 
     def ask(self, path: str, parameters: dict[str, Any], method: str = "POST") -> Any:
         """See `Asker.ask`."""
@@ -65,7 +74,7 @@ class ServerAsker:
         given: dict[str, Any] = {"headers": FORM, "body": form.encode()}
         if method == "GET":
             url, given = f"{url}?{form}", {}
-        async with HttpClient(SystemClock()) as client:
+        async with HttpClient(SystemClock(), self._settings, folder=self._folder) as client:
             try:
                 response = await client.request(
                     method, url, timeout_seconds=TIMEOUT_SECONDS, body_bytes_max=ANSWER_BYTES_MAX, **given
@@ -73,6 +82,13 @@ class ServerAsker:
             except HttpConnectError as error:
                 cure = "does a server run there? --url or NUNCHI_URL name another, --path reads a data folder"
                 raise WorldError(f"{self.url}: {error.reason}: {cure}") from error
+            except HttpTlsError as error:
+                cure = (
+                    "a certificate that nobody known has signed stands in tls_config of --http.config.file, as ca_file"
+                )
+                raise WorldError(f"{self.url}: {error.reason}: {cure}") from error
+        if response.status == UNAUTHORIZED:
+            raise WorldError(f"{self.url} asks who you are: give basic_auth or authorization in --http.config.file")
         try:
             answer: dict[str, Any] = json.loads(response.body)
         except ValueError:

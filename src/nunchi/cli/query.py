@@ -15,6 +15,7 @@ from nunchi.cli.answers import align, as_csv, as_json, as_samples, as_table, ser
 from nunchi.cli.asking import URL, Asker, ServerAsker
 from nunchi.cli.bucket_usage import bucket_usage
 from nunchi.cli.graph import draw
+from nunchi.cli.server_flags import FILE
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.durations import parse_duration
 from nunchi.kit.errors import InputError
@@ -46,6 +47,14 @@ def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., N
             "--url", default=URL, show_default=True, envvar="NUNCHI_URL", show_envvar=True, help="Server to ask."
         )
         @click.option(
+            "--http.config.file",
+            "http_config_file",
+            type=FILE,
+            envvar="NUNCHI_HTTP_CONFIG_FILE",
+            show_envvar=True,
+            help="User, token and certificates for the server, as Prometheus's http_config.",
+        )
+        @click.option(
             "--path", type=FOLDER, help="Data folder to read instead of asking a server; one may be running on it."
         )
         @click.option(
@@ -63,22 +72,31 @@ def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., N
         )
         @wraps(function)
         def ask(
-            url: str, path: Path | None, features: tuple[str, ...], is_json: bool, form: str, **options: Any
+            url: str,
+            http_config_file: Path | None,
+            path: Path | None,
+            features: tuple[str, ...],
+            is_json: bool,
+            form: str,
+            **options: Any,
         ) -> None:
             names_url = click.get_current_context().get_parameter_source("url") is ParameterSource.COMMANDLINE
-            function(_asker(url, path, features, names_url=names_url), "json" if is_json else form, **options)
+            asker = _asker(url, http_config_file, path, features, names_url=names_url)
+            function(asker, "json" if is_json else form, **options)
 
         return ask
 
     return decorate
 
 
-def _asker(url: str, path: Path | None, features: tuple[str, ...], *, names_url: bool) -> Asker:
+def _asker(
+    url: str, http_config_file: Path | None, path: Path | None, features: tuple[str, ...], *, names_url: bool
+) -> Asker:
     """Whom to ask. Only a folder needs the engine: it is loaded for that alone."""
     if path is None:
         if features:
             raise InputError("--enable-feature needs --path: a server has its own")
-        return ServerAsker(url)
+        return ServerAsker(url, http_config_file)
     if names_url:
         raise InputError("--path reads a folder, --url asks a server: give one of them")
     from nunchi.cli.folder_asking import FolderAsker

@@ -15,7 +15,7 @@ from nunchi.kit.errors import InputError, WorldError
 
 BACKLOG = 512
 _CURES = {
-    errno.EADDRINUSE: "the port is taken: stop who has it, or choose another with --web.listen-address",
+    errno.EADDRINUSE: "the port is taken: stop who has it, or listen elsewhere",
     errno.EACCES: "not allowed: ports below 1024 need privileges, choose a higher one",
     errno.EADDRNOTAVAIL: "this machine has no such address: choose one that `ip address` shows",
 }
