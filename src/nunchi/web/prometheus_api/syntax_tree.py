@@ -9,6 +9,7 @@ from nunchi.query.syntax.nodes import (
     Binary,
     Call,
     Edge,
+    Extension,
     Matching,
     MatrixSelector,
     Node,
@@ -73,7 +74,8 @@ def tree_of(node: Node) -> Tree:
 
 def _selector(node: VectorSelector) -> Tree:
     matchers = [{"name": each.name, "value": each.value, "type": each.operator.value} for each in node.matchers]
-    return {"name": node.name, "offset": node.offset_ms, "matchers": matchers, **_pin(node.at)}
+    extension = {each.value: node.extension is each for each in Extension}
+    return {"name": node.name, "offset": node.offset_ms, "matchers": matchers, **_pin(node.at), **extension}
 
 
 def _pin(at: At | None) -> Tree:
