@@ -21,7 +21,14 @@ cdef extern from *:
     cdef cppclass TimeOrder:
         const int64_t* times
 
+cdef extern from *:
+    """
+    #define prefetch_to_write(address) __builtin_prefetch((address), 1)
+    """
+    void prefetch_to_write(void* address) noexcept nogil
+
 cdef enum:
+    CELLS_AHEAD = 16
     SLAB_ROWS = 16
     FATE_NEW = 0
     FATE_SAME = 1
@@ -115,11 +122,16 @@ def put(const int32_t[::1] refs, const int64_t[::1] times, const double[::1] val
     Returns the slabs in use, how many were refused, and the oldest and the newest time of all cells: INT64_MAX and INT64_MIN
     where there are none.
     """
-    cdef int64_t i, at, left = 0, oldest = INT64_MAX, newest = INT64_MIN
+    cdef int64_t i, at, left = 0, oldest = INT64_MAX, newest = INT64_MIN, n = refs.shape[0]
     cdef bint has_starts = starts.shape[0] > 0
     cdef int32_t ref, row
     with nogil:
-        for i in range(refs.shape[0]):
+        for i in range(n):
+            if i + CELLS_AHEAD < n:
+                ref = refs[i + CELLS_AHEAD]
+                at = <int64_t>last_slabs[ref] * SLAB_ROWS + counts[ref] % SLAB_ROWS
+                prefetch_to_write(&slab_times[at])
+                prefetch_to_write(&slab_values[at])
             ref = refs[i]
             oldest = min(oldest, times[i])
             newest = max(newest, times[i])
