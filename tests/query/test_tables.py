@@ -87,3 +87,15 @@ def test_tables_are_united_in_order(several: list[list[Labels]], most: int) -> N
     wanted = sorted({labels for series in several for labels in series})
     assert listed(found) == wanted
     assert listed(tables.first_series(found, most)) == (wanted[:most] if most else wanted)
+
+
+@given(st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 3)), min_size=1, max_size=20))
+def test_rows_across_columns_are_numbered_by_first_appearance(rows: list[tuple[int, int]]) -> None:
+    columns = [np.array(column, np.int32) for column in zip(*rows, strict=True)]
+    ids, firsts = tables.group_columns(columns)
+    order = list(dict.fromkeys(rows))
+    assert ids.tolist() == [order.index(row) for row in rows]
+    assert [rows[row] for row in firsts.tolist()] == order
+    distinct, places = tables.numbered(columns[0])
+    assert distinct.tolist() == sorted(set(columns[0].tolist()))
+    assert distinct[places].tolist() == columns[0].tolist()

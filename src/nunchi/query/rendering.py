@@ -92,14 +92,9 @@ def _quote(text: str) -> str:
 
 def _arena(table: LabelTable) -> tuple[NDArray[np.int32], NDArray[np.int32], bytes, NDArray[np.int64]]:
     """Names and values as numbers from 0, and the JSON strings they stand for: one arena and its offsets."""
-    ids = tables.used(np.concatenate([table.names, table.values]))
+    ids, places = tables.numbered(np.concatenate([table.names, table.values]))
     arena, offsets = _joined(list(map(encode_basestring, tables.texts(table.symbols, ids))))
-    if not len(ids):
-        return table.names, table.values, arena, offsets
-    low = int(ids[0])
-    numbers = np.zeros(int(ids[-1]) - low + 1, np.int32)
-    numbers[ids - low] = np.arange(len(ids), dtype=np.int32)
-    return numbers[table.names - low], numbers[table.values - low], arena, offsets
+    return places[: len(table.names)], places[len(table.names) :], arena, offsets
 
 
 def _joined(words: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:

@@ -1,7 +1,7 @@
 """`label_replace` and `label_join`: labels change, values pass. Python works once per distinct text, not per series."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,18 +17,26 @@ from nunchi.query.plan import nodes as plan
 _REFERENCE = re.compile(r"\$(?:\$|(?P<plain>\w+)|\{(?P<braced>\w+)\})", re.ASCII)
 
 
-def expand(template: str, groups: tuple[str | None, ...], named: dict[str, str | None]) -> str:
-    """A replacement with `$1`, `${name}` and `$$` filled in, as Go expands it: unknown references are empty."""
+class Template:
+    """A replacement with `$1`, `${name}` and `$$`, as Go expands it: unknown references are empty."""
 
-    def fill(reference: re.Match[str]) -> str:
-        name = reference["plain"] or reference["braced"]
-        if name is None:
-            return "$"
-        if name.isdigit():
-            return (groups[int(name)] or "") if int(name) < len(groups) else ""
-        return named.get(name) or ""
+    def __init__(self, text: str, names: Mapping[str, int], groups: int) -> None:
+        self._parts: list[str | int] = []
+        begin = 0
+        for reference in _REFERENCE.finditer(text):
+            self._parts.append(text[begin : reference.start()])
+            begin = reference.end()
+            name = reference["plain"] or reference["braced"]
+            group = int(name) if name and name.isdigit() else names.get(name or "", -1)
+            self._parts.append("$" if name is None else group if 0 <= group <= groups else "")
+        self._parts.append(text[begin:])
 
-    return _REFERENCE.sub(fill, template)
+    def expand(self, group_of: Callable[[int], bytes | None]) -> str:
+        """The text, with what a group found; a group that found nothing is empty."""
+        return "".join(
+            part if isinstance(part, str) else (group_of(part) or b"").decode("utf-8", "replace")
+            for part in self._parts
+        )
 
 
 class LabelChange:
@@ -77,15 +85,13 @@ class LabelReplace(LabelChange):
         """See `LabelChange.changes`."""
         node, symbols = self._node, table.symbols
         regex = compile_regex(node.regex)
-        sources = tables.column(table, node.source)
-        distinct, source_of = np.unique(sources, return_inverse=True)
+        template = Template(node.replacement, regex.groupindex, regex.groups)
+        distinct, place_of = tables.numbered(tables.column(table, node.source))
+        matches = [regex.match(text.encode()) for text in tables.texts(symbols, distinct)]  # text is slow to match
+        matched = [place for place, found in enumerate(matches) if found is not None]
         results = np.full(len(distinct), tables.LEAVE, np.int32)
-        for i, text in enumerate(tables.texts(symbols, distinct)):
-            found = regex.match(text)
-            if found is not None:
-                groups = (found.group(0), *found.groups())
-                results[i] = symbols.intern(expand(node.replacement, groups, found.groupdict()))
-        return results[source_of]
+        results[matched] = symbols.intern_all([template.expand(matches[place].group) for place in matched])
+        return results[place_of]
 
 
 class LabelJoin(LabelChange):
@@ -100,7 +106,10 @@ class LabelJoin(LabelChange):
         node, symbols = self._node, table.symbols
         if not node.sources:
             return np.zeros(len(table), np.int32)
-        columns = np.stack([tables.column(table, source) for source in node.sources], axis=1)
-        distinct, row_of = np.unique(columns, axis=0, return_inverse=True)
-        joined = [symbols.intern(node.separator.join(tables.texts(symbols, row))) for row in distinct]
-        return np.array(joined, np.int32)[row_of.reshape(-1)]
+        columns = [tables.column(table, source) for source in node.sources]
+        row_of, firsts = tables.group_columns(columns)
+        words = []
+        for column in columns:
+            distinct, place_of = tables.numbered(column[firsts])
+            words.append(map(tables.texts(symbols, distinct).__getitem__, place_of.tolist()))
+        return symbols.intern_all(list(map(node.separator.join, zip(*words, strict=True))))[row_of]

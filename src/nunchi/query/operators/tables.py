@@ -95,6 +95,14 @@ def group(table: LabelTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return kernel.group_rows(table.names, table.values, table.offsets)
 
 
+def group_columns(columns: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `group`, of rows across some columns of symbols."""
+    width, rows = len(columns), len(columns[0])
+    names = np.zeros(width * rows, np.int32)
+    offsets = np.arange(0, width * rows + 1, width, dtype=np.int64)
+    return kernel.group_rows(names, np.stack(columns, axis=1).reshape(-1), offsets)
+
+
 def column(table: LabelTable, name: str) -> NDArray[np.int32]:
     """int32[series]: the symbols of one label's values, 0 where a series does not have it."""
     symbol = table.symbols.find(name)
@@ -111,6 +119,17 @@ def used(symbols: NDArray[np.int32]) -> NDArray[np.int32]:
     seen = np.zeros(int(symbols.max()) - low + 1, np.bool_)
     seen[symbols - low] = True
     return (np.flatnonzero(seen) + low).astype(np.int32)
+
+
+def numbered(symbols: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The distinct ids, ascending, and the place of each given one among them."""
+    ids = used(symbols)
+    if not len(ids):
+        return ids, symbols
+    low = int(ids[0])
+    places = np.zeros(int(ids[-1]) - low + 1, np.int32)
+    places[ids - low] = np.arange(len(ids), dtype=np.int32)
+    return ids, places[symbols - low]
 
 
 def texts(table_symbols: Symbols, ids: NDArray[np.int32]) -> list[str]:
