@@ -59,6 +59,28 @@ async def test_what_the_kernel_drops_is_told() -> None:
         assert received + batch.dropped == sent + 1
 
 
+async def test_losses_are_told_at_once_and_each_once() -> None:
+    receiver = await open_udp(ListenAddress("127.0.0.1", 0), 4096)
+    received: list[bytes] = []
+    listener = DatagramListener(receiver, lambda batch: received.append(batch.joined()), DatagramBatch(64, 1500))
+    with await connected(receiver) as sender:
+        sent = send_datagrams(sender.fileno(), [b"x" * 999] * 50)
+        first = listener.new_losses()
+        assert first["kernel"] > 0, "no datagram comes after them"
+        assert listener.new_losses() == {}
+        listener.drain()
+        assert listener.new_losses() == {}
+        sender.send(b"y" * 1600)
+        listener.drain()
+        assert listener.new_losses() == {"cut": 1}
+        sent += send_datagrams(sender.fileno(), [b"x" * 999] * 50)
+        listener._socket.setblocking(False)
+        asyncio.get_running_loop().add_reader(receiver.fileno(), listener._read)
+        listener.stop()
+    total = first["kernel"] + listener.new_losses()["kernel"]
+    assert b"".join(received).count(b"x" * 999) + total == sent, "what was lost before it closed is told after"
+
+
 async def test_a_listener_hands_over_everything_and_reads_the_rest_when_it_stops() -> None:
     receiver = await bound()
     texts: list[bytes] = []

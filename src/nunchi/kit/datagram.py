@@ -24,6 +24,7 @@ PAUSE_SECONDS = 0.002
 DATAGRAMS_MAX = 64
 DATAGRAM_BYTES_MAX = 65_536
 SO_RXQ_OVFL = 40  # socket(7): not among the names of the standard library
+SO_MEMINFO, MEMINFO, MEMINFO_DROPS = 55, struct.Struct("=9I"), 8  # linux/sock_diag.h
 IPV4, IPV6 = struct.Struct("!2xH4s"), struct.Struct("!2xH4x16s")
 
 
@@ -104,6 +105,8 @@ class DatagramListener:
         self._take = take
         self._batch = batch
         self._pause: asyncio.TimerHandle | None = None
+        self._told: dict[str, int] = {}
+        self._dropped = 0
         self.failures = 0
         self.last_error = ""
 
@@ -115,13 +118,27 @@ class DatagramListener:
 
     @property
     def dropped(self) -> int:
-        """Datagrams that the kernel dropped because nobody read in time."""
-        return self._batch.dropped
+        """Datagrams that the kernel dropped because nobody read in time. A batch hears of them with the next datagram alone."""
+        with contextlib.suppress(OSError):  # closed; or a kernel that does not say
+            numbers = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size)
+            if len(numbers) == MEMINFO.size:
+                behind = MEMINFO.unpack(numbers)[MEMINFO_DROPS] - self._batch.dropped & 0xFFFFFFFF
+                self._dropped = self._batch.dropped + behind
+        return max(self._dropped, self._batch.dropped)
 
     @property
     def truncated(self) -> int:
         """Datagrams longer than a slot."""
         return self._batch.truncated
+
+    def new_losses(self) -> dict[str, int]:
+        """Datagrams lost since the last call: `kernel`: nobody read in time; `cut`: longer than a slot."""
+        found = {}
+        for reason, count in (("kernel", self.dropped), ("cut", self.truncated)):
+            if count > self._told.get(reason, 0):
+                found[reason] = count - self._told.get(reason, 0)
+                self._told[reason] = count
+        return found
 
     def start(self) -> None:
         """Begin to read."""
@@ -134,8 +151,11 @@ class DatagramListener:
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
-        self.drain()
-        self._socket.close()
+        try:
+            self.drain()
+        finally:
+            self._dropped = self.dropped
+            self._socket.close()
 
     def drain(self) -> bool:
         """Read at most `BATCHES_MAX` batches; returns whether more may wait."""

@@ -40,11 +40,10 @@ class Socket:
 
 @dataclass(slots=True)
 class Opened:
-    """What listens there. `told` is how many losses were counted already, by reason."""
+    """What listens there."""
 
     datagrams: DatagramListener | None = None
     servers: list[asyncio.Server] = field(default_factory=list)
-    told: dict[str, int] = field(default_factory=dict)
 
     @property
     def port(self) -> int:
@@ -112,13 +111,9 @@ class Listeners:
     def count_losses(self) -> None:
         """Count what kernel and slots have lost since the last time."""
         for one in self._opened.values():
-            if one.datagrams is None:
-                continue
-            for reason, count in (("kernel", one.datagrams.dropped), ("cut", one.datagrams.truncated)):
-                known = one.told.get(reason, 0)
-                if count > known:
-                    self._telemetry.dropped.add(count - known, reason)
-                    one.told[reason] = count
+            if one.datagrams is not None:
+                for reason, count in one.datagrams.new_losses().items():
+                    self._telemetry.dropped.add(count, reason)
 
     def close(self) -> None:
         """Listen nowhere."""

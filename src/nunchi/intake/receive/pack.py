@@ -40,7 +40,6 @@ class PackReceiver:
         self._log = log
         self._listener: DatagramListener | None = None
         self._descriptor = -1
-        self._told: dict[str, int] = {}
 
     @property
     def port(self) -> int:
@@ -61,8 +60,8 @@ class PackReceiver:
             for source, answer in self._server.look():
                 self._send([answer], source)
             if self._listener is not None:
-                self._count("kernel", self._listener.dropped)
-                self._count("cut", self._listener.truncated)
+                for reason, count in self._listener.new_losses().items():
+                    self._telemetry.refused.add(count, reason)
 
     async def stop(self) -> None:
         """Close the port."""
@@ -81,12 +80,6 @@ class PackReceiver:
         for source, found in answers.items():
             if found:
                 self._send(found, source)
-
-    def _count(self, reason: str, count: int) -> None:
-        known = self._told.get(reason, 0)
-        if count > known:
-            self._telemetry.refused.add(count - known, reason)
-            self._told[reason] = count
 
     def _send(self, answers: list[bytes], source: bytes) -> None:
         try:

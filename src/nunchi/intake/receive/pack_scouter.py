@@ -28,6 +28,7 @@ SOURCE = "scouter"
 JOB = "scouter"
 SERIES_MAX = 100_000
 DATAGRAMS_MAX = 64
+LOOK_SECONDS = 1.0
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 
 Cell = tuple[int, Labels, float]
@@ -83,7 +84,11 @@ class ScouterReceiver:
         self._listener.start()
 
     async def run(self) -> None:
-        """Nothing to do: the listener is called."""
+        """Count what the kernel has lost."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            for reason, count in self._listener.new_losses().items() if self._listener is not None else ():
+                self._dropped.add(count, reason)
 
     async def stop(self) -> None:
         """Close the port."""
@@ -94,7 +99,11 @@ class ScouterReceiver:
     def _take(self, batch: DatagramBatch) -> None:
         cells: list[Cell] = []
         for datagram, source in batch.datagrams():
-            cells += self.read(datagram, format_source(source))
+            try:
+                cells += self.read(datagram, format_source(source))
+            except Exception as error:
+                self._dropped.add(1, "bug")
+                self._log.exception("BUG: a datagram failed", source=format_source(source), error=error)
         self.store(cells)
 
     def read(self, datagram: bytes, host: str) -> list[Cell]:
