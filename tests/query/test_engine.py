@@ -6,7 +6,7 @@ from tests.query import samples
 
 from nunchi.model.labels import Labels
 from nunchi.query.engine import Engine, EngineSettings, QueryOptions
-from nunchi.query.errors import ExecutionError, LimitError, ParseError, QueryCanceled, QueryTimeout, Unsupported
+from nunchi.query.errors import ExecutionError, LimitError, ParseError, QueryCanceled, QueryTimeout
 from nunchi.query.limits import Budget, Limits
 from nunchi.query.syntax import EVERYTHING
 from nunchi.query.values import Matrix, Samples, Scalar, String, Vector
@@ -72,7 +72,7 @@ def test_what_is_not_evaluated_is_refused_before_anything_is_read() -> None:
     def open_querier():
         raise AssertionError("a querier was opened")
 
-    with pytest.raises(Unsupported, match="anchored on an instant selector is not supported"):
+    with pytest.raises(ExecutionError, match="anchored modifier cannot be used on an instant vector"):
         ENGINE.instant(open_querier, "x anchored", 0)
 
 
@@ -170,3 +170,19 @@ def test_the_step_of_subqueries_that_name_none_may_change() -> None:
     for step_ms, count in ((60_000, 2.0), (30_000, 4.0)):
         engine.subquery_step_ms = step_ms
         assert instant("count_over_time(vector(1)[2m:])", engine).values.tolist() == [count]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        (r'count_values("a\xc5z", x_total)', r'invalid label name "a\xc5z"'),
+        ('count_values("", x_total)', 'invalid label name ""'),
+        ('label_replace(x_total, "a", "b", "c", "(")', "invalid regular expression in label_replace(): ("),
+        ("x_total anchored", "anchored modifier cannot be used on an instant vector"),
+    ],
+)
+def test_parameters_that_cannot_be_are_named_as_they_were_written(expression: str, message: str) -> None:
+    with pytest.raises(ExecutionError) as caught:
+        instant(expression)
+    assert str(caught.value).startswith(message)
+    assert type(caught.value) is ExecutionError

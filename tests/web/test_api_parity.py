@@ -57,8 +57,7 @@ def comparable(answer: Any) -> Any:
         error = re.sub(r'^invalid parameter "(match\[\]|query)": ', "", answer["error"])
         if re.search(r"(unknown position|\d+:\d+): parse error: |non-empty matcher$", error):
             return {**answer, "error": "parse error"}
-        error = re.sub(r"(of the operation): [^;]*;", r"\1;", error)
-        return {**answer, "error": re.sub(r"(invalid regular expression in \w+\(\)): .*", r"\1", error)}
+        return {**answer, "error": re.sub(r"(of the operation): [^;]*;", r"\1;", error)}
     return ordered(answer) if isinstance(answer.get("data"), dict) else answer
 
 

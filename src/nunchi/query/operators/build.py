@@ -29,7 +29,7 @@ from nunchi.query.operators.set_operations import Intersection, Union
 from nunchi.query.operators.sorting import Sort
 from nunchi.query.plan import nodes as plan
 from nunchi.query.plan.translate import is_label_name
-from nunchi.query.syntax.literals import readable
+from nunchi.query.syntax.literals import quote_text
 from nunchi.query.syntax.nodes import Cardinality
 
 MUST_BE_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
@@ -123,7 +123,7 @@ def _aggregate(node: plan.Aggregate, scope: Scope) -> VectorOperator:
     child = build(node.child, scope)
     if node.operator == "count_values":
         if not is_label_name(node.label):
-            raise ExecutionError(f'invalid label name "{readable(node.label)}"')
+            raise ExecutionError(f"invalid label name {quote_text(node.label)}")
         return CountValues(scope, node, child)
     if node.operator in RANKINGS:
         assert node.parameter is not None, node

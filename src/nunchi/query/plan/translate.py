@@ -83,7 +83,7 @@ def _vector(node: syntax.Node) -> plan.VectorNode:
             return _vector(node.expression)
         case syntax.VectorSelector():
             if node.extension is syntax.Extension.ANCHORED:
-                raise Unsupported("anchored on an instant selector", "use it on a range")
+                raise ExecutionError("anchored modifier cannot be used on an instant vector: use it on a range")
             return plan.InstantSelect(node.matchers, node.offset_ms, node.at, node.extension, position=position)
         case syntax.Unary():
             inner = _vector(node.expression)
@@ -239,8 +239,8 @@ def _label_function(name: str, arguments: tuple[syntax.Node, ...], position: int
         source, regex = rest
         try:
             compile_regex(readable(regex))
-        except RegexError as error:
-            raise ExecutionError(f"invalid regular expression in label_replace(): {error}") from None
+        except RegexError:
+            raise ExecutionError(f"invalid regular expression in label_replace(): {readable(regex)}") from None
         return plan.LabelReplace(child, destination, readable(middle), source, readable(regex), position)
     for source in rest:
         if not is_label_name(source):
