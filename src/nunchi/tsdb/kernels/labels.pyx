@@ -205,6 +205,8 @@ def intern_keys(const uint8_t[::1] keys, const int64_t[::1] ends, uint8_t[::1] s
                         counts[SYMBOLS] += 1
                     if words < WORDS_REMEMBERED:
                         before[words] = Word(&keys[first], size, symbol)
+                        if words & 1 == 0:
+                            before[words + 1].size = -1  # another name: what its value would pair with is not remembered
                 first = word + 1
                 words += 1
                 if words & 1:
