@@ -83,10 +83,7 @@ class ServerAsker:
                 cure = "does a server run there? --url or NUNCHI_URL name another, --path reads a data folder"
                 raise WorldError(f"{self.url}: {error.reason}: {cure}") from error
             except HttpTlsError as error:
-                cure = (
-                    "a certificate that nobody known has signed stands in tls_config of --http.config.file, as ca_file"
-                )
-                raise WorldError(f"{self.url}: {error.reason}: {cure}") from error
+                raise WorldError(f"{self.url}: {error.reason}; --http.config.file has tls_config") from error
         if response.status == UNAUTHORIZED:
             raise WorldError(f"{self.url} asks who you are: give basic_auth or authorization in --http.config.file")
         try:
