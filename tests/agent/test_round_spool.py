@@ -102,6 +102,18 @@ async def test_a_burst_of_payloads_does_not_shorten_what_an_outage_may_last() ->
     assert spool.outage_seconds_left() == pytest.approx(expected, rel=0.2)
 
 
+async def test_while_the_disk_takes_nothing_an_outage_lasts_as_long_as_the_memory_does() -> None:
+    disk = FaultyDisk()
+    spool = round_spool(SpoolLimits(1 << 30, 1 << 30, memory_bytes_max=100_000), disk)
+    disk.room = 0
+    for _ in range(20):
+        spool.put(payload_round(50))
+        await spool._clock.advance(10)  # type: ignore[attr-defined]
+    in_memory = spool.spool.statistics().memory_bytes
+    expected = (100_000 - in_memory) / (in_memory / 200)
+    assert spool.outage_seconds_left() == pytest.approx(expected, rel=0.2)
+
+
 async def test_old_rounds_are_dropped_and_say_so() -> None:
     spool = round_spool(SpoolLimits(1 << 20, 60))
     accounting = spool._accounting

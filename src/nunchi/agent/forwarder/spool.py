@@ -161,6 +161,8 @@ class RoundSpool:
         if not self._bytes_a_second:
             return limits.age_seconds_max
         room = max(0, limits.bytes_max - max(statistics.bytes, statistics.disk_bytes))
+        if statistics.disk_error:  # the disk takes nothing, whatever it may hold
+            room = min(room, max(0, limits.memory_bytes_max - statistics.memory_bytes))
         return min(room / self._bytes_a_second, max(0.0, limits.age_seconds_max - statistics.oldest_seconds))
 
     def _take_backlog(self) -> Shipment | None:
