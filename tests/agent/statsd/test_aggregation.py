@@ -257,6 +257,13 @@ def test_names_that_would_hide_others_are_exported() -> None:
     assert house.shown() == {"a,exported___name__=b,exported_job=x,exported_le=1,instance=i": 1}
 
 
+def test_labels_of_rules_hide_nothing_either() -> None:
+    rules = "mappings: [{match: a.*, name: n, labels: {job: $1}}, {match: b.*, name: m_seconds, labels: {le: $1}}]"
+    house = House(f"{{mapping: {{{rules}}}}}")
+    house.take("a.x:1|c", "a.y:2|c", "b.1:1|c")
+    assert house.shown() == {"n,exported_job=x": 1, "n,exported_job=y": 2, "m_seconds,exported_le=1": 1}
+
+
 def test_tags_of_service_checks_hide_nothing_either() -> None:
     house = House()
     house.take("_sc|db|1|#job:x,__name__:up,check:y,env:prod")

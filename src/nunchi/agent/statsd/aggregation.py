@@ -200,7 +200,7 @@ class StatsdAggregation:
         sent = labels_of(series.tags, OWN_LABELS)
         if series.container:
             sent.setdefault("container_id", series.container)
-        own = dict(mapped.labels)
+        own = labels_of(mapped.labels, OWN_LABELS)
         return tuple(sorted({**own, **sent}.items() if mapped.honor_labels else {**sent, **own}.items()))
 
     def _shown_of(self, series: StatsdSeries, mapped: Mapped, labels: LabelPairs) -> Shown | None:
