@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,12 +15,19 @@ from nunchi.kit.errors import InputError
 from nunchi.kit.settings import remarks
 from nunchi.notify.notifier import check_support
 from nunchi.notify.settings import load_notify_settings
+from nunchi.query.syntax import STABLE, ParserSettings
+from nunchi.rules.duplicates import duplicates_of
 from nunchi.rules.files import load_rule_file
+from nunchi.server.language import parser_settings, split_features
+from nunchi.server.named_files import faults_of
 from nunchi.server.settings import load_configuration
 from nunchi.wire.errors import LineError
 from nunchi.wire.openmetrics import validate
 
 FILES = click.argument("files", nargs=-1, required=True, type=FILE)
+FEATURES = click.option(
+    "--enable-feature", "features", multiple=True, help="Experimental part of PromQL, as the server's; repeatable."
+)
 
 
 @click.group(name="check")
@@ -43,21 +52,44 @@ def check_each(files: Sequence[Path], check: Callable[[Path], None]) -> None:
         raise refusals[-1]
 
 
-def _check_configuration(path: Path) -> None:
-    configuration = load_configuration(path, os.environ)
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """What counts as good."""
+
+    parser: ParserSettings = STABLE
+    with_named_files: bool = True
+    ignores_unknown: bool = False
+    refuses_duplicates: bool = False
+
+
+def _check_configuration(path: Path, strictness: Strictness) -> None:
+    configuration = load_configuration(path, os.environ, strictness.parser)
     try:
         configuration.check_support()
     except InputError as error:
         raise InputError(f"{path}: well-formed, but nunchi would not start with it: {error}") from error
+    faults = list(faults_of(configuration)) if strictness.with_named_files else []
+    for fault in faults[:-1]:
+        click.echo(f"nunchi: {path}: {fault}", err=True)
+    if faults:
+        raise InputError(f"{path}: {faults[-1]}")
     rules = sum(len(group.rules) for file in configuration.rule_files for group in file.groups)
     click.echo(f"{path}: good; {len(configuration.jobs)} scrape jobs, {rules} rules")
     for remark in configuration.remarks():
         click.echo(f"{path}: {remark}")
 
 
-def _check_rules(path: Path) -> None:
-    groups = load_rule_file(path).groups
+def _check_rules(path: Path, strictness: Strictness) -> None:
+    groups = load_rule_file(path, strictness.parser, ignores_unknown=strictness.ignores_unknown).groups
+    duplicates = duplicates_of(groups)
+    said = [
+        f"{path}: {name}{labels or ''} is written by several rules: make one of them" for name, labels in duplicates
+    ]
+    if duplicates and strictness.refuses_duplicates:
+        raise InputError("; ".join(said))
     click.echo(f"{path}: good; {len(groups)} rule groups, {sum(len(group.rules) for group in groups)} rules")
+    for line in said:
+        click.echo(line)
 
 
 def _check_routes(path: Path) -> None:
@@ -70,16 +102,29 @@ def _check_routes(path: Path) -> None:
 
 @command.command()
 @FILES
-def config(files: tuple[Path, ...]) -> None:
-    """Check Prometheus configuration and the rule files it names."""
-    check_each(files, _check_configuration)
+@FEATURES
+@click.option("--syntax-only", is_flag=True, help="Look at no file that the configuration names, rule files aside.")
+def config(files: tuple[Path, ...], features: tuple[str, ...], syntax_only: bool) -> None:
+    """Check Prometheus configuration, the rule files it names, that other files are there, and targets' addresses."""
+    strictness = Strictness(parser_settings(split_features(features)), with_named_files=not syntax_only)
+    check_each(files, partial(_check_configuration, strictness=strictness))
 
 
 @command.command()
 @FILES
-def rules(files: tuple[Path, ...]) -> None:
+@FEATURES
+@click.option("--ignore-unknown-fields", is_flag=True, help="Pass over fields that are not known.")
+@click.option("--lint-fatal", is_flag=True, help="Refuse rules that write the same series, too.")
+def rules(
+    files: tuple[Path, ...],
+    features: tuple[str, ...],
+    ignore_unknown_fields: bool,
+    lint_fatal: bool,
+) -> None:
     """Check rule files."""
-    check_each(files, _check_rules)
+    parser = parser_settings(split_features(features))
+    strictness = Strictness(parser, ignores_unknown=ignore_unknown_fields, refuses_duplicates=lint_fatal)
+    check_each(files, partial(_check_rules, strictness=strictness))
 
 
 @command.command()
