@@ -77,6 +77,14 @@ def test_a_million_tenths_are_a_hundred_thousand() -> None:
     assert aggregator.value(0) == 100_000
 
 
+def test_sums_beyond_what_a_double_holds_are_infinite_and_nothing_else() -> None:
+    house = House()
+    house.take("a:1e308|c", "a:1e308|c", "b:1e308|g", "b:+1e308|g")
+    assert house.shown() == {"a": math.inf, "b": math.inf}
+    house.take("a:1|c", "b:5|g")
+    assert house.shown() == {"a": math.inf, "b": 5}
+
+
 def test_gauges_are_set_or_changed() -> None:
     house = House()
     house.take("g:10|g", "g:-4|g", "g:+1.5|g")

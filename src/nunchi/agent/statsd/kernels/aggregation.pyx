@@ -6,7 +6,7 @@ tenths are a hundred thousand. Invariant: whoever looks sees the same, and of a 
 here gives up the interpreter's lock, so that a call is seen whole or not at all.
 """
 
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, fabs, isfinite
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from libcpp.unordered_set cimport unordered_set
@@ -57,6 +57,9 @@ cdef struct Binding:
 
 cdef inline void add(Sum *total, double value) noexcept nogil:
     cdef double after = total.value + value
+    if not isfinite(after):  # beyond what a double holds: there is nothing to compensate
+        total.value, total.rest = after, 0
+        return
     if fabs(total.value) >= fabs(value):
         total.rest += (total.value - after) + value
     else:
