@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nunchi.model.symbols import TEXTS_AT_ONCE_MAX, rank_texts
+from nunchi.model.symbols import TEXTS_AT_ONCE_MAX, Symbols, rank_texts
 
 
 def in_order(texts: list[str]) -> list[str]:
@@ -18,3 +18,13 @@ def test_texts_are_ranked_in_their_order_however_many_there_are(texts: list[str]
 def test_lone_surrogates_are_ranked_like_other_letters():
     texts = [f"{number}" for number in range(TEXTS_AT_ONCE_MAX)] + ["\ud800", "\U0001f600", "\uffff", ""]
     assert in_order(texts) == sorted(texts)
+
+
+def test_symbols_take_over_others_and_leave_them_alone() -> None:
+    first, second = Symbols(), Symbols()
+    first.intern_all(["a", "b", "a"])
+    second.take_over(first)
+    assert list(second.texts) == ["", "a", "b"]
+    assert second.intern_all(["c", "b", "c"]).tolist() == [3, 2, 3]
+    assert first.find("c") is None
+    assert len(first) == 3

@@ -34,7 +34,19 @@ class Symbols:
 
     def intern_all(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """int32[len(texts)]: the id of each."""
-        return np.fromiter((self.intern(text) for text in texts), np.int32, len(texts))
+        known, ids = self._ids, []
+        for text in texts:
+            found = known.get(text)
+            if found is None:
+                found = known[text] = len(self._texts)
+                self._texts.append(text)
+            ids.append(found)
+        return np.array(ids, np.int32)
+
+    def take_over(self, other: "Symbols") -> None:
+        """Every text of another under the same id; only while nothing was interned here."""
+        assert len(self) == 1, "symbols that know texts cannot take others over"
+        self._texts, self._ids = other._texts.copy(), other._ids.copy()  # noqa: SLF001 (another of this kind)
 
     def find(self, text: str) -> int | None:
         """The id of a text that was interned, else None."""

@@ -91,10 +91,11 @@ class Selected:
 
     def table(self, symbols: Symbols) -> LabelTable:
         """The label sets under a reader's symbols."""
-        own, knew_nothing = self.labels, len(symbols) == 1
-        ids = symbols.intern_all(own.symbols.texts)
-        if knew_nothing:  # the numbers are the same
+        own = self.labels
+        if len(symbols) == 1:
+            symbols.take_over(own.symbols)
             return LabelTable(symbols, own.names, own.values, own.offsets)
+        ids = symbols.intern_all(own.symbols.texts)
         return LabelTable(symbols, ids[own.names], ids[own.values], own.offsets)
 
 

@@ -70,19 +70,22 @@ class Unique:
         self._scope = scope
         self._child = child
         self._message = message
-        self._operator: VectorOperator | None = None
+        self._chosen: tuple[VectorOperator, LabelTable] | None = None
 
-    def _chosen(self) -> VectorOperator:
-        if self._operator is None:
-            _, firsts = tables.group(self._child.series())
-            is_distinct = len(firsts) == len(self._child.series())
-            self._operator = self._child if is_distinct else _Merged(self._scope, self._child, self._message)
-        return self._operator
+    def _choose(self) -> tuple[VectorOperator, LabelTable]:
+        if self._chosen is None:
+            operator, labels = self._child, self._child.series()
+            _, firsts = tables.group(labels)
+            if len(firsts) < len(labels):
+                operator = _Merged(self._scope, self._child, self._message)
+                labels = operator.series()
+            self._chosen = operator, labels
+        return self._chosen
 
     def series(self) -> LabelTable:
         """See `VectorOperator.series`."""
-        return self._chosen().series()
+        return self._choose()[1]
 
     def batches(self) -> Iterator[Batch]:
         """See `VectorOperator.batches`."""
-        return self._chosen().batches()
+        return self._choose()[0].batches()

@@ -234,6 +234,8 @@ class RangeFunction:
         fine = [not text or text.endswith(COUNTER_SUFFIXES) for text in tables.texts(table.symbols, distinct)]
         if all(fine):
             return None
+        if not any(fine):
+            return names
         return np.where(np.isin(names, distinct[np.array(fine)]), np.int32(0), names)
 
     def _remark_suspects(self, names: NDArray[np.int32]) -> None:
