@@ -219,6 +219,7 @@ async def test_the_summary_counts_what_is_unwell(asker: Asker):
         "targets": {"up": 3, "down": 1, "unknown": 1},
         "agents": {"up": 1, "down": 1},
         "alerts": {"firing": 1, "pending": 1, "names": ["InstanceDown", "FilesystemFillsUp"]},
+        "notifications": [],
         "instance": INSTANCE,
         "intervals": {
             "127.0.0.1:9190": 15.0,

@@ -22,6 +22,16 @@ async def test_a_server_that_starts_says_so_and_then_answers(browser: Browser):
         await expect(page.page.locator("tbody tr").first).to_be_visible()
 
 
+async def test_what_ails_the_server_stands_on_every_page(browser: Browser):
+    async with serving() as site, tab(browser, site.url) as page:
+        site.status.broken = "The configuration could not be loaded again."
+        for path in ("/", "/query"):
+            await page.open(path)
+            await expect(page.page.locator(".banner")).to_have_text(site.status.broken)
+        site.status.broken = ""
+        await expect(page.page.locator(".banner")).to_be_hidden(timeout=30_000)
+
+
 async def test_a_lost_connection_shows_and_heals_without_a_reload(browser: Browser):
     async with serving() as site, tab(browser, site.url) as page:
         await page.open("/?range=5m")

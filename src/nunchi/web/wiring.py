@@ -80,7 +80,9 @@ def web_routes(parts: WebParts) -> list[Route]:
     envelope = Envelope(parts.status.closed_reason)
     reading = Reading(parts.queries, parts.store.querier)
     cardinality = parts.cardinality or SelectedCardinality(parts.store)
-    overview = OverviewEndpoints(parts.targets, parts.agents, parts.rules, load_dashboards(), parts.own_instance)
+    overview = OverviewEndpoints(
+        parts.targets, parts.agents, parts.rules, parts.status, load_dashboards(), parts.own_instance
+    )
     admin = [] if parts.admin is None else AdminEndpoints(parts.admin, parts.clock, parts.random).routes(envelope)
     return [
         *admin,

@@ -7,7 +7,7 @@ from collections import Counter
 
 from nunchi.kit.http_route import Route
 from nunchi.model.alert import AlertState
-from nunchi.web.contracts import AgentSource, AgentView, RuleSource, TargetSource
+from nunchi.web.contracts import AgentSource, AgentView, RuleSource, StatusSource, TargetSource
 from nunchi.web.dashboards import Dashboard
 from nunchi.web.prometheus_api.envelope import Answer, Envelope
 from nunchi.web.prometheus_api.errors import ApiError
@@ -24,12 +24,14 @@ class OverviewEndpoints:
         targets: TargetSource,
         agents: AgentSource,
         rules: RuleSource,
+        status: StatusSource,
         dashboards: dict[str, Dashboard],
         own_instance: str,
     ) -> None:
         self._targets = targets
         self._agents = agents
         self._rules = rules
+        self._status = status
         self._dashboards = dashboards
         self._own_instance = own_instance
 
@@ -42,7 +44,7 @@ class OverviewEndpoints:
         ]
 
     async def summary(self, _: Parameters) -> Answer:
-        """Targets and agents by health, alerts by state, the machine that pages open with, and how often each is sampled."""
+        """Targets and agents by health, alerts by state, what ails the server, the machine that pages open with, intervals."""
         targets = self._targets.targets()
         agents = self._agents.agents()
         health = Counter(target.health.value for target in targets)
@@ -60,6 +62,7 @@ class OverviewEndpoints:
                     "pending": alerts[AlertState.PENDING],
                     "names": [rule.name for rule in rules if rule.alerts][:ALERT_NAMES_MAX],
                 },
+                "notifications": [one.text for one in self._status.notifications()],
                 "instance": self._own_instance,
                 "intervals": intervals,
             }

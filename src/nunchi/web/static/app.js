@@ -25,14 +25,16 @@ const SUMMARY_SECONDS = 10;
 
 const pageOf = (path) => [...PAGES, ...INNER].find((page) => page.path === (ALIASES[path] ?? path)) ?? MISSING;
 
-function Banner() {
+// What the connection says comes first: it explains why nothing else is known.
+function Banner({ notifications }) {
   const [state, setState] = useState({ state: connection.state, reason: connection.reason });
   useEffect(() => {
     connection.listeners.add(setState);
     return () => connection.listeners.delete(setState);
   }, []);
   const texts = { lost: "Connection lost, retrying …", starting: `The server is starting: ${state.reason}`, loading: `Not everything can be shown yet: ${state.reason}` };
-  return html`<div class="banner" role="status" aria-live="polite" hidden=${state.state === "ok"}>${texts[state.state] ?? ""}</div>`;
+  const text = texts[state.state] ?? notifications.join(" ");
+  return html`<div class="banner" role="status" aria-live="polite" hidden=${!text}>${text}</div>`;
 }
 
 function ThemeButton() {
@@ -42,9 +44,8 @@ function ThemeButton() {
   </button>`;
 }
 
-function Bar({ page }) {
+function Bar({ page, summary }) {
   const [isOpen, setOpen] = useState(false);
-  const { data: summary } = usePoll((signal) => read("/api/nunchi/v1/summary", {}, signal), SUMMARY_SECONDS, []);
   useEffect(() => setOpen(false), [page]);
   return html`<header class="bar">
     <a class="brand" href=${link("/")} data-page><img src=${new URL("favicon.svg", import.meta.url)} alt="" width="22" height="22" />nunchi</a>
@@ -68,6 +69,7 @@ function App() {
   const { path } = useAddress();
   const page = pageOf(path);
   const [shown, setShown] = useState(null);
+  const { data: summary } = usePoll((signal) => read("/api/nunchi/v1/summary", {}, signal), SUMMARY_SECONDS, []);
   useEffect(() => {
     let isCurrent = true;
     document.title = `${page.title} · nunchi`;
@@ -77,7 +79,7 @@ function App() {
     );
     return () => (isCurrent = false);
   }, [page]);
-  return html`<${Bar} page=${page} /><${Banner} />
+  return html`<${Bar} page=${page} summary=${summary} /><${Banner} notifications=${summary?.notifications ?? []} />
     <main id="main" class="page" tabindex="-1">${shown && html`<${shown.Page} key=${shown.page.title} />`}</main>`;
 }
 
