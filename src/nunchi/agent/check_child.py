@@ -9,12 +9,13 @@ import importlib.util
 import inspect
 import os
 import queue
+import signal
 import struct
 import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -100,17 +101,26 @@ def _place_of(error: BaseException, check: Check) -> str:
     return f" (line {lines[-1]})" if lines else ""
 
 
+def end_group() -> NoReturn:
+    """End at once, out of a check that loops too, and with it whatever the check has started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
 def main() -> None:
-    """Answer until the parent closes the pipe."""
-    answers, process = os.fdopen(os.dup(1), "wb"), os.getpid()
+    """Answer until the parent closes the pipe. What the check does to the standard streams is its own affair."""
+    requests, answers, process = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"), os.getpid()
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a name of the system)
+        os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     configure("info", "logfmt")
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def listen() -> None:
-        while line := sys.stdin.buffer.readline(REQUEST_BYTES_MAX):
+        while line := requests.readline(REQUEST_BYTES_MAX):
             lines.put(line)
-        os._exit(0)  # also out of a check that loops
+        end_group()
 
     threading.Thread(target=listen, name="requests", daemon=True).start()
     check, error = None, ""

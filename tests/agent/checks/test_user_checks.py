@@ -116,12 +116,12 @@ def test_file_that_is_no_check_is_named(tmp_path: Path, text: str, reason: str) 
     assert reason in str(shown.error)
 
 
-def test_process_ends_with_the_agent(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(QUEUE)
+def test_process_ends_with_the_agent_and_whatever_it_has_started_too(tmp_path: Path) -> None:
+    text = written("import os, subprocess\nsubprocess.Popen(['sleep', '300'])\nos.close(0)")
     program = (
         "import sys; from pathlib import Path; from tests.agent.checks.services import measure\n"
-        "from tests.agent.checks.test_user_checks import user_check, QUEUE\n"
-        "check = user_check(Path(sys.argv[1]), QUEUE); measure(check); print(check._child.pid, flush=True)\n"
+        "from tests.agent.checks.test_user_checks import user_check\n"
+        f"check = user_check(Path(sys.argv[1]), {text!r}); measure(check); print(check._child.pid, flush=True)\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     answer = subprocess.run(
@@ -133,9 +133,17 @@ def test_process_ends_with_the_agent(tmp_path: Path) -> None:
     )
     child = int(answer.stdout)
     deadline = time.monotonic() + 5
-    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
-        assert time.monotonic() < deadline
+    while left := living(child, with_first=True):
+        assert time.monotonic() < deadline, left
         time.sleep(0.02)
+
+
+def test_a_check_that_reads_its_input_finds_none_and_takes_no_request(tmp_path: Path) -> None:
+    check = user_check(tmp_path, written("import sys\ncontext.emit.gauge('read', len(sys.stdin.read()))"))
+    for _ in range(2):
+        shown = measure(check)
+        assert (shown.error, shown.value("read")) == (None, 0)
+    check.close()  # type: ignore[attr-defined]
 
 
 def test_configuration_runs_them_and_keeps_the_unchanged(tmp_path: Path) -> None:
@@ -247,12 +255,11 @@ def test_a_child_that_a_check_forgets_answers_nothing_and_ends(tmp_path: Path) -
     check.close()  # type: ignore[attr-defined]
 
 
-def living(group: int) -> list[Path]:
+def living(group: int, *, with_first: bool = False) -> list[Path]:
     """The processes of a group that have not ended, other than its first."""
     fields = {path.parent: stat_fields(path) for path in Path("/proc").glob("[0-9]*/stat")}
-    return [
-        path for path, one in fields.items() if one[2:3] == [str(group)] and one[0] != "Z" and path.name != str(group)
-    ]
+    found = [path for path, one in fields.items() if one[2:3] == [str(group)] and one[0] != "Z"]
+    return [path for path in found if with_first or path.name != str(group)]
 
 
 def stat_fields(path: Path) -> list[str]:
