@@ -186,3 +186,12 @@ def test_parameters_that_cannot_be_are_named_as_they_were_written(expression: st
         instant(expression)
     assert str(caught.value).startswith(message)
     assert type(caught.value) is ExecutionError
+
+
+def test_what_kind_of_value_an_expression_has_is_known_without_evaluating() -> None:
+    engine = Engine()
+    for _ in range(2):
+        kinds = [engine.value_type(text).title for text in ("1", "'a'", "x", "x[1m]")]
+        assert kinds == ["scalar", "string", "instant vector", "range vector"]
+        with pytest.raises(ParseError):
+            engine.value_type("x[")

@@ -36,6 +36,7 @@ from nunchi.query.plan_report import Estimates, PlanReport, report_plan
 from nunchi.query.syntax import STABLE, ParserSettings, parse, resolve_durations
 from nunchi.query.syntax.literals import readable
 from nunchi.query.syntax.nodes import StringLiteral
+from nunchi.query.syntax.signatures import ValueType
 from nunchi.query.values import Matrix, QueryResult, Scalar, Statistics, String, Value, Vector
 from nunchi.storage.contracts import Querier
 
@@ -105,6 +106,7 @@ class Engine:
         self.subquery_step_ms = settings.subquery_step_ms
         self._monotonic = monotonic
         self._plans: OrderedDict[tuple[str, int, int], Plan] = OrderedDict()
+        self._value_types: OrderedDict[str, ValueType] = OrderedDict()
         telemetry = telemetry or Telemetry()
         self._samples = telemetry.counter(
             "nunchi_query_samples_total", "Samples that the windows and look-backs of queries held."
@@ -153,6 +155,15 @@ class Engine:
         while len(self._plans) > PLANS_MAX:
             self._plans.popitem(last=False)
         return made
+
+    def value_type(self, expression: str) -> ValueType:
+        """What kind of value an expression has, from the cache where it was asked for before; raises `ParseError`."""
+        found = self._value_types.get(expression)
+        if found is None:
+            found = self._value_types[expression] = parse(expression, self.settings.parser).value_type
+            while len(self._value_types) > PLANS_MAX:
+                self._value_types.popitem(last=False)
+        return found
 
     def is_plan_lasting(self, expression: str) -> bool:
         """Whether the plan of an expression, asked for before, is the same for every range and step."""

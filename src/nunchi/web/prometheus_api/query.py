@@ -74,7 +74,7 @@ class QueryEndpoints:
         cache = None if parameters.text("nocache") in {"1", "true"} else self._cache
 
         def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
-            refuse_ranges(parse(wishes.expression, engine.settings.parser))
+            refuse_ranges(engine.value_type(wishes.expression))
             options = QueryOptions(wishes.lookback_ms, budget, takes_samples=True)
             if cache is None:
                 return wishes.answer(engine.range(open_querier, wishes.expression, *span, options), engine.cores)
@@ -196,10 +196,10 @@ def _arrow(value: Value, notices: dict[str, str]) -> bytes:
         raise ApiError("not_acceptable", str(error)) from None
 
 
-def refuse_ranges(node: Node) -> None:
+def refuse_ranges(value_type: ValueType) -> None:
     """Only what has one value a step can be asked over a range; a wrong type is the request's fault, not the samples'."""
-    if node.value_type not in {ValueType.SCALAR, ValueType.VECTOR}:
-        kind = node.value_type.title
+    if value_type not in {ValueType.SCALAR, ValueType.VECTOR}:
+        kind = value_type.title
         reason = f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector'
         raise invalid_parameter("query", reason)
 
