@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-up: .venv/server  ## watch this machine: install if needed, start, print the address
+up: .venv/server kernels  ## watch this machine: install if needed, start, print the address
 	@exec $(BIN)/nunchi up
 
 test: .venv/test kernels  ## from nothing to a green test run
@@ -34,15 +34,17 @@ kernels: .venv/kernels
 	@$(PIP) setuptools Cython wheel
 	@touch $@
 
-.venv/server: .venv/tools pyproject.toml setup.py $(KERNELS)
+.venv/server: .venv/tools pyproject.toml setup.py
 	@echo "installing nunchi into .venv ..."
 	@$(PIP) --no-build-isolation --editable '.[server]'
 	@touch $@ .venv/kernels
 
-.venv/test: .venv/server
-	@$(PIP) --no-build-isolation --editable '.[server,test]'
+.venv/test: .venv/server pyproject.toml
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["test"], sep="\n")' > $@.txt
+	@$(PIP) --requirement $@.txt
 	@touch $@
 
-.venv/kernels: .venv/server $(KERNELS)
+# Installing compiles every kernel: so it is done once. Here only what changed is compiled again.
+.venv/kernels: $(KERNELS) | .venv/server
 	@$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
