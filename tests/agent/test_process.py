@@ -76,6 +76,29 @@ def test_start_status_reload_and_stop(home: Home) -> None:
     assert home.process is None
 
 
+def test_a_signal_has_the_settings_read_again_and_broken_ones_end_nothing(home: Home) -> None:
+    def status_says(words: str) -> bool:
+        deadline = time.monotonic() + 8  # sooner than the agent looks by itself
+        while words not in (shown := home.nunchi("status").stdout) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return words in shown
+
+    assert home.nunchi("start").returncode == 0
+    process = home.process
+    assert process is not None
+    path = home.folder / "nunchi-agent.yaml"
+    path.write_text(SETTINGS[:-1] + ", checks: {load: {enabled: false}}, nam: x}")
+    os.kill(process, signal.SIGHUP)
+    assert status_says('unknown field "nam"; did you mean "name"?')
+    assert status_says("\nload ")
+    path.write_text(SETTINGS[:-1] + ", checks: {load: {enabled: false}}}")
+    os.kill(process, signal.SIGHUP)
+    assert status_says("settings: in force")
+    assert "\nload " not in home.nunchi("status").stdout
+    assert home.process == process
+    assert home.nunchi("stop").returncode == 0
+
+
 def test_a_killed_agent_is_not_taken_for_a_live_one_and_its_samples_are_found_again(home: Home) -> None:
     home.nunchi("start")
     spool = home.folder / "spool"
