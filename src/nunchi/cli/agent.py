@@ -17,6 +17,7 @@ from nunchi.agent.identity import load_id
 from nunchi.agent.instances import Instances
 from nunchi.agent.keys import join as join_server
 from nunchi.agent.log_file import LogFile, write_into
+from nunchi.agent.plans import describe_plans
 from nunchi.agent.process import (
     LOG_FILE,
     ProcessError,
@@ -222,6 +223,7 @@ def test_config(home: Path | None) -> None:
     planned = [instance for _, instance in Instances().plan(place.configuration.instances)]
     require_own_checks(planned)
     settings = place.configuration.settings
+    plans = list(describe_plans(settings, place.folder, SystemDisk()))
     click.echo(f"{place.folder}: the settings are well")
     if not place.source.has_main():
         click.echo(f"there is no {SETTINGS_FILE} in it: the defaults hold")
@@ -229,6 +231,8 @@ def test_config(home: Path | None) -> None:
         click.echo(f"not read: {path}: files of settings end in .yaml, and in .example what is to be left alone")
     click.echo(f"delivers to: {settings.server.url if settings.server.enabled else 'nobody'}")
     click.echo(f"runs {len(planned)} check instances: {', '.join(sorted(one.name for one in planned))}")
+    for plan in plans:
+        click.echo(plan)
     if settings.relay is not None:
         others = [*sorted(settings.relay.sources), *(["agents with keys"] if settings.relay.agents else [])]
         click.echo(f"relays at {settings.relay.address} for: {', '.join(others)}")
