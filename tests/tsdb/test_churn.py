@@ -17,8 +17,12 @@ from nunchi.query.values import Matrix
 from nunchi.storage.contracts import Store
 from nunchi.storage.memory import MemoryStore
 from nunchi.testing.clock import VirtualClock
+from nunchi.testing.contracts.store import select
 from nunchi.testing.disk import FaultyDisk
+from nunchi.tsdb import dead_series
+from nunchi.tsdb.compaction import BLOCK_MS, compact_head
 from nunchi.tsdb.database import Database
+from nunchi.tsdb.dead_series import drop_dead_series
 from nunchi.tsdb.telemetry import DatabaseTelemetry
 
 TARGETS, SERIES_PER_TARGET = 200, 10
@@ -105,3 +109,29 @@ def test_two_days_of_churn_leave_memory_and_index_bounded_and_staleness_exact() 
         engine, oracle, "count(m1)", begin_ms, end_ms, QUARTER_MS
     )
     assert again._state.head.table.series < SERIES_MAX
+
+
+def test_a_series_that_left_the_head_and_came_back_by_another_sender_is_known_to_its_first_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dead_series, "DEAD_SERIES_MIN", 1)
+    clock = VirtualClock()
+    database = Database(Path("/data"), FaultyDisk(Random(1)), clock, DatabaseTelemetry(Telemetry()), logger("tsdb"))
+    database.open()
+    names = [Labels.of("m", n=str(n)) for n in range(3)]
+    scraped, pushed = Layout.of(*names), Layout.of(*names)
+    wanted = []
+    for value, layout in enumerate((scraped, pushed, scraped)):
+        if value == 1:
+            clock.jump(6 * 3600)
+            database.seal()
+            compact_head(database._state, clock.now_ms() // BLOCK_MS * BLOCK_MS)
+            drop_dead_series(database._state)
+            assert database.statistics().series == 0
+        clock.jump(1)
+        appender = database.appender()
+        result = appender.append(Batch.row(layout, clock.now_ms(), np.arange(3, dtype=np.int32), np.full(3, value)))
+        appender.commit()
+        assert result.accepted == 3
+        wanted.append((clock.now_ms(), float(value)))
+    assert select(database) == dict.fromkeys(names, wanted)

@@ -23,12 +23,14 @@ from nunchi.model.batch import Batch, Conflict
 from nunchi.model.histogram import CUSTOM_SCHEMA, BucketSpan, Histogram, ResetHint
 from nunchi.model.histogram_columns import FLOAT, HistogramColumns
 from nunchi.model.labels import Labels
+from nunchi.model.matchers import Matcher, MatchOperator
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import ABSENT, STALE
-from nunchi.storage.contracts import Store
+from nunchi.storage.contracts import FUTURE_MS_MAX, Store
 from nunchi.storage.memory import MemoryStore
+from nunchi.storage.memory_series import Series
 from nunchi.testing.clock import VirtualClock
-from nunchi.testing.contracts.store import NAME_SET
+from nunchi.testing.contracts.store import NAME_SET, append
 from nunchi.testing.disk import UNBOUNDED, Crash, FaultyDisk
 from nunchi.tsdb import dead_series
 from nunchi.tsdb.compaction import BLOCK_MS, compact_head, merge_blocks
@@ -91,6 +93,14 @@ def histogram_facts(histograms: HistogramColumns | None, number: int, *, hinted:
         return None
     histogram, is_integer = histograms.histogram(number), bool(histograms.is_integer[number])
     return repr(histogram if hinted else replace(histogram, reset_hint=ResetHint.UNKNOWN)), is_integer
+
+
+def delete_from(series: Series, begin: int, end: int) -> None:
+    """What the obvious store does not offer: forget samples, both ends included."""
+    for time in [time for time in series.timestamps if begin <= time <= end]:
+        at = series.timestamps.index(time)
+        del series.timestamps[at], series.values[at]
+        series.rich.pop(time, None)
 
 
 class DatabaseHistory(RuleBasedStateMachine):
@@ -204,6 +214,26 @@ class DatabaseHistory(RuleBasedStateMachine):
         self.database.close()
         self.disk.restart(power_lost=False)
         self.open_database()
+
+    @rule(
+        number=st.sampled_from(["0", "3", "[1-4]", ".+"]), start=st.integers(-40, 40), width=st.integers(0, 80),
+        cleans=st.booleans(),
+    )  # fmt: skip
+    def delete(self, number: str, start: int, width: int, cleans: bool) -> None:
+        """What is deleted says no more how new a series is, at once here and after a restart there: so newer samples follow."""
+        now = self.clock.now_ms() // STEP_MS * STEP_MS
+        begin, end = now + start * STEP_MS // 4, now + (start + width) * STEP_MS // 4
+        matcher = Matcher("n", MatchOperator.REGEX, number)
+        self.database.delete_series([matcher], begin, end)
+        for series in self.oracle.by_key.values():
+            if matcher.matches(series.labels.get("n") or ""):
+                delete_from(series, begin, end)
+        if cleans:
+            self.database.clean_tombstones()
+        newest = self.clock.now_ms() + FUTURE_MS_MAX
+        for store in (self.database, self.oracle):
+            append(store, {series: [(newest, 1.0)] for series in SERIES}, Conflict.REPLACE)
+        self.clock.jump(FUTURE_MS_MAX / 1000)
 
     @rule(steps=st.integers(0, 40), what=st.sampled_from(["seal", "compact", "maintain"]), power_lost=st.booleans())
     def crash_while_maintaining(self, steps: int, what: str, power_lost: bool) -> None:

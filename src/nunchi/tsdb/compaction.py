@@ -1,4 +1,4 @@
-"""Runs become two-hour blocks, blocks merge by threes up to a tenth of the retention, many runs become one.
+"""Runs become two-hour blocks, blocks merge by threes up to a tenth of the retention, in time and size, many runs become one.
 
 A range is compacted once the head's newest sample is an hour past its end, so that a stop or a slow sender cuts no block;
 what comes later goes to a block of its own over the same range, and the merge puts both together. That is work for few
@@ -7,6 +7,7 @@ A damaged page is dropped, named and counted; it stops nothing.
 Invariant: readers see the samples of a range in its old files or in its new ones, never in both or in none.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -182,6 +183,7 @@ def _choose_merge(state: State) -> Sequence[Block]:
     if overlapping:
         return overlapping
     newest_end = max((block.meta.max_time for block in blocks), default=0)
+    bytes_max = state.settings.retention_bytes / RETENTION_SHARE or math.inf
     range_ms = BLOCK_MS * MERGE_FACTOR
     while range_ms <= min(state.settings.retention_ms // RETENTION_SHARE, BLOCK_RANGE_MS_MAX):
         by_range: dict[int, list[Block]] = {}
@@ -190,7 +192,7 @@ def _choose_merge(state: State) -> Sequence[Block]:
             if block.meta.max_time <= start + range_ms and start + range_ms <= newest_end:
                 by_range.setdefault(start, []).append(block)
         for start in sorted(by_range):
-            if len(by_range[start]) > 1:
+            if len(by_range[start]) > 1 and sum(block.bytes for block in by_range[start]) <= bytes_max:
                 return by_range[start]
         range_ms *= MERGE_FACTOR
     return ()

@@ -1,4 +1,7 @@
-"""Whole blocks go once everything in them is too old, or when files take more room than allowed, the oldest first."""
+"""Whole blocks go once everything in them is too old, or when files take more room than allowed, the oldest first.
+
+All that samples take counts, runs and log too, but only blocks go.
+"""
 
 from nunchi.tsdb.block import Block
 from nunchi.tsdb.compaction import replace_blocks
@@ -15,6 +18,7 @@ def drop_expired(state: State) -> None:
         return
     blocks = sorted(state.sealed.blocks, key=lambda block: block.meta.max_time)
     used = sum(block.bytes for block in blocks) + sum(run.bytes for run in state.sealed.runs)
+    used += state.manifest.series_bytes + state.wal.size()
     beyond: list[Block] = []
     for block in blocks:
         if used <= allowed:

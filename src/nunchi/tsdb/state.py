@@ -46,7 +46,7 @@ OWNERS_MAX = 2**30
 class DatabaseSettings:
     """Of one database.
 
-    retention_bytes     runs and blocks together; 0: no bound
+    retention_bytes     blocks, runs and log together; 0: no bound
     late_max_ms         how late a sample may be where its batch does not say: `out_of_order_time_window`
     wal_sync_always     acknowledge after the sync of each record, not after its write
     """
@@ -122,7 +122,7 @@ class State:
         revived = head.revive(layout, columns)
         if len(revived):
             self.ask_blocks(head, revived)
-            known, _ = head.resolve(layout)
+        known, _ = head.resolve(layout)  # once more: another layout may have brought back what had left the head
         return known[columns]
 
     def ask_blocks(self, head: Head, refs: NDArray[np.int32]) -> None:

@@ -191,6 +191,10 @@ class Wal:
         names = self._disk.list(self._folder.wal)
         return sorted(n for name in names if (n := number_of(name, SEGMENT_SUFFIX)) is not None)
 
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return sum(self._disk.size(self._folder.segment(number)) or 0 for number in self.segments())
+
     def append(self, body: bytes, span: Span) -> None:
         """Add a record; raises a `DiskError`, and then the record is not there, or at most there unacknowledged."""
         record = encode_record(body, span, compressed=self._compressed)
