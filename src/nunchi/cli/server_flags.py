@@ -81,7 +81,11 @@ FLAGS: tuple[tuple[str, click.ParamType[Any] | None, str], ...] = (
     ),
     ("storage_tsdb_path", click.Path(path_type=Path), "Data folder."),
     ("storage_tsdb_retention_time_ms", DURATION, "How long samples are kept; 15d where no size bounds them either."),
-    ("storage_tsdb_retention_size_bytes", SIZE, "How much room samples may take, log included, as 512MB; 0 is no bound."),
+    (
+        "storage_tsdb_retention_size_bytes",
+        SIZE,
+        "How much room samples may take, log included, as 512MB; 0 is no bound.",
+    ),
     ("storage_tsdb_wal_compression", None, "Compress the write-ahead log."),
     (
         "storage_tsdb_wal_sync",
