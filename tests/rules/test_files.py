@@ -20,7 +20,7 @@ FAULTS = [
     ('groups:\n- name: g\n  rules:\n  - alert: A\n    expr: "up + +"\n', "5:18"),
     ("groups: [{name: g, rules: [{alert: A, expr: up, labels: {__name__: x}}]}]", "1:68"),
     ("groups: [{name: g, rules: [{alert: A, expr: up, annotations: {s: '{{ $label }}'}}]}]", "1:66"),
-    ("groups: [{name: g, interval: 0s}]", "1:30"),
+    ("groups: [{name: g, interval: -1m}]", "1:30"),
     ("groups: [{name: g}, {name: g}]", "1:28"),
     ("groups: [{name: g, limt: 5}]", "1:20"),
     ("groups: [{name: g, rules: [{record: 'a{b=\"c\"}', expr: up}]}]", "1:37"),

@@ -6,8 +6,11 @@ from itertools import pairwise
 from tests.rules.canned import House, instances
 
 from nunchi.model.labels import Labels
+from nunchi.rules.files import parse_rule_file
+from nunchi.rules.rule_group import GroupDefaults, RuleGroup
 from nunchi.rules.rule_manager import RuleManager
 from nunchi.rules.schedule import Schedule
+from nunchi.rules.surroundings import Surroundings
 
 MINUTE = 60_000
 T0 = 1_700_000_040_000
@@ -222,3 +225,13 @@ async def test_slow_evaluation_counts_missed_slots():
     assert status.iterations_missed >= 20
     assert house.connections.telemetry._missed.value("rules0.yml;g") == status.iterations_missed
     await stop(task)
+
+
+def test_an_interval_of_nothing_is_the_global_one_and_no_offset_is_an_offset() -> None:
+    house = House()
+    assert house.group("groups: [{name: g, interval: 0s}]", interval_ms=15_000).interval_ms == 15_000
+    for text, offset_ms in (("", 30_000), ("query_offset: 0s", 0), ("query_offset: 1m", 60_000)):
+        file = parse_rule_file(f"groups: [{{name: g, {text}}}]", "r.yml")
+        defaults = GroupDefaults(query_offset_ms=30_000)
+        group = RuleGroup(file.groups[0], "r.yml", defaults, Surroundings(), house.connections, is_restored=True)
+        assert group.query_offset_ms == offset_ms

@@ -71,7 +71,7 @@ class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleGroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rules evaluated together, in order. Where `interval` or `query_offset` is None, the global one counts."""
+    """Rules evaluated together, in order. Where `interval` is None or 0s, or `query_offset` None, the global one counts."""
 
     name: str = ""
     interval: Duration | None = None
@@ -84,8 +84,6 @@ class RuleGroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         """Check what the types do not say."""
         if not self.name:
             raise FieldError("the group has no name: give it one", "name")
-        if self.interval is not None and self.interval.ms <= 0:
-            raise FieldError("interval must be longer than 0s", "interval")
         if self.limit < 0:
             raise FieldError("limit must not be negative: 0 means none", "limit")
         _check_labels(self.labels)

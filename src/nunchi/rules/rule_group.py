@@ -98,7 +98,8 @@ class RuleGroup:
         self.defaults = defaults
         self.surroundings = surroundings
         self.interval_ms = settings.interval.ms if settings.interval else defaults.interval_ms
-        self.query_offset_ms = settings.query_offset.ms if settings.query_offset else defaults.query_offset_ms
+        offset = settings.query_offset
+        self.query_offset_ms = defaults.query_offset_ms if offset is None else offset.ms
         self.schedule = Schedule.of(file, settings.name, self.interval_ms)
         self.iterations_missed = 0
         self._connections = connections
