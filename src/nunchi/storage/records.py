@@ -79,7 +79,9 @@ class Records:
         if version > VERSION:
             connection.close()
             self._connection = None
-            raise RecordsError(f"{self._path} has format version {version}, this nunchi knows {VERSION}: use a newer one")
+            raise RecordsError(
+                f"{self._path} has format version {version}, this nunchi knows {VERSION}: use a newer one"
+            )
         connection.executescript(SCHEMA)
         if version != VERSION:
             connection.execute(f"PRAGMA user_version = {VERSION}")
