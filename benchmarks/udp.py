@@ -20,21 +20,25 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from programs.process import cpu_seconds, find_program, free_port, resident_mb
 
 from nunchi.agent.udp_session import UdpSession
+from nunchi.intake.receive.pack_histograms import PartColumns
 from nunchi.intake.receive.pack_server import PackKey, PackServer
 from nunchi.intake.receive.pack_telemetry import PackTelemetry
 from nunchi.intake.registry.agent_registry import Acknowledgement
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.kernels.datagram import send_datagrams
 from nunchi.kit.telemetry import Telemetry
+from nunchi.model.histogram import Histogram
 from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.wire import pack
 from nunchi.wire.compression import Encoding, encode
 from nunchi.wire.pack import Confirm, FirstHead, PackKind
-from nunchi.wire.pack_seal import PackMode, hello_sealer, session_keys, welcome_sealer
+from nunchi.wire.pack_histograms import HistogramParts, spans_of
+from nunchi.wire.pack_seal import SEAL_BYTES, PackMode, hello_sealer, session_keys, welcome_sealer
 from nunchi.wire.payload import Payload
 from nunchi.wire.payload_encoder import PayloadEncoder, Round, Sender
 from nunchi.wire.remote_write import encode_write_request
@@ -47,6 +51,7 @@ SECONDS = 6.0
 START_SECONDS_MAX = 20.0
 DRAINING_SECONDS = 1.0  # for what still waits in the socket when the last datagram is sent
 PACK_SERIES, PACK_ROUNDS = 5000, 60
+HISTOGRAMS = 200
 AGENT = """
 import asyncio, random, sys
 from nunchi.agent.statsd.settings import StatsdSettings
@@ -176,17 +181,8 @@ class Keys:
         return [PackKey(b"k" * 32)]
 
 
-def measure_packs(mode: PackMode) -> dict[str, float]:
-    """Counters that grow, gauges that move, a third that rests; both ends in one process, each timed alone."""
-    source, clock = random.Random(1), SystemClock()
-    stored = 0
-
-    def store(payload: Payload, _: str) -> Acknowledgement:
-        nonlocal stored
-        stored += payload.samples
-        return Acknowledgement(payload.samples, 0, {})
-
-    server = PackServer(Keys(), store, clock, source, PackTelemetry(Telemetry()))
+def open_session(server: PackServer, mode: PackMode) -> UdpSession:
+    """An agent's side of a session that the server has confirmed."""
     salt, key = bytes(16), b"k" * 32
     head = FirstHead(mode, PackKind.HELLO, salt, "a" * 32).encode()
     hello = head + hello_sealer(key, salt, mode).seal(pack.NO_NONCE, pack.HELLO_BODY.pack(0) + bytes(120), head)
@@ -197,7 +193,30 @@ def measure_packs(mode: PackMode) -> dict[str, float]:
     head = FirstHead(mode, PackKind.CONFIRM, salt, "a" * 32).encode()
     confirm = pack.encode_confirm(Confirm(1, 1, 10_000, "web", "0"))
     server.receive(head + keys.to_server.seal(pack.NO_NONCE, confirm, head), b"", "")
-    session = UdpSession(keys, mode, pack.DATAGRAM_BYTES)
+    return UdpSession(keys, mode, pack.DATAGRAM_BYTES)
+
+
+def move_on(values: list[float], source: random.Random) -> None:
+    """Counters grow, gauges move, a third rests."""
+    for column in range(len(values)):
+        if column % 3 == 0:
+            values[column] += source.randrange(2000)
+        elif column % 3 == 1:
+            values[column] = round(source.random() * 100, 2)
+
+
+def measure_packs(mode: PackMode) -> dict[str, float]:
+    """Rounds of one agent; both ends in one process, each timed alone."""
+    source, clock = random.Random(1), SystemClock()
+    stored = 0
+
+    def store(payload: Payload, _: str) -> Acknowledgement:
+        nonlocal stored
+        stored += payload.samples
+        return Acknowledgement(payload.samples, 0, {})
+
+    server = PackServer(Keys(), store, clock, source, PackTelemetry(Telemetry()))
+    session = open_session(server, mode)
 
     layout = Layout()
     for number in range(PACK_SERIES):
@@ -208,11 +227,7 @@ def measure_packs(mode: PackMode) -> dict[str, float]:
     size = datagram_count = steady_samples = 0
     others: dict[str, float] = {}
     for number in range(PACK_ROUNDS):
-        for column in range(PACK_SERIES):
-            if column % 3 == 0:
-                values[column] += source.randrange(2000)
-            elif column % 3 == 1:
-                values[column] = round(source.random() * 100, 2)
+        move_on(values, source)
         one = Round(1_700_000_000_000 + 10_000 * number, layout, columns, array("d", values))
         began = time.process_time()
         sent = session.begin_round(one, number * PACK_SERIES, {})
@@ -263,6 +278,55 @@ def sizes_elsewhere(one: Round) -> dict[str, int]:
     }
 
 
+def measure_histograms() -> dict[str, float]:
+    """Timers as native histograms, as parts in packs, both ends timed alone, beside a payload of the same round."""
+    source, layout = random.Random(1), Layout()
+    for number in range(HISTOGRAMS):
+        layout.append(Labels.of("request_seconds", route=f"/{number}", job="statsd").key())
+    columns, buckets = array("i", range(HISTOGRAMS)), [dict[int, float]() for _ in range(HISTOGRAMS)]
+    sent, received, base, known = HistogramParts(), PartColumns(), array("d"), 0
+    sending = receiving = 0.0
+    size = payload_size = cells = 0
+    encoder = PayloadEncoder(Sender("a" * 32, "web", "0", 1))
+    for number in range(PACK_ROUNDS):
+        rows = [observed(own, source) for own in buckets]
+        began = time.process_time()
+        part_columns, values = sent.cells(layout, columns, rows)
+        bodies = [
+            *pack.encode_dictionary(1, known, sent.keys[known:], 1192),
+            *pack.encode_data(1, number + 1, number, 0, 0, part_columns, values, base, 1192),
+        ]
+        middle = time.process_time()
+        received.add(sent.keys[known:])
+        received.assemble(np.frombuffer(part_columns, np.int32), np.frombuffer(values))
+        ended = time.process_time()
+        base, known = array("d", pack.spread(part_columns, values)), len(sent.keys)
+        if number >= PACK_ROUNDS // 2:
+            sending, receiving = sending + middle - began, receiving + ended - middle
+            size += sum(len(body) + pack.HEAD.size + SEAL_BYTES for body in bodies)
+            cells += len(values)
+            one = Round(0, layout, columns, array("d", bytes(8 * HISTOGRAMS)), histograms=tuple(rows))
+            payload_size += len(encoder.encode(0, 10_000, [one]))
+    count = HISTOGRAMS * (PACK_ROUNDS - PACK_ROUNDS // 2)
+    return {
+        "parts_a_histogram": round(cells / count),
+        "bytes_a_histogram": round(size / count, 1),
+        "bytes_a_histogram_as_payload": round(payload_size / count, 1),
+        "agent_histograms_a_cpu_second": round(count / sending),
+        "server_histograms_a_cpu_second": round(count / receiving),
+    }
+
+
+def observed(own: dict[int, float], source: random.Random) -> Histogram:
+    """One more round of 50 observations."""
+    for _ in range(50):
+        index = round(source.gauss(-20, 12))
+        own[index] = own.get(index, 0.0) + 1
+    indexes, count = sorted(own), sum(own.values())
+    counts = tuple(own[index] for index in indexes)
+    return Histogram(3, count, count * 0.0517, 2.0**-128, 0.0, spans_of(indexes), counts)
+
+
 def main() -> None:
     found = datagrams()
     results: dict[str, object] = {"lines": LINES, "datagrams": len(found)}
@@ -274,6 +338,8 @@ def main() -> None:
     for mode in PackMode:
         results[f"packs ({mode.value})"] = measured_packs = measure_packs(mode)
         print(f"packs ({mode.value})   {measured_packs}")
+    results["histograms in packs"] = measured_histograms = measure_histograms()
+    print(f"histograms     {measured_histograms}")
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
