@@ -104,3 +104,14 @@ def test_both_ways_of_asking_for_the_version_agree() -> None:
     program = Path(sys.executable).parent / "nunchi"
     asked = [subprocess.check_output([program, word], text=True).split() for word in ("--version", "version")]
     assert asked[0][:2] == asked[1][:2]
+
+
+@pytest.mark.parametrize("words", [(), ("query",)])
+def test_examples_stand_on_lines_of_their_own(words: tuple[str, ...]) -> None:
+    program = Path(sys.executable).parent / "nunchi"
+    shown = subprocess.check_output([program, *words, "--help"], text=True)
+    examples = [
+        line.strip() for line in shown.partition("Examples:")[2].splitlines() if line.strip().startswith("nunchi")
+    ]
+    assert len(examples) >= 3
+    assert all(line.count("nunchi ") == 1 for line in examples)

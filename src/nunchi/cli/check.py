@@ -105,7 +105,10 @@ def _check_routes(path: Path) -> None:
 @FEATURES
 @click.option("--syntax-only", is_flag=True, help="Look at no file that the configuration names, rule files aside.")
 def config(files: tuple[Path, ...], features: tuple[str, ...], syntax_only: bool) -> None:
-    """Check Prometheus configuration, the rule files it names, that other files are there, and targets' addresses."""
+    """Check Prometheus configuration and the files that it names.
+
+    Rule files are read, other files must be there, and targets must be addresses.
+    """
     strictness = Strictness(parser_settings(split_features(features)), with_named_files=not syntax_only)
     check_each(files, partial(_check_configuration, strictness=strictness))
 

@@ -28,15 +28,18 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 SAMPLES_MATCH = "analyze needs --match, as in --match 'http_request_duration_seconds_bucket'"
 
 
-@click.group(name="query")
-def command() -> None:
-    r"""Ask a server, or a data folder, in PromQL.
+EPILOG = """
+\b
+Examples:
+  nunchi query instant 'sum by (mode) (rate(node_cpu_seconds_total[1m]))'
+  nunchi query range node_load1 --last 6h
+  nunchi query labels job --path data
+"""
 
-    \b
-    nunchi query instant 'sum by (mode) (rate(node_cpu_seconds_total[1m]))'
-    nunchi query range node_load1 --last 6h
-    nunchi query labels job --path data
-    """
+
+@click.group(name="query", epilog=EPILOG)
+def command() -> None:
+    """Ask a server, or a data folder, in PromQL."""
 
 
 def with_asker(*formats: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
