@@ -103,6 +103,13 @@ class Rules:
         self._hostile = hostile
 
     def groups(self) -> Sequence[RuleGroupStatus]:
+        at_ms = self._now_ms - 4000
+        return [
+            RuleGroupStatus("host", "defaults/host.yml", 15.0, 0, 0.0044, at_ms, 0, self._alerting_rules()),
+            RuleGroupStatus("recordings", "/etc/nunchi/cpu.yml", 30.0, 0, 0.0031, at_ms, 0, self._recording_rules()),
+        ]
+
+    def _alerting_rules(self) -> tuple[RuleStatus, ...]:
         now_ms = self._now_ms
         down = self._alerting(
             "InstanceDown",
@@ -154,6 +161,9 @@ class Rules:
                     **HOSTILE,
                 )
             )
+        return tuple(rules)
+
+    def _recording_rules(self) -> tuple[RuleStatus, ...]:
         recording = RuleStatus(
             kind=RuleKind.RECORDING,
             name="instance:cpu_busy:ratio",
@@ -162,7 +172,7 @@ class Rules:
             health=RuleHealth.OK,
             last_error="",
             evaluation_seconds=0.0021,
-            last_evaluation_ms=now_ms - 4000,
+            last_evaluation_ms=self._now_ms - 4000,
         )
         failing = RuleStatus(
             kind=RuleKind.RECORDING,
@@ -172,14 +182,9 @@ class Rules:
             health=RuleHealth.ERROR,
             last_error='found duplicate series for the match group {job="node"} on the right hand-side of the operation',
             evaluation_seconds=0.0007,
-            last_evaluation_ms=now_ms - 4000,
+            last_evaluation_ms=self._now_ms - 4000,
         )
-        return [
-            RuleGroupStatus("host", "defaults/host.yml", 15.0, 0, 0.0044, now_ms - 4000, 0, tuple(rules)),
-            RuleGroupStatus(
-                "recordings", "/etc/nunchi/cpu.yml", 30.0, 0, 0.0031, now_ms - 4000, 0, (recording, failing)
-            ),
-        ]
+        return recording, failing
 
     def _alerting(self, name: str, expression: str, alerts: tuple[AlertStatus, ...], **labels: str) -> RuleStatus:
         state = max((each.state for each in alerts), key=list(AlertState).index, default=AlertState.INACTIVE)
