@@ -60,9 +60,10 @@ def test_unused_settings_of_routes_are_remarked_upon(tmp_path: Path) -> None:
     assert "global.slack_app_url has no effect here" in run_nunchi("check", "routes", str(path)).stdout
 
 
-def test_a_rule_file_that_does_not_exist_is_passed_over_with_a_remark(tmp_path: Path) -> None:
+def test_a_rule_file_that_does_not_exist_is_refused_or_where_syntax_alone_counts_remarked_on(tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text("rule_files: [absent.yml, 'none/*.yml']\n")
-    ended = run_nunchi("check", "config", str(tmp_path / "prometheus.yml"))
+    assert "absent.yml does not exist: create it" in refused("check", "config", str(tmp_path / "prometheus.yml"))
+    ended = run_nunchi("check", "config", "--syntax-only", str(tmp_path / "prometheus.yml"))
     assert ended.returncode == 0
     assert "absent.yml does not exist and is passed over" in ended.stdout
     assert "none" not in ended.stdout
