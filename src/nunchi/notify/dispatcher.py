@@ -4,7 +4,6 @@ Invariant: a group is never flushed twice at once; every flush ends within `max(
 """
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from typing import TypeAlias
 
 from nunchi.kit.clock import Clock
 from nunchi.kit.logs import Logger
+from nunchi.kit.waiting import wait_event
 from nunchi.model.alert import Alert
 from nunchi.model.labels import Labels
 from nunchi.notify.alert_group import AlertGroup
@@ -76,7 +76,8 @@ class Dispatcher:
             while True:
                 self._flush_due()
                 delay = self._due[0][0] - self._clock.monotonic() if self._due else IDLE_SECONDS
-                await self._wait(min(max(delay, 0.0), IDLE_SECONDS))
+                self._wake.clear()
+                await wait_event(self._wake, min(delay, IDLE_SECONDS), self._clock)
         finally:
             tasks = list(self._tasks)
             for task in tasks:
@@ -104,19 +105,6 @@ class Dispatcher:
         heapq.heappush(self._due, (due, next(self._order), group))
         if is_first:
             self._wake.set()
-
-    async def _wait(self, seconds: float) -> None:
-        """Until the time has passed or something became due earlier."""
-        self._wake.clear()
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        waking = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait((sleeping, waking), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in (sleeping, waking):
-                waiter.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await waiter
 
     def _flush_due(self) -> None:
         now = self._clock.monotonic()
