@@ -95,3 +95,13 @@ def test_public_rules_with_every_feature_are_good() -> None:
     features = "promql-experimental-functions,promql-extended-range-selectors,promql-binop-fill-modifiers"
     assert run("rules", "--enable-feature", features, path).exit_code == 0
     assert run("rules", path).exit_code != 0
+
+
+def test_text_of_a_target_is_read_as_a_scrape_reads_it(tmp_path: Path) -> None:
+    path = written(tmp_path, "metrics", '# TYPE a counter\na_total{b="c"} 1\na_total 2 5\n')
+    assert run("metrics", "--text", path).output == f"{path}: good; 1 metric families, 2 samples\n"
+    assert refusal(run("metrics", path)).endswith("text of version 0.0.4 is read with --text")
+    written(tmp_path, "metrics", "a 1\na{b=c} 2\n")
+    assert refusal(run("metrics", "--text", path)).startswith(f"{path}: line 2: ")
+    written(tmp_path, "metrics", "a 1\n# EOF\n")
+    assert run("metrics", path).output == f"{path}: good; 1 metric families, 1 samples\n"

@@ -22,12 +22,20 @@ from nunchi.server.language import parser_settings, split_features
 from nunchi.server.named_files import faults_of
 from nunchi.server.settings import load_configuration
 from nunchi.wire.errors import LineError
-from nunchi.wire.openmetrics import validate
+from nunchi.wire.exposition import ExpositionReader
+from nunchi.wire.openmetrics import Summary, validate
 
 FILES = click.argument("files", nargs=-1, required=True, type=FILE)
 FEATURES = click.option(
     "--enable-feature", "features", multiple=True, help="Experimental part of PromQL, as the server's; repeatable."
 )
+
+
+def _scraped(text: bytes) -> Summary:
+    """What a scrape would take from a text of version 0.0.4; raises `ExpositionError`."""
+    exposition = ExpositionReader().read(text)
+    names = {labels.metric_name for _, labels in exposition.new_series}
+    return Summary(families=len(exposition.metadata) or len(names), samples=len(exposition.values))
 
 
 @click.group(name="check")
@@ -139,17 +147,19 @@ def routes(files: tuple[Path, ...]) -> None:
 
 @command.command()
 @click.argument("file", type=FILE, required=False)
-def metrics(file: Path | None) -> None:
-    """Check an OpenMetrics exposition; standard input by default.
+@click.option("--text", "is_text", is_flag=True, help="Read text of version 0.0.4, as leniently as a scrape does.")
+def metrics(file: Path | None, is_text: bool) -> None:
+    """Check an OpenMetrics exposition, as strictly as its specification; standard input by default.
 
     Asked from a target with: curl -H 'Accept: application/openmetrics-text'
     """
     name = str(file or "standard input")
     try:
         text = file.read_bytes() if file else sys.stdin.buffer.read()
-        summary = validate(text)
+        summary = _scraped(text) if is_text else validate(text)
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except LineError as error:
-        raise InputError(f"{name}: {error}") from error
+        cure = "; text of version 0.0.4 is read with --text" if not is_text and b"# EOF" not in text else ""
+        raise InputError(f"{name}: {error}{cure}") from error
     click.echo(f"{name}: good; {summary.families} metric families, {summary.samples} samples")
