@@ -143,6 +143,18 @@ def test_a_wrong_line_is_named_by_file_and_number(tmp_path: Path, text: str, mes
     assert f"{path}{message}" in run("import", "openmetrics", path, "--into", tmp_path / "data", code=2)[1]
 
 
+def test_where_no_file_says_what_counts_the_cure_is_named(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    for command in ("list", "dump", "export", "analyze"):
+        said = run(command, folder, code=1)[1]
+        assert (
+            f"manifest.json is missing, and only it says which of the files here count: `nunchi tsdb repair {folder}`"
+            in said
+        )
+    assert "lists 0 blocks and 1 runs now" in run("repair", "--yes", folder)[0]
+    assert len(everything(folder)) == 3
+
+
 def test_packed_text_and_text_from_a_pipe_come_in(folder: Path, tmp_path: Path) -> None:
     text = run("export", folder)[0]
     packed = tmp_path / "all.om.gz"

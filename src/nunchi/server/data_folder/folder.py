@@ -10,10 +10,11 @@ from pathlib import Path
 from nunchi.kit.disk import DiskLocked
 from nunchi.kit.logs import logger
 from nunchi.kit.telemetry import Telemetry
-from nunchi.server.data_folder.errors import UnfitFolder
+from nunchi.server.data_folder.errors import DamageFound, UnfitFolder
 from nunchi.server.retention import UNBOUNDED_MS
 from nunchi.server.world import World
 from nunchi.tsdb.database import Database
+from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import BLOCKS_FOLDER, HEAD_FOLDER, WAL_FOLDER, Folder
 from nunchi.tsdb.state import DatabaseSettings
 from nunchi.tsdb.telemetry import DatabaseTelemetry
@@ -57,7 +58,13 @@ def check_folder(path: Path) -> Folder:
 
 def look(path: Path, world: World) -> Database:
     """A data folder to read from; nothing in it is changed. Raises `WorldError`."""
-    return Database.look(check_folder(path).root, world.disk, world.clock, logger("tsdb"))
+    root = check_folder(path).root
+    try:
+        return Database.look(root, world.disk, world.clock, logger("tsdb"))
+    except CorruptionError as error:
+        raise DamageFound(
+            f"{error}: `nunchi tsdb repair {path}` tells what can be done, or restore a snapshot"
+        ) from error
 
 
 def check_target(path: Path) -> None:
