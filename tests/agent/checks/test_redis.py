@@ -151,10 +151,10 @@ def test_silence_garbage_and_tls_are_down_with_the_reason_in_time() -> None:
         assert shown.seconds < 0.5
     for answer, reason in (
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak Redis's protocol"),
-        (b"\x15\x03\x01\x00\x02\x02\x46", "closed the connection in the middle of a line"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS, and was asked without"),
         (b"$999999999\r\n", "bytes"),
         (b"$5\r\nhello\r\n", "not as Redis does"),
-        (b"", "closed the connection"),
+        (b"", "closed the connection without an answer; does it want TLS?"),
     ):
         with saying_peer(answer) as port:
             shown = measure(RedisCheck(RedisSettings(address=f"127.0.0.1:{port}")))

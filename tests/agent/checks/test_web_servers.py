@@ -258,6 +258,25 @@ def test_silence_and_garbage_are_down_with_the_reason_in_time(make: "type[Check]
             assert is_down(measure(make(port), deadline_seconds=2)), answer[:40]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"\x15\x03\x03\x00\x02\x02\x46", "speaks TLS, and was asked without"),
+        (b"", "closed the connection without an answer; does it want TLS?"),
+        (b"\x1b[2J\x07\xff\x00 not HTTP\r\n", "does not speak HTTP: \\x1b[2J\\x07\\xff"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + bytes(17 << 20), "/: the answer is larger than"),
+    ],
+)
+def test_what_is_no_answer_is_told_in_words_that_can_be_printed(answer: bytes, reason: str) -> None:
+    with saying_peer(answer) as port:
+        shown = measure(NginxCheck(NginxSettings(url=f"http://127.0.0.1:{port}/")))
+    assert shown.value("nginx_up") == 0
+    assert reason in str(shown.error)
+    assert f"127.0.0.1:{port}" in str(shown.error)
+    assert str(shown.error).isprintable()
+    assert len(str(shown.error)) < 200
+
+
 def test_exporter_is_forwarded_with_histograms_and_by_name() -> None:
     page = (
         b'# HELP a A.\n# TYPE a counter\na_total 3\n# TYPE h histogram\nh_bucket{le="1"} 2\n'

@@ -9,7 +9,7 @@ import msgspec
 from nunchi.agent.clients.address import Address
 from nunchi.agent.clients.connection import Connection
 from nunchi.agent.clients.handshake import Handshake
-from nunchi.agent.clients.http import Answer, HttpCheckSettings, head_of, read_body, require_url
+from nunchi.agent.clients.http import Answer, HttpCheckSettings, head_of, read_body, require_url, said_by
 from nunchi.agent.errors import ServiceError
 from nunchi.agent.patterns import compile_pattern
 from nunchi.agent.probing import Attempt, IpProtocol, ProbeCheck, require_targets
@@ -103,9 +103,9 @@ class HttpCheck(ProbeCheck):
             try:
                 response.begin()
                 marks.append(clock.monotonic())
-                body = read_body(response, self._own.body_bytes_max)
+                body = read_body(response, self._own.body_bytes_max, attempt.target)
             except (http.client.HTTPException, ValueError) as error:
-                raise ServiceError(f"does not speak HTTP: {str(error) or type(error).__name__}") from error
+                raise ServiceError(f"does not speak HTTP: {said_by(error)}") from error
             marks.append(clock.monotonic())
         for phase, begin, end in zip(PHASES, marks[:-1], marks[1:], strict=True):
             phases[phase] += end - begin

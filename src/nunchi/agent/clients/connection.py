@@ -99,6 +99,9 @@ class Connection:
         return self  # type: ignore[return-value]  # see above
 
 
+TLS_RECORDS = (b"\x15\x03", b"\x16\x03")  # an alert, a handshake
+
+
 class _Reader(io.RawIOBase):
     """Reads from a socket as long as time and bytes remain."""
 
@@ -123,10 +126,19 @@ class _Reader(io.RawIOBase):
             raise ServiceError(f"{self._name}: no whole answer within {self._deadline.seconds:.3g} s") from None
         except OSError as error:
             raise ServiceError(f"{self._name}: {error.strerror or error}") from error
+        if not self._received and not isinstance(self._socket, ssl.SSLSocket):
+            self._refuse_tls(bytes(memoryview(buffer)[:count]))
         self._received += count
         if self._received > self.received_bytes_max:
             raise ServiceError(f"{self._name}: the answer is larger than {self.received_bytes_max} bytes")
         return count
+
+    def _refuse_tls(self, beginning: bytes) -> None:
+        """ServiceError where the peer wants TLS, which it says with an alert, or by hanging up."""
+        if beginning.startswith(TLS_RECORDS):
+            raise ServiceError(f"{self._name}: speaks TLS, and was asked without: set it up for this check")
+        if not beginning:
+            raise ServiceError(f"{self._name}: closed the connection without an answer; does it want TLS?")
 
 
 def connect(address: Address, deadline: Deadline) -> socket.socket:

@@ -21,6 +21,7 @@ from nunchi.kit.settings import FieldError
 from nunchi.kit.tls import ClientContext, TlsClientSettings
 
 NO_HEADERS: Mapping[str, str] = {}
+SAID_CHARACTERS_MAX = 80
 
 
 class HttpCheckSettings(CheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,15 +128,20 @@ def read_answer(connection: Connection, method: str, shown: str, body_bytes_max:
     response = http.client.HTTPResponse(connection.as_socket(), method=method)
     try:
         response.begin()
-        body = read_body(response, body_bytes_max)
+        body = read_body(response, body_bytes_max, shown)
     except (http.client.HTTPException, ValueError) as error:
-        raise ServiceError(f"{shown}: does not speak HTTP: {str(error) or type(error).__name__}") from error
+        raise ServiceError(f"{shown}: does not speak HTTP: {said_by(error)}") from error
     return Answer(response.status, response.reason, response.headers, body)
 
 
-def read_body(response: http.client.HTTPResponse, body_bytes_max: int) -> bytes:
-    """The whole body; ServiceError where it is larger."""
+def said_by(error: Exception) -> str:
+    """What the library says of an answer, in which a peer's bytes may stand: nothing that a terminal would obey."""
+    return ascii(str(error) or type(error).__name__).strip("'\"")[:SAID_CHARACTERS_MAX]
+
+
+def read_body(response: http.client.HTTPResponse, body_bytes_max: int, shown: str) -> bytes:
+    """The whole body; ServiceError where it is larger, naming who was asked."""
     body = response.read(body_bytes_max + 1)
     if len(body) > body_bytes_max:
-        raise ServiceError(f"the answer is larger than {body_bytes_max} bytes")
+        raise ServiceError(f"{shown}: the answer is larger than {body_bytes_max} bytes")
     return body
