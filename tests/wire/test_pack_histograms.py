@@ -82,6 +82,8 @@ def test_a_new_bucket_costs_one_part_and_the_others_stay() -> None:
     two = Histogram(3, 4.0, 1.0, 0.0, 0.0, (BucketSpan(2, 3),), (1.0, 2.0, 1.0))
     second, _ = parts.cells(layout, array("i", [0]), [two])
     assert second.tolist() == [*first.tolist(), len(first)]
+    both, _ = HistogramParts().cells(Layout.of(Labels.of("h"), Labels.of("i")), array("i", [0, 1]), [one, two])
+    assert both.tolist() == [0, 6, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12], "counts first, then nothing is jumped over"
     assert len(parts.keys) == len(first) + 1
 
 
@@ -130,6 +132,7 @@ def test_a_server_of_before_says_nothing_of_its_version() -> None:
 COUNT, SUM, ZERO, THRESHOLD = (part_key(KEY, kind, 3, 0) for kind in list(PartKind)[:4])
 ABOVE, BELOW = (part_key(KEY, kind, 3, 1) for kind in list(PartKind)[4:])
 OTHER = Labels.of("other").key()
+OTHER_COUNT, OTHER_SUM, OTHER_ZERO, OTHER_THRESHOLD = (part_key(OTHER, kind, 3, 0) for kind in list(PartKind)[:4])
 
 
 @pytest.mark.parametrize(
@@ -138,10 +141,7 @@ OTHER = Labels.of("other").key()
         ([], []),
         ([COUNT, SUM, ZERO], [1, 1, 1]),
         ([SUM, COUNT, ZERO, THRESHOLD], [1, 1, 1, 0]),
-        ([COUNT, SUM, THRESHOLD, ZERO], [1, 1, 0, 1]),
         ([COUNT, SUM, ZERO, THRESHOLD, SUM], [1, 1, 0, 0, 1]),
-        ([COUNT, SUM, ZERO, THRESHOLD, BELOW, ABOVE], [2, 1, 0, 0, 1, 1]),
-        ([COUNT, SUM, ZERO, THRESHOLD, ABOVE, part_key(KEY, PartKind.ABOVE, 3, 0)], [2, 1, 0, 0, 1, 1]),
         ([COUNT, SUM, ZERO, THRESHOLD, part_key(KEY, PartKind.ABOVE, 4, 0)], [2, 1, 0, 0, 1]),
         ([COUNT, SUM, ZERO, THRESHOLD, part_key(OTHER, PartKind.ABOVE, 3, 0)], [2, 1, 0, 0, 1]),
         ([COUNT, SUM, ZERO, THRESHOLD, part_key(KEY, PartKind.COUNT, 3, 1), SUM, ZERO, THRESHOLD], [1, 1, 0, 0] * 2),
@@ -160,6 +160,27 @@ def test_parts_that_are_no_histograms_are_refused(keys: list[bytes], values: lis
     parts.add(distinct)
     with pytest.raises(WireError):
         parts.assemble(np.array([distinct.index(key) for key in keys], np.int32), np.array(values, np.float64))
+
+
+@settings(deadline=None)
+@given(st.permutations(range(7)))
+def test_parts_behind_the_counts_may_stand_in_any_order(order: list[int]) -> None:
+    lower = part_key(KEY, PartKind.ABOVE, 3, -5)
+    cells = [(SUM, 0.5), (ZERO, 1.0), (THRESHOLD, 0.25), (ABOVE, 2.0), (BELOW, 3.0), (lower, 4.0), (OTHER_SUM, 9.0)]
+    cells = [
+        (COUNT, 10.0),
+        (OTHER_COUNT, 0.0),
+        *(cells[place] for place in order),
+        (OTHER_ZERO, 0.0),
+        (OTHER_THRESHOLD, 0.0),
+    ]
+    parts = PartColumns()
+    parts.add([key for key, _ in cells])
+    series, found = parts.assemble(np.arange(len(cells), dtype=np.int32), np.array([value for _, value in cells]))
+    assert series.tolist() == [0, 1]
+    above, below = (BucketSpan(-5, 1), BucketSpan(5, 1)), (BucketSpan(1, 1),)
+    assert histogram_at(found, 0) == Histogram(3, 10.0, 0.5, 0.25, 1.0, above, (4.0, 2.0), below, (3.0,))
+    assert histogram_at(found, 1) == Histogram(3, 0.0, 9.0)
 
 
 def test_a_marker_of_ours_never_comes_in() -> None:

@@ -1,7 +1,8 @@
 """Native histograms in packs: each is some cells, its *parts* (docs/formats/pack.md). What agents and servers share; no arrays.
 
 A part is a column of a dictionary of its own kind: the series' label key, and what of the histogram it is. So counts are sent
-as differences like all numbers, and a bucket that is new costs one announcement.
+as differences like all numbers, and a bucket that is new costs one announcement. A round has the counts of its histograms
+first, which say their order, then all other parts by column: nothing is jumped over, and what stands still costs nothing.
 Invariant: what the parts of a histogram say is the histogram, to the bit.
 """
 
@@ -60,19 +61,32 @@ class HistogramParts:
         self.keys: list[bytes] = []
         self._columns: dict[bytes, int] = {}
         self._cuts: dict[Cut, array[int]] = {}
+        self._order: tuple[array[int], list[int]] = (
+            array("i"),
+            [],
+        )  # of the round before: columns as found, how they stand
 
     def cells(
         self, layout: Layout, columns: "array[int]", histograms: Sequence[Histogram]
     ) -> "tuple[array[int], array[float]]":
         """Columns and values of these histograms of these columns of the layout. None of them lists its bounds."""
         part_columns, values = array("i"), array("d")
+        others, other_values = array("i"), array("d")
         for column, one in zip(columns, histograms, strict=True):
             counts = (*one.positive_buckets, *one.negative_buckets)
             is_integer = all(number % 1 == 0 for number in (one.count, one.zero_count, *counts))
             marks = HINTS.index(one.reset_hint) | (IS_INTEGER if is_integer else 0)
             cut = column, one.schema, marks, one.positive_spans, one.negative_spans
-            part_columns.extend(self._cuts.get(cut) or self._add(layout.key(column), cut))
-            values.extend((one.count, one.sum, one.zero_count, one.zero_threshold, *counts))
+            own = self._cuts.get(cut) or self._add(layout.key(column), cut)
+            part_columns.append(own[0])
+            values.append(one.count)
+            others.extend(own[1:])
+            other_values.extend((one.sum, one.zero_count, one.zero_threshold, *counts))
+        if others != self._order[0]:
+            self._order = others, sorted(range(len(others)), key=others.__getitem__)
+        order = self._order[1]
+        part_columns.extend(map(others.__getitem__, order))
+        values.extend(map(other_values.__getitem__, order))
         return part_columns, values
 
     def _add(self, series_key: bytes, cut: Cut) -> "array[int]":

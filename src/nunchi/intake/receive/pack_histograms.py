@@ -30,7 +30,7 @@ class PartColumns:
         self.series: list[bytes] = []
         self._series: dict[bytes, int] = {}
         self._parts: list[tuple[int, PartKind, int, int]] = []  # series, kind, schema, number
-        self._kinds = array("b")
+        self._arrays: tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int64]] | None = None
         self._cuts: dict[bytes, Cut] = {}
 
     def add(self, keys: Sequence[bytes]) -> list[bytes]:
@@ -42,17 +42,14 @@ class PartColumns:
             if series == len(self.series):
                 self.series.append(series_key)
             self._parts.append((series, kind, schema, number))
-            self._kinds.append(kind)
         return self.series[known:]
 
     def assemble(
         self, columns: NDArray[np.int32], values: NDArray[np.float64]
     ) -> tuple[NDArray[np.int32], HistogramColumns]:
         """The series of each histogram, and the histograms. Every column has been added. Raises WireError."""
-        begins = np.flatnonzero(np.array(self._kinds)[columns] == PartKind.COUNT)
-        sizes = np.diff(begins, append=len(columns))
-        if not len(begins) or begins[0] or (sizes < HEAD_PARTS).any():
-            raise WireError("pack: a histogram has not all its parts")
+        columns, values, sizes = self._grouped(columns, values)
+        begins = np.cumsum(sizes) - sizes
         shapes: dict[Shape, int] = {}
         series, shape_of, marks = array("i"), array("i"), array("B")
         thresholds = values[begins + 3].tolist()
@@ -64,8 +61,6 @@ class PartColumns:
             shape_of.append(shapes.setdefault(shape, len(shapes)))
             series.append(own)
             marks.append(mark)
-        if len(set(series)) < len(series):
-            raise WireError("pack: a series has two histograms in one round")
         is_bucket = np.ones(len(values), np.bool_)
         for part in range(HEAD_PARTS):
             is_bucket[begins + part] = False
@@ -78,6 +73,37 @@ class PartColumns:
         )  # fmt: skip
         check_counts(found)
         return np.array(series, np.int32), found
+
+    def _grouped(
+        self, columns: NDArray[np.int32], values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64]]:
+        """Cells one histogram after the other, in the order of their counts, each in the order of its parts; and how many
+        each has. Raises WireError.
+        """
+        series_of, is_count, rank_of = self._known()
+        count = int(is_count[columns].sum())
+        owners = series_of[columns]
+        if not count or not is_count[columns[:count]].all():
+            raise WireError("pack: the counts of histograms stand before all else")
+        places = np.full(len(self.series), -1, np.int64)
+        places[owners[:count]] = np.arange(count)
+        of_histogram = places[owners]
+        sizes = np.bincount(of_histogram[of_histogram >= 0], minlength=count).astype(np.int64)
+        if (of_histogram < 0).any() or (of_histogram[:count] != np.arange(count)).any() or (sizes < HEAD_PARTS).any():
+            raise WireError("pack: a histogram has not all its parts, or a series has two")
+        order = np.lexsort((rank_of[columns], of_histogram))
+        return columns[order], values[order], sizes
+
+    def _known(self) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int64]]:
+        """By column: which series, whether it is a count, and its place among all parts, by series, kind and number."""
+        if self._arrays is None or len(self._arrays[0]) != len(self._parts):
+            series = np.array([part[0] for part in self._parts], np.int32)
+            kinds = np.array([part[1] for part in self._parts], np.int8)
+            numbers = np.array([part[3] for part in self._parts], np.int64)
+            rank_of = np.empty(len(series), np.int64)
+            rank_of[np.lexsort((numbers, kinds, series))] = np.arange(len(series))
+            self._arrays = series, kinds == PartKind.COUNT, rank_of
+        return self._arrays
 
     def _cut_of(self, columns: NDArray[np.int32]) -> Cut:
         raw = columns.tobytes()
