@@ -7,7 +7,7 @@ the negative side mirrors it; the zero bucket holds [−zero_threshold, zero_thr
 Invariant: a side has as many counts as its spans are long; counts are absolute, never differences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -56,18 +56,30 @@ class Histogram:
 
     def positive(self) -> Iterator[tuple[int, float]]:
         """Index and count of each bucket of the positive side, ascending; empty buckets within spans included."""
-        return _indexed(self.positive_spans, self.positive_buckets)
+        return zip(bucket_indices(self.positive_spans), self.positive_buckets, strict=True)
 
     def negative(self) -> Iterator[tuple[int, float]]:
         """Index and count of each bucket of the negative side, from zero outwards."""
-        return _indexed(self.negative_spans, self.negative_buckets)
+        return zip(bucket_indices(self.negative_spans), self.negative_buckets, strict=True)
 
 
-def _indexed(spans: tuple[BucketSpan, ...], counts: tuple[float, ...]) -> Iterator[tuple[int, float]]:
+def bucket_indices(spans: Iterable[BucketSpan]) -> Iterator[int]:
+    """The indices of the buckets of one side, ascending."""
     index = 0
-    remaining = iter(counts)
     for span in spans:
         index += span.offset
-        for _ in range(span.length):
-            yield index, next(remaining)
-            index += 1
+        yield from range(index, index + span.length)
+        index += span.length
+
+
+def spans_over(indices: Iterable[int]) -> tuple[BucketSpan, ...]:
+    """As few spans as cover ascending indices exactly."""
+    spans: list[BucketSpan] = []
+    end = 0
+    for index in indices:
+        if spans and index == end:
+            spans[-1] = BucketSpan(spans[-1].offset, spans[-1].length + 1)
+        else:
+            spans.append(BucketSpan(index - end, 1))
+        end = index + 1
+    return tuple(spans)

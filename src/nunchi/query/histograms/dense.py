@@ -3,14 +3,13 @@
 Invariant: a row is count, sum, zero count, then the buckets of the positive side and of the negative side by ascending index.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.model.histogram import BucketSpan
+from nunchi.model.histogram import bucket_indices, spans_over
 from nunchi.model.histogram_columns import HistogramColumns, Shape
 
 COUNT, SUM, ZERO_COUNT, FIELDS = range(4)
@@ -29,7 +28,10 @@ class DenseHistograms:
         """Columns of histograms over the same buckets; empty ones are left out."""
         count = len(matrix)
         filled = matrix[:, FIELDS:] != 0
-        patterns, shape_of = np.unique(filled, axis=0, return_inverse=True)
+        if count and (filled == filled[0]).all():  # as it is mostly, and much cheaper to see
+            patterns, shape_of = filled[:1], np.zeros(count, np.int32)
+        else:
+            patterns, shape_of = np.unique(filled, axis=0, return_inverse=True)
         offsets = np.zeros(count + 1, np.int64)
         np.cumsum(filled.sum(axis=1), out=offsets[1:])
         return HistogramColumns(
@@ -53,27 +55,6 @@ class DenseHistograms:
         )
 
 
-def spans_over(indices: Sequence[int]) -> tuple[BucketSpan, ...]:
-    """Spans that cover ascending indices exactly."""
-    spans: list[BucketSpan] = []
-    end = 0
-    for index in indices:
-        if spans and index == end:
-            spans[-1] = BucketSpan(spans[-1].offset, spans[-1].length + 1)
-        else:
-            spans.append(BucketSpan(index - end, 1))
-        end = index + 1
-    return tuple(spans)
-
-
-def _indices(spans: Sequence[BucketSpan]) -> Iterator[int]:
-    index = 0
-    for span in spans:
-        index += span.offset
-        yield from range(index, index + span.length)
-        index += span.length
-
-
 def family_of(shape: Shape) -> Shape:
     """What histograms must have in common to be added bucket by bucket."""
     return replace(shape, positive_spans=(), negative_spans=())
@@ -86,14 +67,22 @@ def families(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.
     return np.array(places, np.int64)[columns.shape_of[numbers]]
 
 
+def are_one_family(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int32]) -> bool:
+    """Whether all of some histograms, at least one, can be added bucket by bucket."""
+    if len(columns.shapes) == 1:
+        return True
+    family = families(columns, numbers)
+    return bool((family == family[0]).all())
+
+
 def dense(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int32]) -> DenseHistograms:
     """Histograms of one family, at least one, as rows."""
     shape_of = columns.shape_of[numbers]
     used = np.unique(shape_of).tolist()
     sides = {
         place: (
-            list(_indices(columns.shapes[place].positive_spans)),
-            list(_indices(columns.shapes[place].negative_spans)),
+            list(bucket_indices(columns.shapes[place].positive_spans)),
+            list(bucket_indices(columns.shapes[place].negative_spans)),
         )
         for place in used
     }
