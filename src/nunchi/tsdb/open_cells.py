@@ -257,7 +257,7 @@ class OpenLayer:
 
     def decode_values(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, values: Any) -> None:
         """See `Layer.decode_values`."""
-        kernel.copy_values(
+        kernel.copy_rows(
             columns.astype(np.int32),
             begins,
             ends,
@@ -270,13 +270,13 @@ class OpenLayer:
 
     def decode_times(self, vectors: Longs, begins: Longs, ends: Longs, targets: Longs, times: Longs) -> None:
         """See `Layer.decode_times`."""
-        kernel.copy_times(
+        kernel.copy_rows(
             vectors.astype(np.int32), begins, ends, targets, self._first_slabs, self._slab_times, self._slab_next, times
         )
 
     def decode_starts(self, columns: Longs, begins: Longs, ends: Longs, targets: Longs, starts: Longs) -> None:
         """See `Layer.decode_starts`."""
-        kernel.copy_times(
+        kernel.copy_rows(
             columns.astype(np.int32), begins, ends, targets, self._first_slabs, self._slab_starts, self._slab_next,
             starts,
         )  # fmt: skip

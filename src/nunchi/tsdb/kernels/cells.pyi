@@ -64,25 +64,15 @@ def rows_within(
     first_times: Longs,
     last_times: Longs,
 ) -> None: ...
-def copy_values(
+def copy_rows(
     refs: Ints,
     begins: Longs,
     ends: Longs,
     targets: Longs,
     first_slabs: Ints,
-    slab_values: Floats,
+    slab_rows: Floats | Longs,
     slab_next: Ints,
-    out: Floats,
-) -> None: ...
-def copy_times(
-    refs: Ints,
-    begins: Longs,
-    ends: Longs,
-    targets: Longs,
-    first_slabs: Ints,
-    slab_times: Longs,
-    slab_next: Ints,
-    out: Longs,
+    out: Floats | Longs,
 ) -> None: ...
 def sign_vectors(offsets: Longs, vectors: Longs, begins: Longs, ends: Longs, signatures: Longs) -> int: ...
 def cut_vectors(

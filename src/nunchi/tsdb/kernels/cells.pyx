@@ -213,10 +213,14 @@ cdef inline int64_t slab_of_row(int64_t slab, int64_t row, const int32_t[::1] sl
     return slab
 
 
-def copy_values(const int32_t[::1] refs, const int64_t[::1] begins, const int64_t[::1] ends, const int64_t[::1] targets,
-                const int32_t[::1] first_slabs, const double[::1] slab_values, const int32_t[::1] slab_next,
-                double[::1] out):
-    """Values of the rows `begins[i]` to `ends[i]` of each series to `out[targets[i]:]`."""
+ctypedef fused Row:
+    double
+    int64_t
+
+
+def copy_rows(const int32_t[::1] refs, const int64_t[::1] begins, const int64_t[::1] ends, const int64_t[::1] targets,
+              const int32_t[::1] first_slabs, const Row[::1] slab_rows, const int32_t[::1] slab_next, Row[::1] out):
+    """The rows `begins[i]` to `ends[i]` of each series, of values or of times, to `out[targets[i]:]`."""
     cdef int64_t i, row, slab, size
     with nogil:
         for i in range(refs.shape[0]):
@@ -226,26 +230,7 @@ def copy_values(const int32_t[::1] refs, const int64_t[::1] begins, const int64_
             slab = slab_of_row(first_slabs[refs[i]], row, slab_next)
             while row < ends[i]:
                 size = min(SLAB_ROWS - row % SLAB_ROWS, ends[i] - row)
-                memcpy(&out[targets[i] + row - begins[i]], &slab_values[slab * SLAB_ROWS + row % SLAB_ROWS], size * 8)
-                row += size
-                if row < ends[i]:
-                    slab = slab_next[slab]
-
-
-def copy_times(const int32_t[::1] refs, const int64_t[::1] begins, const int64_t[::1] ends, const int64_t[::1] targets,
-               const int32_t[::1] first_slabs, const int64_t[::1] slab_times, const int32_t[::1] slab_next,
-               int64_t[::1] out):
-    """Timestamps of the rows `begins[i]` to `ends[i]` of each series to `out[targets[i]:]`."""
-    cdef int64_t i, row, slab, size
-    with nogil:
-        for i in range(refs.shape[0]):
-            row = begins[i]
-            if row >= ends[i]:
-                continue
-            slab = slab_of_row(first_slabs[refs[i]], row, slab_next)
-            while row < ends[i]:
-                size = min(SLAB_ROWS - row % SLAB_ROWS, ends[i] - row)
-                memcpy(&out[targets[i] + row - begins[i]], &slab_times[slab * SLAB_ROWS + row % SLAB_ROWS], size * 8)
+                memcpy(&out[targets[i] + row - begins[i]], &slab_rows[slab * SLAB_ROWS + row % SLAB_ROWS], size * 8)
                 row += size
                 if row < ends[i]:
                     slab = slab_next[slab]
