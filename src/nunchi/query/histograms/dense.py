@@ -28,8 +28,9 @@ class DenseHistograms:
         """Columns of histograms over the same buckets; empty ones are left out."""
         count = len(matrix)
         filled = matrix[:, FIELDS:] != 0
+        shape_of: NDArray[np.intp]
         if count and (filled == filled[0]).all():  # as it is mostly, and much cheaper to see
-            patterns, shape_of = filled[:1], np.zeros(count, np.int32)
+            patterns, shape_of = filled[:1], np.zeros((count,), np.intp)
         else:
             patterns, shape_of = np.unique(filled, axis=0, return_inverse=True)
         offsets = np.zeros(count + 1, np.int64)
