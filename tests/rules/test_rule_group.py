@@ -235,3 +235,11 @@ def test_an_interval_of_nothing_is_the_global_one_and_no_offset_is_an_offset() -
         defaults = GroupDefaults(query_offset_ms=30_000)
         group = RuleGroup(file.groups[0], "r.yml", defaults, Surroundings(), house.connections, is_restored=True)
         assert group.query_offset_ms == offset_ms
+
+
+async def test_a_limit_below_nothing_is_none():
+    house = House()
+    house.evaluator.answers["up"] = lambda _: instances(["a", "b"])
+    group = house.group("groups: [{name: g, limit: -1, rules: [{record: x, expr: up}]}]")
+    await group.evaluate(T0)
+    assert [rule.last_error for rule in group.status().rules] == [""]

@@ -71,7 +71,10 @@ class RuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleGroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rules evaluated together, in order. Where `interval` is None or 0s, or `query_offset` None, the global one counts."""
+    """Rules evaluated together, in order. A `limit` of 0 or less is none.
+
+    Where `interval` is None or 0s, or `query_offset` None, the global one counts.
+    """
 
     name: str = ""
     interval: Duration | None = None
@@ -84,8 +87,6 @@ class RuleGroupSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         """Check what the types do not say."""
         if not self.name:
             raise FieldError("the group has no name: give it one", "name")
-        if self.limit < 0:
-            raise FieldError("limit must not be negative: 0 means none", "limit")
         _check_labels(self.labels)
 
 

@@ -185,7 +185,7 @@ class RuleGroup:
             self._connections.evaluator,
             at_ms,
             self.query_offset_ms,
-            self.settings.limit,
+            max(self.settings.limit, 0),
             self.surroundings,
             run.columns,
             report,
