@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
+from nunchi.model.histogram import BucketSpan, Histogram, ResetHint, bucket_indices
 from nunchi.model.staleness import bits_of, is_stale
 
 FLOAT_MAX: Final = 1.7976931348623157e308
@@ -20,9 +20,9 @@ class IncompatibleError(ValueError):
     """Exponential and custom buckets have nothing in common."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Bucket:
-    """One bucket with its bounds."""
+    """One bucket with its bounds. Not frozen, as that costs most of the time of making one."""
 
     lower: float
     upper: float
@@ -60,21 +60,29 @@ def custom_bounds(index: int, bounds: tuple[float, ...]) -> tuple[float, float]:
     return lower, bounds[index] if index < len(bounds) else math.inf
 
 
+@lru_cache(maxsize=1024)
+def _exponential_bounds(schema: int, spans: tuple[BucketSpan, ...]) -> tuple[tuple[float, float, int], ...]:
+    """Both bounds and the index of each bucket of a side, from zero outwards."""
+    return tuple((exponential_bound(i - 1, schema), exponential_bound(i, schema), i) for i in bucket_indices(spans))
+
+
 def positive_buckets(histogram: Histogram) -> list[Bucket]:
     """The buckets of the positive side, ascending."""
     if histogram.has_custom_buckets:
         return [Bucket(*custom_bounds(i, histogram.custom_values), count, i) for i, count in histogram.positive()]
+    bounds = _exponential_bounds(histogram.schema, histogram.positive_spans)
     return [
-        Bucket(exponential_bound(i - 1, histogram.schema), exponential_bound(i, histogram.schema), count, i)
-        for i, count in histogram.positive()
+        Bucket(lower, upper, count, i)
+        for (lower, upper, i), count in zip(bounds, histogram.positive_buckets, strict=True)
     ]
 
 
 def negative_buckets(histogram: Histogram) -> list[Bucket]:
     """The buckets of the negative side, from zero outwards."""
+    bounds = _exponential_bounds(histogram.schema, histogram.negative_spans)
     return [
-        Bucket(-exponential_bound(i, histogram.schema), -exponential_bound(i - 1, histogram.schema), count, i)
-        for i, count in histogram.negative()
+        Bucket(-upper, -lower, count, i)
+        for (lower, upper, i), count in zip(bounds, histogram.negative_buckets, strict=True)
     ]
 
 

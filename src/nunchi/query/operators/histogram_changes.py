@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nunchi.model.histogram import ResetHint
 from nunchi.model.histogram_arithmetic import is_reset
 from nunchi.model.histogram_columns import CODE_OF_HINT, FLOAT, HistogramColumns
-from nunchi.query.histograms.dense import COUNT, DenseHistograms, dense, families
+from nunchi.query.histograms.dense import COUNT, DenseHistograms, are_one_family, dense
 from nunchi.query.operators.histogram_rates import NEAR
 from nunchi.query.operators.mixed_windows import RowSamples
 
@@ -32,7 +32,7 @@ def changes_of_row(name: str, samples: RowSamples, references: NDArray[np.int64]
     columns, numbers, times = samples.columns, samples.numbers, samples.times
     if name not in CHANGES or columns is None or samples.starts is not None or len(numbers) < 2:
         return None
-    if (numbers == FLOAT).any() or len(np.unique(families(columns, numbers))) > 1:
+    if (numbers == FLOAT).any() or not are_one_family(columns, numbers):
         return None
     is_counter = name != "delta"
     gauges = columns.hints[numbers] == GAUGE

@@ -18,6 +18,7 @@ from nunchi.query.kernels import extended, windows
 from nunchi.query.operators import tables
 from nunchi.query.operators.histogram_changes import changes_of_row
 from nunchi.query.operators.histogram_rates import Undecided, WindowFunction
+from nunchi.query.operators.histogram_sums import sums_of_row
 from nunchi.query.operators.mixed_windows import START_FUNCTIONS, RowSamples, special_rows
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_drops, series_slices
 from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
@@ -203,7 +204,8 @@ class RangeFunction:
             name = table.symbols.text(int(names[tile.series[row]]))
             samples = RowSamples(tile, row)
             wanted = np.ones(len(source.references), np.bool_)
-            changes = None if extension else changes_of_row(function.name, samples, source.references, source.range_ms)
+            asked = function.name, samples, source.references, source.range_ms
+            changes = None if extension else changes_of_row(*asked) or sums_of_row(*asked)
             if changes is not None:
                 wanted[changes.steps] = False
                 present[place, changes.steps] = True
