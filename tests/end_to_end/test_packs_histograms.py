@@ -16,13 +16,12 @@ from nunchi.agent.forwarder.encoding import PushEncoder
 from nunchi.agent.forwarder.spool import Lot, Shipment
 from nunchi.agent.udp_sender import PackWay
 from nunchi.intake.registry.agent_registry import Acknowledgement
-from nunchi.model.histogram import BucketSpan, Histogram
+from nunchi.model.histogram import BucketSpan, Histogram, spans_over
 from nunchi.model.labels import Labels
 from nunchi.model.metadata import Metadata, MetricType
 from nunchi.model.series_group import Layout
 from nunchi.model.staleness import ABSENT, NORMAL_NAN_BITS, STALE, STALE_BITS, bits_of
 from nunchi.wire import pack
-from nunchi.wire.pack_histograms import spans_of
 from nunchi.wire.payload import Payload, decode_payload
 from nunchi.wire.payload_encoder import Round, Sender
 from nunchi.wire.payload_rounds import WrittenPayload
@@ -71,7 +70,7 @@ class HistogramHouse(House):
             own[index] = own.get(index, 0.0) + self.random.choice([1.0, 2.5])
         count = sum(own.values())
         counts = tuple(own[index] for index in sorted(own))
-        return Histogram(3 - self.shift, count, count / 3, 2.0**-128, 0.0, spans_of(sorted(own)), counts)
+        return Histogram(3 - self.shift, count, count / 3, 2.0**-128, 0.0, spans_over(sorted(own)), counts)
 
     async def push_both(self, numbers: int, series: int) -> None:
         while len(self.rows) < numbers + series:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nunchi.intake.receive.pack_histograms import PartColumns
-from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
+from nunchi.model.histogram import BucketSpan, Histogram, ResetHint, bucket_indices, spans_over
 from nunchi.model.histogram_columns import HistogramColumns
 from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
@@ -19,7 +19,7 @@ from nunchi.wire import pack
 from nunchi.wire.errors import WireError
 from nunchi.wire.kernels.pack import encode_cells
 from nunchi.wire.pack import PackHead, PackKind
-from nunchi.wire.pack_histograms import HistogramParts, PartKind, indexes_of, parse_part, part_key, spans_of
+from nunchi.wire.pack_histograms import HistogramParts, PartKind, parse_part, part_key
 from nunchi.wire.pack_seal import PackMode
 
 KEY = Labels.of("h", job="x").key()
@@ -35,8 +35,8 @@ def histograms(draw: st.DrawFn) -> Histogram:
     count = sum(above.values()) + sum(below.values()) + zero + part
     return Histogram(
         draw(st.integers(-4, 8)), count, draw(st.floats(allow_nan=False)), draw(st.sampled_from([0.0, 2.0**-128])), zero,
-        spans_of(sorted(above)), tuple(above[index] for index in sorted(above)),
-        spans_of(sorted(below)), tuple(below[index] for index in sorted(below)), (), draw(st.sampled_from(list(ResetHint))),
+        spans_over(sorted(above)), tuple(above[index] for index in sorted(above)),
+        spans_over(sorted(below)), tuple(below[index] for index in sorted(below)), (), draw(st.sampled_from(list(ResetHint))),
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_what_comes_back_is_what_was_sent_round_after_round(rounds: list[list[Hi
 
 @given(st.lists(st.integers(-1000, 1000), unique=True, max_size=50).map(sorted))
 def test_spans_are_their_indexes(indexes: list[int]) -> None:
-    assert list(indexes_of(spans_of(indexes))) == indexes
+    assert list(bucket_indices(spans_over(indexes))) == indexes
 
 
 def test_a_new_bucket_costs_one_part_and_the_others_stay() -> None:

@@ -8,10 +8,10 @@ Invariant: what the parts of a histogram say is the histogram, to the bit.
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 
-from nunchi.model.histogram import BucketSpan, Histogram
+from nunchi.model.histogram import BucketSpan, Histogram, bucket_indices
 from nunchi.model.labels import SEPARATOR
 from nunchi.model.series_group import Layout
 from nunchi.wire.errors import WireError
@@ -96,8 +96,8 @@ class HistogramParts:
             part_key(series_key, kind, schema, 0)
             for kind in (PartKind.SUM, PartKind.ZERO_COUNT, PartKind.ZERO_THRESHOLD)
         ]
-        keys += [part_key(series_key, PartKind.ABOVE, schema, index) for index in indexes_of(above)]
-        keys += [part_key(series_key, PartKind.BELOW, schema, index) for index in indexes_of(below)]
+        keys += [part_key(series_key, PartKind.ABOVE, schema, index) for index in bucket_indices(above)]
+        keys += [part_key(series_key, PartKind.BELOW, schema, index) for index in bucket_indices(below)]
         found = array("i")
         for key in keys:
             column = self._columns.get(key)
@@ -109,25 +109,3 @@ class HistogramParts:
             self._cuts.clear()
         self._cuts[cut] = found
         return found
-
-
-def indexes_of(spans: Sequence[BucketSpan]) -> Iterator[int]:
-    """The indexes of the buckets of one side."""
-    index = 0
-    for span in spans:
-        index += span.offset
-        yield from range(index, index + span.length)
-        index += span.length
-
-
-def spans_of(indexes: Sequence[int]) -> tuple[BucketSpan, ...]:
-    """Ascending indexes as spans, as few as there can be."""
-    spans: list[BucketSpan] = []
-    end = 0
-    for index in indexes:
-        if spans and index == end:
-            spans[-1] = BucketSpan(spans[-1].offset, spans[-1].length + 1)
-        else:
-            spans.append(BucketSpan(index - end, 1))
-        end = index + 1
-    return tuple(spans)

@@ -11,11 +11,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from nunchi.model.histogram import SCHEMA_MAX, SCHEMA_MIN, BucketSpan
+from nunchi.model.histogram import SCHEMA_MAX, SCHEMA_MIN, BucketSpan, spans_over
 from nunchi.model.histogram_columns import HistogramColumns, Shape
 from nunchi.model.staleness import NORMAL_NAN_BITS
 from nunchi.wire.errors import WireError
-from nunchi.wire.pack_histograms import CUTS_REMEMBERED_MAX, HEAD_PARTS, PartKind, parse_part, spans_of
+from nunchi.wire.pack_histograms import CUTS_REMEMBERED_MAX, HEAD_PARTS, PartKind, parse_part
 from nunchi.wire.payload_histogram_columns import check_counts, check_shape
 from nunchi.wire.payload_histograms import HINT_BITS, IS_INTEGER
 
@@ -128,4 +128,4 @@ def read_cut(parts: Sequence[tuple[int, PartKind, int, int]]) -> Cut:
         raise WireError("pack: the buckets of a histogram are not in order")
     above = [number for kind, number in buckets if kind is PartKind.ABOVE]
     below = [number for kind, number in buckets if kind is PartKind.BELOW]
-    return series, schema, marks, spans_of(above), spans_of(below)
+    return series, schema, marks, spans_over(above), spans_over(below)
