@@ -30,7 +30,7 @@ from nunchi.tsdb.files import (
 )
 from nunchi.tsdb.manifest import Manifest, manifest_of
 from nunchi.tsdb.page import page_body
-from nunchi.tsdb.sections import Sections
+from nunchi.tsdb.sections import MAGIC, Sections
 from nunchi.tsdb.series_log import read_series
 from nunchi.tsdb.wal import SEGMENT_HEADER, Salvage, read_segment, segment_header
 
@@ -181,6 +181,10 @@ class _Verifier:
             self._damage(kind, number, path, error, lost)
             return None
         self._count(path)
+        if bytes(sections.view[: len(MAGIC)]) != MAGIC:
+            self._damage(
+                kind, number, path, "its first bytes are damaged", "nothing, its end says the same", is_partial=True
+            )
         return sections
 
     def _verify_chunks(self, kind: str, number: int, path: Path, lost: str) -> Sections | None:
