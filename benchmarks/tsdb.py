@@ -241,6 +241,7 @@ def churn(series: int) -> dict[str, float]:
             hosts = [*hosts[replaced:], *(layout_of(made + number) for number in range(replaced))]
             made += replaced
         clock.jump(900)
+        memory = max(memory, anonymous_mib() - before)
         began = time.process_time()
         database.maintain()
         longest = max(longest, time.process_time() - began)

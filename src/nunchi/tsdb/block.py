@@ -15,6 +15,7 @@ from nunchi.kit.disk import Disk
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.symbols import LabelTable
 from nunchi.tsdb.chunks import ChunksFile
+from nunchi.tsdb.distinct import distinct
 from nunchi.tsdb.errors import CorruptionError
 from nunchi.tsdb.files import CHUNKS, INDEX, META, META_VERSION, check_version
 from nunchi.tsdb.index import Index, Postings
@@ -135,8 +136,8 @@ def _slots(count: int) -> NDArray[np.int32]:
 
 def write_index(disk: Disk, path: Path, table: LabelTable, hashes: NDArray[np.uint64], *, mapped: bool) -> None:
     """The index of the series of a label table, numbered in its order."""
-    used = np.unique(np.concatenate([table.names, table.values]))
-    texts = {int(symbol): table.symbols.text(int(symbol)) for symbol in used}
+    used = [distinct(part, len(table.symbols))[0] for part in (table.names, table.values)]
+    texts = {symbol: table.symbols.text(symbol) for symbol in np.unique(np.concatenate(used)).tolist()}
     others = sorted((text, symbol) for symbol, text in texts.items() if text not in ("", METRIC_NAME))
     own = np.zeros(len(table.symbols), np.int32)
     for number, (_, symbol) in enumerate(others, start=2):
@@ -147,9 +148,13 @@ def write_index(disk: Disk, path: Path, table: LabelTable, hashes: NDArray[np.ui
     encoded = [b"", METRIC_NAME.encode(), *(text.encode("utf-8", "surrogatepass") for text, _ in others)]
     symbol_ends = np.cumsum([len(text) for text in encoded]).astype(np.int64)
     symbol_bytes = np.frombuffer(b"".join(encoded), np.uint8)
-    names, values = own[table.names].astype(np.int64), own[table.values].astype(np.int64)
-    pair_codes, pairs = np.unique((names << 32) | values, return_inverse=True)
-    pair_names, pair_values = (pair_codes >> 32).astype(np.int32), (pair_codes & 0xFFFFFFFF).astype(np.int32)
+    names, values = own[table.names], own[table.values]
+    used_names, name_places = distinct(names, len(encoded))
+    name_places *= len(encoded)
+    name_places += values
+    pair_codes, pairs = distinct(name_places, len(used_names) * len(encoded))
+    pair_names = used_names[pair_codes // len(encoded)].astype(np.int32)
+    pair_values = (pair_codes % len(encoded)).astype(np.int32)
     series_pairs = pairs.astype(np.int32)
     count = len(table)
     created = np.arange(count, dtype=np.int32)

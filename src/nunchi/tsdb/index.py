@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.matchers import Matcher
 from nunchi.model.symbols import Symbols
+from nunchi.tsdb.distinct import distinct
 from nunchi.tsdb.kernels import labels as kernel
 from nunchi.tsdb.matching import Fates, judge_pairs
 
@@ -136,7 +137,7 @@ class Index:
         starts = np.cumsum(counts) - counts
         places = np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(self.begins[refs] - starts, counts)
         pairs = self.pairs[places]
-        used, inverse = np.unique(pairs, return_inverse=True)
+        used, inverse = distinct(pairs, len(self.pair_names))
         names, values = (
             self._translate(self.pair_names[used], symbols),
             self._translate(self.pair_values[used], symbols),
@@ -144,7 +145,7 @@ class Index:
         return names[inverse], values[inverse], counts
 
     def _translate(self, own: NDArray[np.int32], symbols: Symbols) -> NDArray[np.int32]:
-        used, inverse = np.unique(own, return_inverse=True)
+        used, inverse = distinct(own, len(self.symbol_ends))
         return symbols.intern_all(self.texts(used))[inverse]
 
     def metric_ranks(self, refs: NDArray[np.int32]) -> NDArray[np.int64]:

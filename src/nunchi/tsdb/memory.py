@@ -5,6 +5,7 @@ lives long is allocated apart, and after work that needed much for a while the r
 Invariant: readers keep the array that they hold; what grows is another one, with the same beginning.
 """
 
+import contextlib
 import ctypes
 import math
 import mmap
@@ -26,7 +27,8 @@ def roomy_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.zeros(shape, dtype)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size >= HUGE_PAGES_BYTES_MIN:
-        pages.madvise(mmap.MADV_HUGEPAGE)
+        with contextlib.suppress(OSError):  # a kernel without them
+            pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, dtype, count).reshape(shape)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.matchers import Matcher
 from nunchi.model.symbols import LabelTable, Symbols, rank_texts
+from nunchi.tsdb.distinct import distinct
 from nunchi.tsdb.index import Index
 from nunchi.tsdb.kernels import labels as kernel
 
@@ -122,12 +123,11 @@ def _label_table(
 def sort_labels(table: LabelTable) -> Longs:
     """The order of the label sets by their texts."""
     order = np.arange(len(table), dtype=np.int64)
-    used, inverse = np.unique(np.concatenate([table.names, table.values]), return_inverse=True)
-    ranked = rank_texts([table.symbols.text(symbol) for symbol in used.tolist()])[inverse]
-    kernel.sort_series(
-        table.offsets, np.ascontiguousarray(ranked[: len(table.names)]),
-        np.ascontiguousarray(ranked[len(table.names) :]), order,
-    )  # fmt: skip
+    symbols = len(table.symbols)
+    (names, name_places), (values, value_places) = (distinct(part, symbols) for part in (table.names, table.values))
+    used, places = distinct(np.concatenate([names, values]), symbols)
+    ranked = rank_texts([table.symbols.text(symbol) for symbol in used.tolist()])[places]
+    kernel.sort_series(table.offsets, ranked[: len(names)][name_places], ranked[len(names) :][value_places], order)
     return order
 
 
