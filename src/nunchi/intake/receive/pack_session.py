@@ -42,7 +42,6 @@ class OpenRound:
 
     data: Data
     sent_ms: int
-    opened_at: float
     pieces: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     cells: int = 0
     highest_column: int = -1
@@ -173,7 +172,7 @@ class PackSession:
     def _open_round(self, found: Data) -> OpenRound:
         one = self._open.get(found.round)
         if one is None:
-            one = self._open[found.round] = OpenRound(found, 0, self._clock.monotonic())
+            one = self._open[found.round] = OpenRound(found, 0)
             while len(self._open) > ROUNDS_OPEN_MAX:
                 _, given_up = self._open.popitem(last=False)
                 self._telemetry.unusable.add(len(given_up.pieces), "incomplete")
