@@ -182,3 +182,8 @@ def test_prefix_is_the_path_of_the_external_url_unless_given(
 def test_an_external_url_must_be_one(external_url: str) -> None:
     with pytest.raises(InputError, match=r"--web\.external-url"):
         HttpPolicy(external_url=external_url)
+
+
+def test_origins_that_are_no_regular_expression_are_refused() -> None:
+    with pytest.raises(InputError, match=r"--web.cors.origin: .*no regular expression"):
+        HttpPolicy(cors_origin="(")

@@ -34,7 +34,10 @@ async def test_routes_answer_with_defences_on_every_response(serve: Serve, clien
 async def test_what_is_not_served_says_so(serve: Serve, client: aiohttp.ClientSession) -> None:
     server = await serve(ROUTES)
     assert await answer(client, "GET", f"{server.url}/nothing") == (404, "nothing is served at /nothing")
-    assert await answer(client, "DELETE", f"{server.url}/hello") == (405, "DELETE is not allowed here, only GET, HEAD")
+    assert await answer(client, "DELETE", f"{server.url}/hello") == (
+        405,
+        "DELETE is not allowed here, only GET, HEAD, OPTIONS",
+    )
     assert await answer(client, "HEAD", f"{server.url}/hello") == (200, "")
 
 
@@ -186,3 +189,25 @@ async def test_routes_stand_below_the_prefix_of_the_external_url(serve: Serve, c
 async def test_a_long_query_fits_into_a_url(serve: Serve, client: aiohttp.ClientSession) -> None:
     server = await serve(ROUTES)
     assert (await answer(client, "GET", f"{server.url}/hello?query={'x' * 50_000}"))[0] == 200
+
+
+async def test_pages_of_the_origins_that_are_let_in_may_read(serve: Serve, client: aiohttp.ClientSession) -> None:
+    server = await serve(ROUTES, HttpPolicy(cors_origin=r"https://(a|b)\.org"))
+    for origin, allowed in (("https://a.org", "https://a.org"), ("https://a.org.evil", None), ("https://c.org", None)):
+        async with client.get(f"{server.url}/hello", headers={"Origin": origin}) as response:
+            assert response.status == 200
+            assert response.headers.get("Access-Control-Allow-Origin") == allowed
+            assert "Origin" in response.headers.getall("Vary")
+            assert "Access-Control-Allow-Credentials" not in response.headers
+    async with client.options(f"{server.url}/hello", headers={"Origin": "https://b.org"}) as response:
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Origin"] == "https://b.org"
+        assert "POST" in response.headers["Access-Control-Allow-Methods"]
+
+
+async def test_without_a_word_of_the_operator_no_other_page_reads(serve: Serve, client: aiohttp.ClientSession) -> None:
+    server = await serve(ROUTES)
+    async with client.get(f"{server.url}/hello", headers={"Origin": "https://a.org"}) as response:
+        assert "Access-Control-Allow-Origin" not in response.headers
+    async with client.options(f"{server.url}/hello") as response:
+        assert (response.status, response.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")

@@ -7,6 +7,7 @@ import click
 import pytest
 from tests.tidy.agent_instruments import read_instruments
 
+from nunchi.cli.prometheus_flags import PROMETHEUS_FLAGS
 from nunchi.cli.server import command
 from nunchi.kit.clock import SystemClock
 from nunchi.server.configuration import ConfigurationLoader
@@ -18,6 +19,7 @@ from nunchi.server.world import World
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
 PAGES = re.compile(r"/(query|graph|targets|alerts|rules|clouds|events|status|agents?|static/.*|favicon.ico|\{path:.*)?")
+OTHER_FLAGS_HEADING = "## Flags of Prometheus without effect here"
 AGENT_HEADING = "# What an agent says of itself"
 
 
@@ -40,11 +42,18 @@ def test_every_flag_is_in_the_table_with_its_default_and_meaning() -> None:
     expected = []
     for option in command.params:
         assert isinstance(option, click.Option)
+        if option.hidden:
+            continue
         shown = f"`{option.default}`" if isinstance(option.default, str) and option.default else ""
         if option.is_flag:
             shown = "on" if option.default is True else "off"
         expected.append([f"`{'/'.join((*option.opts, *option.secondary_opts))}`", shown, option.help])
-    assert rows("flags.md")[1:] == expected
+    assert rows("flags.md", end=OTHER_FLAGS_HEADING)[1:] == expected
+
+
+def test_every_flag_of_prometheus_without_effect_is_listed_with_the_reason() -> None:
+    documented = [tuple(cells) for cells in rows("flags.md", OTHER_FLAGS_HEADING)[1:]]
+    assert documented == [(f"`--{flag.name}`", flag.reason) for flag in PROMETHEUS_FLAGS]
 
 
 async def test_every_route_is_in_the_api_guide_and_none_that_is_not_served(parts: ServerParts) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nunchi.cli.prometheus_flags import warn_without_effect, with_prometheus_flags
 from nunchi.cli.server_flags import with_server_flags
 from nunchi.kit import logs
 from nunchi.kit.program import run_to_exit, run_until_signal
@@ -19,9 +20,11 @@ CONFIG_FILE = Path("prometheus.yml")
 
 @click.command(name="server")
 @with_server_flags
+@with_prometheus_flags
 def command(log_level: str, log_format: logs.LogFormat, **options: Any) -> None:
     """Take samples in, store, query, judge, notify, show."""
     logs.configure(log_level, log_format)
+    warn_without_effect(logs.logger("server"))
     flags = ServerFlags(log_level=log_level, log_format=log_format, **options)
     if flags.config_file is None:
         flags = replace(flags, config_file=CONFIG_FILE)

@@ -94,6 +94,13 @@ FLAGS: tuple[tuple[str, click.ParamType[Any] | None, str], ...] = (
     ),
     ("web_listen_address", ADDRESS, "Address to listen on; port 0 takes a free one."),
     ("web_external_url", None, "Address under which people reach this server."),
+    ("web_route_prefix", None, "Path before all routes, where it is not that of --web.external-url."),
+    ("web_max_connections", click.IntRange(1), "Connections that are open at once; more are refused."),
+    (
+        "web_cors_origin",
+        None,
+        "Regular expression of origins whose pages may read answers, as 'https://.*\\.example\\.org'; none unless given.",
+    ),
     ("web_config_file", FILE, "TLS and users, as Prometheus's web.yml."),
     ("web_enable_lifecycle", None, "Allow POST /-/reload and /-/quit."),
     ("web_enable_admin_api", None, "Allow /api/v1/admin/tsdb: delete series, make snapshots."),

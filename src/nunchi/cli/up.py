@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from nunchi.cli.prometheus_flags import warn_without_effect, with_prometheus_flags
 from nunchi.cli.server_flags import with_server_flags
 from nunchi.kit import logs
 from nunchi.kit.listen_address import is_loopback
@@ -17,9 +18,11 @@ from nunchi.up.program import UpProgram
 
 @click.command(name="up")
 @with_server_flags
+@with_prometheus_flags
 def command(log_level: str, log_format: logs.LogFormat, **options: Any) -> None:
     """Watch this machine: agent, server, rules, notifications and pages in one process."""
     logs.configure(log_level, log_format)
+    warn_without_effect(logs.logger("up"))
     program = UpProgram(ServerFlags(log_level=log_level, log_format=log_format, **options), World())
 
     def announce() -> None:

@@ -8,6 +8,8 @@ Invariant: every refusal says what was wrong and what to change.
 
 import hmac
 import ipaddress
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,6 +32,11 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+CORS_HEADERS = {
+    "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, Origin",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Expose-Headers": "Date",
+}
 CONNECTIONS_MAX = 512
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain", ""})
 _OWN_SITES = frozenset({"same-origin", "none"})  # same-site is another port of this machine: not ours
@@ -47,6 +54,7 @@ class HttpPolicy:
     admin: bool = False  # --web.enable-admin-api
     web_config_file: Path | None = None  # --web.config.file
     connections_max: int = CONNECTIONS_MAX  # --web.max-connections
+    cors_origin: str = ""  # --web.cors.origin: a regular expression; pages of these origins may read what is served
     own_token: Secret | None = None  # bearer token of other parts of this process: they are let in as users are
 
     def __post_init__(self) -> None:
@@ -56,6 +64,19 @@ class HttpPolicy:
         if self.external_url and not is_whole and not is_path:
             cure = "write it in full, as in http://host/nunchi, or only its path"
             raise InputError(f'--web.external-url: "{self.external_url}" is not a URL: {cure}')
+        try:
+            re.compile(self.cors_origin)
+        except re.error as error:
+            raise InputError(f'--web.cors.origin: "{self.cors_origin}" is no regular expression: {error}') from error
+
+    def cors_headers(self, origin: str | None) -> Mapping[str, str]:
+        """What a browser needs to hear before a page of another origin may read an answer; passwords are not sent along."""
+        if not self.cors_origin:
+            return {}
+        headers = {"Vary": "Origin"}
+        if origin is not None and re.fullmatch(self.cors_origin, origin):
+            headers |= {"Access-Control-Allow-Origin": origin, **CORS_HEADERS}
+        return headers
 
     def is_own(self, authorization: str) -> bool:
         """Whether a request comes from this very process."""

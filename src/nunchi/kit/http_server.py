@@ -282,7 +282,9 @@ class HttpServer:
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed as error:
-            allowed = ", ".join(sorted(error.allowed_methods))
+            allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
+            if request.method == "OPTIONS":
+                return web.Response(status=204, headers={"Allow": allowed})
             return _text(405, f"{request.method} is not allowed here, only {allowed}", {"Allow": allowed})
         except web.HTTPNotFound:
             return _text(404, f"nothing is served at {request.path}")
@@ -290,9 +292,10 @@ class HttpServer:
     async def _redirect_to_prefix(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(status=302, headers={"Location": f"{self._policy.prefix}/"})
 
-    async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+    async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(SECURITY_HEADERS)
         response.headers.update(self._web_config.headers)
+        response.headers.extend(self._policy.cors_headers(request.headers.get("Origin")))
         response.headers["Server"] = "nunchi"
 
     def _is_allowed_client(self, request: web.Request) -> bool:

@@ -16,6 +16,8 @@ class ServerFlags:
     alertmanager_config_file          None: nunchi notifies nobody itself
     storage_tsdb_retention_time_ms    0: not bounded by time where it is by size, else the default of `retention`
     storage_tsdb_retention_size_bytes 0: not bounded by size
+    web_route_prefix                  empty: the path of web_external_url
+    web_cors_origin                   a regular expression; empty: no page of another site reads answers
     """
 
     config_file: Path | None = None
@@ -27,6 +29,9 @@ class ServerFlags:
     storage_tsdb_wal_sync: str = "interval"
     web_listen_address: str = "127.0.0.1:9190"
     web_external_url: str = ""
+    web_route_prefix: str = ""
+    web_max_connections: int = 512
+    web_cors_origin: str = ""
     web_config_file: Path | None = None
     web_enable_lifecycle: bool = False
     web_enable_admin_api: bool = False
@@ -60,6 +65,7 @@ _GROUPS = (
     "storage_tsdb_retention",
     "storage_tsdb",
     "web_config",
+    "web_cors",
     "web",
     "query",
     "rules_alert",

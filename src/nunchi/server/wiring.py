@@ -177,6 +177,9 @@ def http_policy(flags: ServerFlags, own_token: Secret | None) -> HttpPolicy:
     """What may be asked of the web, and by whom."""
     return HttpPolicy(
         external_url=flags.web_external_url,
+        route_prefix=flags.web_route_prefix or None,
+        connections_max=flags.web_max_connections,
+        cors_origin=flags.web_cors_origin,
         insecure=flags.web_insecure,
         lifecycle=flags.web_enable_lifecycle,
         admin=flags.web_enable_admin_api,
