@@ -247,6 +247,14 @@ async def test_stuck_check_is_shown_as_stuck_not_run_again_and_recovers() -> Non
         assert stage.schedule.instances[0].last_error == ""
 
 
+async def test_a_run_that_is_given_up_is_named_by_the_time_at_which_it_was_asked_for(log_text: io.StringIO) -> None:
+    async with Stage(instance("slow", 10, deadline=3), runner=Held()) as stage:
+        asked_at_ms = stage.clock.now_ms()
+        await stage.clock.advance(5)
+        [said] = [line for line in log_text.getvalue().splitlines() if "missed its deadline" in line]
+        assert f"asked_at_ms={asked_at_ms}" in said
+
+
 async def test_stuck_check_delays_other_checks_of_later_rounds_not_at_all() -> None:
     class FirstIsHeld(Held):
         def run(self, call: Call) -> asyncio.Future[None]:

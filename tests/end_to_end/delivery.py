@@ -8,6 +8,7 @@ twice.
 import base64
 import contextlib
 import json
+import re
 import ssl
 import subprocess
 import sys
@@ -251,6 +252,13 @@ class AgentHome:
         """How often the check has run, over all starts."""
         return len(self.journal())
 
+    def given_up(self) -> set[int]:
+        """The runs that missed their deadline: the agent has said so, with the moment at which it asked for each."""
+        log = (self.folder / "log").read_text()
+        asked = [int(one) for one in re.findall(r"check missed its deadline.* check=proof .*asked_at_ms=(\d+)", log)]
+        journal = self.journal()
+        return {next((run for run in journal if run >= 1000 * moment), 0) for moment in asked}
+
     def delivery(self) -> dict[str, Any]:
         """What the agent says of its delivery."""
         found = json.loads(self.nunchi("status", "--json"))["delivery"]
@@ -302,10 +310,10 @@ def stored_runs(server: Server) -> set[int]:
 
 
 def missing_runs(server: Server, agent: AgentHome) -> set[int]:
-    """The moments of the runs that are not stored; what is stored was collected."""
+    """The moments of the runs in time that are not stored; what is stored was collected."""
     collected, stored = set(agent.journal()), stored_runs(server)
     assert stored <= collected
-    return collected - stored
+    return collected - stored - agent.given_up()
 
 
 def stored_samples(server: Server) -> int:

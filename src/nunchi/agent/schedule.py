@@ -68,11 +68,13 @@ class Burst:
 @dataclass(slots=True, eq=False)
 class Run:
     """One run of an instance. `began` and `ended` are when the check itself began and ended, not when it was asked to.
+    `asked_at_ms` is the host's time for people, all others are the monotonic clock's.
 
     A run that `is_in_round` has its timestamp: another round does not show it again.
     """
 
     emission: Emission
+    asked_at_ms: int
     asked_at: float
     deadline_at: float
     began: float = math.nan
@@ -245,7 +247,7 @@ class Schedule:
             return None
         emission, now = Emission(labels=instance.check.settings.labels), self._clock.monotonic()
         context = Context(emission, self._clock, self._root, self._log, instance.deadline_seconds)
-        run = Run(emission, now, now + instance.deadline_seconds)
+        run = Run(emission, self._clock.now_ms(), now, now + instance.deadline_seconds)
 
         def call() -> None:
             run.began = self._clock.monotonic()
@@ -301,8 +303,9 @@ class Schedule:
             instance.is_absent = False
             self._telemetry.expire(instance.name)
             self._log.warning(
-                "check missed its deadline", check=instance.name, deadline_seconds=instance.deadline_seconds
-            )
+                "check missed its deadline, what it finds is not taken",
+                check=instance.name, deadline_seconds=instance.deadline_seconds, asked_at_ms=run.asked_at_ms,
+            )  # fmt: skip
             return self._outcome(instance, run)
         is_success = not run.ended_with.cancelled() and run.ended_with.exception() is None
         return Outcome(instance.name, instance.check.job, run.emission, run.ended - run.began, is_success)
