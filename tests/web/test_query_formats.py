@@ -126,6 +126,8 @@ async def test_a_query_is_shown_as_a_tree(asker: Asker):
             "matchers": [{"name": "__name__", "value": "a", "type": "="}],
             "timestamp": None,
             "startOrEnd": None,
+            "anchored": False,
+            "smoothed": False,
         },
     }
 
