@@ -7,7 +7,7 @@ from nunchi.intake.discovery.file import FileSettings, read_groups
 from nunchi.intake.mechanisms import RUNNING, SUFFIX, DiscoverySettings, UnsupportedSettingsError
 from nunchi.intake.scrape.interpretation import HistogramRules
 from nunchi.intake.scrape.pool import PoolSettings
-from nunchi.intake.scrape.settings import GlobalSettings, JobSettings, check_jobs, resolve_job
+from nunchi.intake.scrape.settings import GlobalSettings, JobSettings, ScrapeFeatures, check_jobs, resolve_job
 from nunchi.intake.sections import (
     OtlpSettings,
     RemoteReadSettings,
@@ -82,6 +82,13 @@ def test_limits_come_from_global_unless_the_job_has_its_own() -> None:
     assert pool.fetch.fallback is ExpositionFormat.TEXT
     assert not pool.fetch.is_compressed
     assert not pool.extra_report
+
+
+@pytest.mark.parametrize(("said", "is_on"), [("", True), ("extra_scrape_metrics: false", False)])
+def test_a_feature_turns_the_extra_report_on_where_the_configuration_does_not_say(said: str, is_on: bool) -> None:
+    root = load(Root, f"global: {{{said}}}\nscrape_configs: [{{job_name: a}}]", "test.yml")
+    pool = resolve_job(root.common, root.scrape_configs[0], Path(), ScrapeFeatures(extra_report=True))
+    assert pool.extra_report is is_on
 
 
 def test_the_legacy_scheme_asks_for_escaped_names_and_narrows_relabelling() -> None:
@@ -222,7 +229,7 @@ def test_what_becomes_of_histograms_is_said_by_the_job_and_by_global() -> None:
 
 def test_starts_are_asked_for_as_protobuf() -> None:
     root = load(Root, "scrape_configs: [{job_name: a}]", "test.yml")
-    pool = resolve_job(root.common, root.scrape_configs[0], Path(), with_starts=True)
+    pool = resolve_job(root.common, root.scrape_configs[0], Path(), ScrapeFeatures(with_starts=True))
     assert pool.fetch.protocols[0] == "PrometheusProto"
     assert pool.rules.histograms.with_starts
 

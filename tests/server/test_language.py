@@ -7,14 +7,9 @@ import pytest
 from nunchi.kit.settings import SettingsError
 from nunchi.query.functions import FunctionError
 from nunchi.server.configuration import ConfigurationLoader
+from nunchi.server.features import EXPERIMENTAL_FUNCTIONS, split_features
 from nunchi.server.flags import ServerFlags
-from nunchi.server.language import (
-    EXPERIMENTAL_FUNCTIONS,
-    LanguageError,
-    load_functions,
-    parser_settings,
-    split_features,
-)
+from nunchi.server.language import LanguageError, load_functions, parser_settings
 
 FILE = """
 import nunchi
@@ -36,11 +31,6 @@ def test_features_have_the_names_of_prometheus():
         False,
     )
     assert not parser_settings(split_features([])).experimental_functions
-
-
-def test_an_unknown_feature_is_refused_with_those_there_are():
-    with pytest.raises(LanguageError, match='"promql-magic" is not known; there are promql-experimental-functions'):
-        split_features(["promql-magic"])
 
 
 def test_functions_come_out_of_files(tmp_path: Path):

@@ -11,6 +11,7 @@ from nunchi.cli.prometheus_flags import PROMETHEUS_FLAGS
 from nunchi.cli.server import command
 from nunchi.kit.clock import SystemClock
 from nunchi.server.configuration import ConfigurationLoader
+from nunchi.server.features import FEATURES
 from nunchi.server.flags import ServerFlags
 from nunchi.server.server import ServerParts
 from nunchi.server.wiring import build_server
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDES = ROOT / "docs" / "guides"
 PAGES = re.compile(r"/(query|graph|targets|alerts|rules|clouds|events|status|agents?|static/.*|favicon.ico|\{path:.*)?")
 OTHER_FLAGS_HEADING = "## Flags of Prometheus without effect here"
+FEATURES_HEADING = "## Features"
 AGENT_HEADING = "# What an agent says of itself"
 
 
@@ -52,8 +54,13 @@ def test_every_flag_is_in_the_table_with_its_default_and_meaning() -> None:
 
 
 def test_every_flag_of_prometheus_without_effect_is_listed_with_the_reason() -> None:
-    documented = [tuple(cells) for cells in rows("flags.md", OTHER_FLAGS_HEADING)[1:]]
+    documented = [tuple(cells) for cells in rows("flags.md", OTHER_FLAGS_HEADING, FEATURES_HEADING)[1:]]
     assert documented == [(f"`--{flag.name}`", flag.reason) for flag in PROMETHEUS_FLAGS]
+
+
+def test_every_feature_is_listed_with_its_effect_or_why_it_has_none() -> None:
+    documented = [tuple(cells) for cells in rows("flags.md", FEATURES_HEADING)[1:]]
+    assert documented == [(f"`{one.name}`", one.effect or f"none: {one.reason}") for one in FEATURES]
 
 
 async def test_every_route_is_in_the_api_guide_and_none_that_is_not_served(parts: ServerParts) -> None:

@@ -1,6 +1,7 @@
 """`query` and `query_range` over real sockets, with the real engine over samples that a test can see whole."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from tests.web.conftest import Asker
@@ -107,6 +108,22 @@ async def test_statistics_count_the_samples_read(asker: Asker):
     store_counters(asker)
     data = await asker.data("/api/v1/query", query="rate(requests_total[5m])", stats="all")
     assert data["stats"]["samples"]["totalQueryableSamples"] == 5
+
+
+async def test_all_statistics_show_the_samples_of_each_step_where_the_feature_is_on(asker: Asker):
+    store_counters(asker)
+    span = {"query": "sum(rate(requests_total[30s]))", "start": NOW_MS / 1000 - 45, "end": NOW_MS / 1000, "step": "15"}
+    plain = (await asker.data("/api/v1/query_range", stats="all", **span))["stats"]["samples"]
+    assert "totalQueryableSamplesPerStep" not in plain
+    engine = asker.site.runner.engine
+    engine.settings = replace(engine.settings, shows_steps=True)
+    for _ in range(2):  # kept steps are counted as those that are evaluated
+        shown = (await asker.data("/api/v1/query_range", stats="all", **span))["stats"]["samples"]
+        times, samples = zip(*shown["totalQueryableSamplesPerStep"], strict=True)
+        assert list(times) == [NOW_MS / 1000 - 45 + 15 * step for step in range(4)]
+        assert sum(samples) == shown["totalQueryableSamples"] == plain["totalQueryableSamples"]
+    basic = (await asker.data("/api/v1/query_range", stats="true", **span))["stats"]["samples"]
+    assert "totalQueryableSamplesPerStep" not in basic
 
 
 async def test_warnings_and_infos_stand_beside_the_data(asker: Asker):

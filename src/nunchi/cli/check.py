@@ -18,7 +18,8 @@ from nunchi.notify.settings import load_notify_settings
 from nunchi.query.syntax import STABLE, ParserSettings
 from nunchi.rules.duplicates import duplicates_of
 from nunchi.rules.files import load_rule_file
-from nunchi.server.language import parser_settings, split_features
+from nunchi.server.features import split_features
+from nunchi.server.language import parser_settings
 from nunchi.server.named_files import faults_of
 from nunchi.server.settings import load_configuration
 from nunchi.wire.errors import LineError

@@ -8,7 +8,8 @@ import re2
 from nunchi.cli.server_flags import FILE
 from nunchi.kit import logs
 from nunchi.kit.errors import InputError
-from nunchi.server.language import parser_settings, split_features
+from nunchi.server.features import split_features
+from nunchi.server.language import parser_settings
 from nunchi.storage.memory import MemoryStore
 from nunchi.testing.clock import VirtualClock
 from nunchi.testing.engine_setting import settings_over

@@ -28,6 +28,7 @@ from nunchi.query.operators.measured import Measurements
 from nunchi.query.operators.operator import BATCH_CELLS, Block, Measure, QueryContext, Scope, collect
 from nunchi.query.operators.scalars import evaluate_scalar
 from nunchi.query.operators.selections import Selections
+from nunchi.query.operators.step_counts import StepCounts
 from nunchi.query.operators.window_samples import window_samples
 from nunchi.query.plan import nodes as plan
 from nunchi.query.plan.rewrite import rewrite
@@ -52,6 +53,7 @@ class EngineSettings:
     lookback_ms       how far an instant selector looks back
     subquery_step_ms  the step of subqueries that name none, until the engine is told another
     delays_names      metric names are dropped at the end of a query (`promql-delayed-name-removal`)
+    shows_steps       who asks for all statistics gets the samples of each step (`promql-per-step-stats`)
     rewrites          plans are rewritten; off only to compare
     batch_cells       series x steps of a batch, chosen for the processor's cache
     functions         Python functions that queries may call, made by `nunchi.function`
@@ -62,6 +64,7 @@ class EngineSettings:
     limits: Limits = field(default_factory=Limits)
     parser: ParserSettings = STABLE
     delays_names: bool = False
+    shows_steps: bool = False
     rewrites: bool = True
     batch_cells: int = BATCH_CELLS
     functions: tuple[PythonFunction, ...] = ()
@@ -73,12 +76,14 @@ class QueryOptions:
 
     notices_max    how many warnings and infos are shown; 0: all
     takes_samples  a result of a range that is nearly empty may come as `Samples` instead of a `Matrix`
+    counts_steps   the samples of each step are counted
     """
 
     lookback_ms: int = 0
     budget: Budget | None = None
     notices_max: int = 10
     takes_samples: bool = False
+    counts_steps: bool = False
 
 
 DEFAULT_OPTIONS = QueryOptions()
@@ -245,7 +250,8 @@ class Engine:
                 cores=self.cores,
             )
             times = np.arange(start_ms, end_ms + 1, step_ms or 1, dtype=np.int64)
-            scope = Scope(context, times)
+            counts = StepCounts(len(times)) if options.counts_steps else None
+            scope = Scope(context, times, counts=counts)
             # A profile tells where the time goes: each node opens what it reads.
             if measure is None and not isinstance(planned, StringLiteral):
                 refuse_too_much(planned, scope)
@@ -264,6 +270,7 @@ class Engine:
                 budget.queued_seconds,
                 prepared - began,
                 self._monotonic() - prepared,
+                () if counts is None else tuple(zip(times.tolist(), counts.samples.tolist(), strict=True)),
             ),
         )
 

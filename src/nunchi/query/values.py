@@ -132,6 +132,7 @@ class Statistics:
     queued_seconds    waited for a slot
     prepared_seconds  to read the text and plan
     executed_seconds  to compute
+    steps             (milliseconds, samples) of each step, where it was asked for
     """
 
     samples: int
@@ -139,6 +140,7 @@ class Statistics:
     queued_seconds: float = 0.0
     prepared_seconds: float = 0.0
     executed_seconds: float = 0.0
+    steps: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

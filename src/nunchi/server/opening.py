@@ -16,7 +16,8 @@ from nunchi.query.frames.answer import Answer
 from nunchi.query.functions import PythonFunction
 from nunchi.query.values import QueryResult
 from nunchi.server.data_folder.folder import look
-from nunchi.server.language import DELAYED_NAMES, parser_settings, split_features
+from nunchi.server.features import DELAYED_NAMES, split_features
+from nunchi.server.language import parser_settings
 from nunchi.server.world import World
 from nunchi.storage.contracts import Store
 

@@ -8,6 +8,7 @@ from functools import partial
 from nunchi.admission.door import Door
 from nunchi.intake.receive.remote_write import RemoteWriteReceiver
 from nunchi.intake.scrape.scrape_manager import ScrapeManager
+from nunchi.intake.scrape.settings import ScrapeFeatures
 from nunchi.kit.http_server import HttpPolicy, HttpServer
 from nunchi.kit.logs import logger
 from nunchi.kit.secrets import Secret
@@ -18,10 +19,18 @@ from nunchi.query.limits import Limits
 from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner, RunnerSettings
 from nunchi.server.configuration import ConfigurationLoader, LoadedConfiguration
+from nunchi.server.features import (
+    DELAYED_NAMES,
+    EXTRA_REPORT,
+    START_STORAGE,
+    STEP_STATISTICS,
+    split_features,
+    tell_without_effect,
+)
 from nunchi.server.flags import ServerFlags
 from nunchi.server.fleet import Fleet
 from nunchi.server.judgement import Judgement, build_judgement, external_url
-from nunchi.server.language import DELAYED_NAMES, START_STORAGE, load_functions, parser_settings, split_features
+from nunchi.server.language import load_functions, parser_settings
 from nunchi.server.neighbours import SILENCES_FILE
 from nunchi.server.retention import database_settings, follow_storage
 from nunchi.server.server import Adjust, Server, ServerParts, unchanged
@@ -113,11 +122,13 @@ def build_server(
 def assemble(flags: ServerFlags, world: World, telemetry: Telemetry) -> Assembled:
     """The way of the data. Raises an `InputError` for flags that cannot be followed."""
     clock, counts, folder = world.clock, DatabaseTelemetry(telemetry), flags.storage_tsdb_path.absolute()
+    features = split_features(flags.enable_feature)
+    tell_without_effect(features, logger("server"))
     store = Database(folder, world.disk, clock, counts, logger("tsdb"), database_settings(flags, TsdbSettings()))
     door = Door(store.appender, clock, telemetry)
     scrape = ScrapeManager(
         door, clock, telemetry, logger("intake.scrape"), host_name=world.host_name, environment=world.environment,
-        with_starts=START_STORAGE in split_features(flags.enable_feature),
+        features=scrape_features(features),
     )  # fmt: skip
     engine = build_engine(flags, world, telemetry)
     judgement = build_judgement(flags, world, telemetry, store, engine)
@@ -133,6 +144,11 @@ def assemble(flags: ServerFlags, world: World, telemetry: Telemetry) -> Assemble
         judgement=judgement,
         silence_file=SilenceFile(folder / SILENCES_FILE, world.disk, silences, logger("notify")),
     )
+
+
+def scrape_features(features: frozenset[str]) -> ScrapeFeatures:
+    """What is on for all scrapes."""
+    return ScrapeFeatures(with_starts=START_STORAGE in features, extra_report=EXTRA_REPORT in features)
 
 
 def build_web(
@@ -202,6 +218,7 @@ def build_engine(flags: ServerFlags, world: World, telemetry: Telemetry) -> Engi
         limits=limits,
         parser=parser_settings(features),
         delays_names=DELAYED_NAMES in features,
+        shows_steps=STEP_STATISTICS in features,
         functions=load_functions(flags.query_functions),
     )
     return Engine(settings, telemetry, world.clock.monotonic)

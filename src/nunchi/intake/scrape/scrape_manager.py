@@ -17,7 +17,7 @@ from nunchi.intake.scrape.fetch import FetchContext, Fetcher, FetchSettings, Job
 from nunchi.intake.scrape.loop import LoopContext, TargetLoop
 from nunchi.intake.scrape.pool import PoolSettings, ScrapePool
 from nunchi.intake.scrape.reading import Readers
-from nunchi.intake.scrape.settings import GlobalSettings, JobSettings, resolve_job
+from nunchi.intake.scrape.settings import NO_FEATURES, GlobalSettings, JobSettings, ScrapeFeatures, resolve_job
 from nunchi.intake.scrape.status import DroppedTarget, TargetStatus
 from nunchi.intake.scrape.target import Target
 from nunchi.intake.scrape.telemetry import ScrapeTelemetry
@@ -71,9 +71,9 @@ class ScrapeManager:
         user_agent: str = "nunchi",
         external_host: str = "",
         environment: Mapping[str, str] = NO_ENVIRONMENT,
-        with_starts: bool = False,
+        features: ScrapeFeatures = NO_FEATURES,
     ) -> None:
-        self._with_starts = with_starts
+        self._features = features
         self._door = door
         self._clock = clock
         self._log = log
@@ -98,7 +98,7 @@ class ScrapeManager:
         """Scrape by these settings from now on. Raises `InputError` for what this version does not do."""
         resolved: list[tuple[PoolSettings, Mapping[object, Mechanism]]] = [
             (
-                resolve_job(settings.common, job, settings.folder_of(job), with_starts=self._with_starts),
+                resolve_job(settings.common, job, settings.folder_of(job), self._features),
                 make_mechanisms(job, settings.folder_of(job), self._clock, self._log),
             )
             for job in settings.jobs

@@ -6,6 +6,7 @@ Invariant: a job that resolved needs nothing else of the file.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -233,16 +234,30 @@ def _escaping(common: GlobalSettings, job: JobSettings, scheme: NameScheme) -> s
     return job.metric_name_escaping_scheme or common.metric_name_escaping_scheme or default
 
 
-def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path, *, with_starts: bool = False) -> PoolSettings:
-    """Everything a pool needs; relative file names are below `folder`. Raises `UnsupportedSettingsError`.
+@dataclass(frozen=True, slots=True)
+class ScrapeFeatures:
+    """What the flags of a program turn on for all jobs.
 
-    with_starts  created timestamps are asked for and kept
+    with_starts   created timestamps are asked for and kept
+    extra_report  `extra_scrape_metrics` is on where the configuration does not say
     """
+
+    with_starts: bool = False
+    extra_report: bool = False
+
+
+NO_FEATURES = ScrapeFeatures()
+
+
+def resolve_job(
+    common: GlobalSettings, job: JobSettings, folder: Path, features: ScrapeFeatures = NO_FEATURES
+) -> PoolSettings:
+    """Everything a pool needs; relative file names are below `folder`. Raises `UnsupportedSettingsError`."""
     where = f'job "{job.job_name}"'
     refuse_unsupported(job, where)
     scheme = _scheme(common, job)
-    histograms = _histogram_rules(common, job, with_starts=with_starts)
-    default_protocols = NATIVE_PROTOCOLS if histograms.with_native or with_starts else DEFAULT_PROTOCOLS
+    histograms = _histogram_rules(common, job, with_starts=features.with_starts)
+    default_protocols = NATIVE_PROTOCOLS if histograms.with_native or features.with_starts else DEFAULT_PROTOCOLS
     protocols = tuple(job.scrape_protocols or common.scrape_protocols or default_protocols)
     interval = job.scrape_interval or common.interval
     timeout = job.scrape_timeout or min(common.timeout, interval)
@@ -274,7 +289,7 @@ def resolve_job(common: GlobalSettings, job: JobSettings, folder: Path, *, with_
         ),
         targets_max=job.target_limit or common.target_limit,
         dropped_kept_max=job.keep_dropped_targets or common.keep_dropped_targets,
-        extra_report=_is_on(common.extra_scrape_metrics, job.extra_scrape_metrics),
+        extra_report=_is_on(common.extra_scrape_metrics, job.extra_scrape_metrics, default=features.extra_report),
     )
 
 
@@ -292,9 +307,10 @@ def _histogram_rules(common: GlobalSettings, job: JobSettings, *, with_starts: b
     )
 
 
-def _is_on(common: bool | None, own: bool | None) -> bool:
-    """A switch of a job, the global one where the job does not say."""
-    return bool(common if own is None else own)
+def _is_on(common: bool | None, own: bool | None, *, default: bool = False) -> bool:
+    """A switch of a job, the global one where the job does not say, the default where neither does."""
+    said = common if own is None else own
+    return default if said is None else said
 
 
 def _fallback(job: JobSettings, where: str) -> ExpositionFormat | None:

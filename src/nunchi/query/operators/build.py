@@ -99,7 +99,7 @@ def _operator(node: plan.PlanNode, scope: Scope) -> VectorOperator:
         case plan.Invariant():
             if scope.steps == 1:
                 return build(node.child, scope)
-            return Invariant(scope, build(node.child, scope.at(scope.times[:1])))
+            return Invariant(scope, build(node.child, scope.once()))
         case plan.Shared():
             if node not in scope.shared:
                 scope.shared[node] = Shared(scope, build(node.child, scope))

@@ -129,3 +129,15 @@ def special_rows(tile: Tile, rows: NDArray[np.int64], *, with_starts: bool) -> l
     offsets = tile.offsets
     places: list[int] = np.flatnonzero(counts[offsets[rows + 1]] > counts[offsets[rows]]).tolist()
     return places
+
+
+def window_sizes(
+    tile: Tile, rows: NDArray[np.int64], references: NDArray[np.int64], range_ms: int
+) -> NDArray[np.int64]:
+    """int64[steps]: the samples in the windows (reference - range, reference] of some rows together."""
+    sizes = np.zeros(len(references), np.int64)
+    for row in rows.tolist():
+        times = RowSamples(tile, row).times
+        sizes += np.searchsorted(times, references, side="right")
+        sizes -= np.searchsorted(times, references - range_ms, side="right")
+    return sizes

@@ -18,6 +18,7 @@ from nunchi.query.histograms.grid import HistogramGrid, floats_of, overlay, rows
 from nunchi.query.limits import Budget
 from nunchi.query.notices import Notices
 from nunchi.query.operators.selections import Selections
+from nunchi.query.operators.step_counts import StepCounts
 from nunchi.query.operators.tables import QuerySymbols
 from nunchi.query.plan.nodes import PlanNode
 from nunchi.storage.contracts import Querier
@@ -98,12 +99,14 @@ class QueryContext:
 class Scope:
     """A query's context and the times at which a part of it is evaluated: int64[steps], ascending.
 
-    `shared` keeps operators that several places need, by plan node.
+    shared  operators that several places need, by plan node
+    counts  takes the samples that are read at each step; None: nobody asked
     """
 
     context: QueryContext
     times: NDArray[np.int64]
     shared: dict[object, VectorOperator] = field(default_factory=dict)
+    counts: StepCounts | None = None
 
     @property
     def steps(self) -> int:
@@ -113,6 +116,10 @@ class Scope:
     def at(self, times: NDArray[np.int64]) -> "Scope":
         """The same query at other times."""
         return Scope(self.context, times)
+
+    def once(self) -> "Scope":
+        """The same query at its first time, for what is the same at all of them."""
+        return Scope(self.context, self.times[:1], counts=self.counts)
 
     def rows_per_batch(self) -> int:
         """How many series a batch has."""

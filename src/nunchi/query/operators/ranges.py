@@ -19,7 +19,7 @@ from nunchi.query.operators import tables
 from nunchi.query.operators.histogram_changes import changes_of_row
 from nunchi.query.operators.histogram_rates import Undecided, WindowFunction
 from nunchi.query.operators.histogram_sums import sums_of_row
-from nunchi.query.operators.mixed_windows import START_FUNCTIONS, RowSamples, special_rows
+from nunchi.query.operators.mixed_windows import START_FUNCTIONS, RowSamples, special_rows, window_sizes
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_drops, series_slices
 from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
 from nunchi.query.operators.select import Reader, reference_times
@@ -156,6 +156,8 @@ class RangeFunction:
                 with context.budget.give_way():
                     held = self._evaluate(tile, rows, values, present.view(np.uint8))
                 context.budget.tick(held)
+                if scope.counts is not None:
+                    scope.counts.add(window_sizes(tile, rows, source.references, source.range_ms))
                 series = tile.series[rows]
                 grid = self._evaluate_mixed(tile, rows, values, present)
                 if suspects is not None:

@@ -27,7 +27,7 @@ def evaluate_scalar(node: plan.PlanNode, scope: Scope, build: BuildVector) -> ND
             )
             return result
         case plan.Invariant(child):
-            once = evaluate_scalar(child, scope.at(scope.times[:1]), build)
+            once = evaluate_scalar(child, scope.once(), build)
             return np.full(scope.steps, once[0], np.float64)
         case plan.ScalarOf(child):
             return only_value(build(child, scope), scope)

@@ -89,6 +89,8 @@ class InstantSelect:
                     found = self._select(tile, rows, values, present.view(np.uint8))
                 budget.tick(found)
                 grid = self._select_mixed(tile, rows, values, present)
+                if scope.counts is not None:
+                    scope.counts.add(present.sum(axis=0, dtype=np.int64))
                 yield Batch(tile.series[rows], values, present, None, grid)
 
     def _select_mixed(

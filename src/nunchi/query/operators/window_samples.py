@@ -28,6 +28,8 @@ def window_samples(window: plan.RangeSelect | plan.Subquery, scope: Scope) -> Sa
         held, times, _, _ = gathered
         scope.context.budget.hold(1, len(times))
         scope.context.budget.tick(len(times))
+        if scope.counts is not None:
+            scope.counts.add(np.array([len(times)]))
         counts[tile.series] = held
         pieces.append((tile.series, gathered))
     rows = np.flatnonzero(counts)

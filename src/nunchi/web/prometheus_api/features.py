@@ -31,7 +31,7 @@ ALWAYS = (
     ),
     *("on", "per_query_lookback_delta", "subqueries", "without"),
 )
-NEVER = ("per_step_stats", "type_and_unit_labels")
+NEVER = ("type_and_unit_labels",)
 
 
 class FeatureEndpoints:
@@ -56,6 +56,7 @@ class FeatureEndpoints:
             "fill": parser.fill_modifiers,
             "fill_left": parser.fill_modifiers,
             "fill_right": parser.fill_modifiers,
+            "per_step_stats": settings.shows_steps,
             "smoothed": parser.extended_selectors,
         }
         functions = {

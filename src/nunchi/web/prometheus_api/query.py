@@ -1,7 +1,7 @@
 """`query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`: PromQL over HTTP."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +32,7 @@ from nunchi.web.prometheus_api.series import TRUNCATED
 from nunchi.web.prometheus_api.syntax_tree import tree_of
 
 STEPS_MAX = 11_000
+ALL_STATISTICS = "all"
 OpenQuerier = Callable[[], Querier]
 
 
@@ -62,7 +63,7 @@ class QueryEndpoints:
         at_ms = parameters.time_ms("time", self._now_ms())
 
         def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
-            options = QueryOptions(wishes.lookback_ms, budget)
+            options = wishes.options(engine, budget)
             return wishes.answer(engine.instant(open_querier, wishes.expression, at_ms, options), engine.cores)
 
         return await self._reading.evaluate(work, wishes.timeout_seconds)
@@ -75,8 +76,8 @@ class QueryEndpoints:
 
         def work(engine: Engine, open_querier: OpenQuerier, budget: Budget) -> Answer:
             refuse_ranges(engine.value_type(wishes.expression))
-            options = QueryOptions(wishes.lookback_ms, budget, takes_samples=True)
-            if cache is None:
+            options = replace(wishes.options(engine, budget), takes_samples=True)
+            if cache is None or options.counts_steps:
                 return wishes.answer(engine.range(open_querier, wishes.expression, *span, options), engine.cores)
             result = cache.range(engine, open_querier, wishes.expression, *span, options)
             return wishes.answer(result, engine.cores)
@@ -145,6 +146,7 @@ class Wishes:
     lookback_ms: int
     timeout_seconds: float | None
     with_statistics: bool
+    with_steps: bool = False
     content_type: str = JSON
 
     @classmethod
@@ -157,8 +159,14 @@ class Wishes:
             lookback_ms=_lookback_ms(parameters),
             timeout_seconds=None if timeout_ms is None else max(timeout_ms / 1000, 0.001),
             with_statistics=bool(parameters.text("stats")),
+            with_steps=parameters.text("stats") == ALL_STATISTICS,
             content_type=choose_content_type(parameters.accept, QUERY_CONTENT_TYPES),
         )
+
+    def options(self, engine: Engine, budget: Budget) -> QueryOptions:
+        """What they are to an engine, which may show no steps."""
+        counts_steps = self.with_steps and engine.settings.shows_steps
+        return QueryOptions(self.lookback_ms, budget, counts_steps=counts_steps)
 
     def answer(self, result: QueryResult, cores: Cores) -> Answer:
         """The result, cut to the series asked for. Costs with the size of the result: runs in the query's thread."""
@@ -173,9 +181,15 @@ class Wishes:
         return Answer(b"".join((*pieces, b"}")), warnings, result.infos)
 
 
-def shown_statistics(statistics: Statistics) -> dict[str, dict[str, float]]:
+def shown_statistics(statistics: Statistics) -> dict[str, dict[str, object]]:
     """What a query cost, in the words of Prometheus's `stats`. Sorting is part of evaluation here."""
     executed, prepared = statistics.executed_seconds, statistics.prepared_seconds
+    samples: dict[str, object] = {
+        "totalQueryableSamples": statistics.samples,
+        "peakSamples": statistics.peak_cells,
+    }
+    if statistics.steps:
+        samples["totalQueryableSamplesPerStep"] = [(at_ms / 1000, count) for at_ms, count in statistics.steps]
     return {
         "timings": {
             "evalTotalTime": prepared + executed,
@@ -185,7 +199,7 @@ def shown_statistics(statistics: Statistics) -> dict[str, dict[str, float]]:
             "execQueueTime": statistics.queued_seconds,
             "execTotalTime": statistics.queued_seconds + prepared + executed,
         },
-        "samples": {"totalQueryableSamples": statistics.samples, "peakSamples": statistics.peak_cells},
+        "samples": samples,
     }
 
 
