@@ -91,4 +91,5 @@ def test_an_unknown_feature_is_refused_with_those_near_it(name: str, message: st
 def test_scrapes_follow_the_features():
     assert scrape_features(split_features([])).extra_report is False
     found = scrape_features(split_features(["extra-scrape-metrics,st-storage"]))
-    assert (found.extra_report, found.with_starts) == (True, True)
+    assert (found.extra_report, found.with_starts, found.family_labels) == (True, True, False)
+    assert scrape_features(split_features(["type-and-unit-labels"])).family_labels

@@ -2,6 +2,10 @@
 
 from tests.web.conftest import Asker
 
+from nunchi.query.engine import Engine
+from nunchi.web.prometheus_api.features import FeatureEndpoints
+from nunchi.web.prometheus_api.parameters import Parameters
+
 
 async def test_loading_is_told_in_percent_and_as_done(asker: Asker):
     done = {"min": 0, "max": 100, "current": 100, "state": "done"}
@@ -69,3 +73,9 @@ async def test_telemetry_is_openmetrics_where_that_is_liked_better(asker: Asker)
         async with asker.session.get(asker.site.url + "/metrics", headers={"Accept": accept}) as response:
             assert response.content_type == kind
             assert (await response.text()).endswith(end)
+
+
+async def test_features_tell_whether_series_carry_their_types():
+    for labels_types in (False, True):
+        answer = await FeatureEndpoints(Engine(), labels_types=labels_types).features(Parameters())
+        assert answer.data["promql"]["type_and_unit_labels"] is labels_types

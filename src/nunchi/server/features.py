@@ -15,6 +15,7 @@ DELAYED_NAMES: Final = "promql-delayed-name-removal"
 EXPERIMENTAL_FUNCTIONS: Final = "promql-experimental-functions"
 EXTENDED_SELECTORS: Final = "promql-extended-range-selectors"
 EXTRA_REPORT: Final = "extra-scrape-metrics"
+FAMILY_LABELS: Final = "type-and-unit-labels"
 FILL_MODIFIERS: Final = "promql-binop-fill-modifiers"
 START_STORAGE: Final = "st-storage"
 STEP_STATISTICS: Final = "promql-per-step-stats"
@@ -48,6 +49,7 @@ FEATURES: Final = (
     Feature(STEP_STATISTICS, "`stats=all` shows the samples of each step"),
     Feature(START_STORAGE, "scrapes keep created timestamps as the starts of samples"),
     Feature(EXTRA_REPORT, "`extra_scrape_metrics` is on unless the configuration says otherwise"),
+    Feature(FAMILY_LABELS, "series of scrapes carry the type and unit of their family as `__type__` and `__unit__`"),
     Feature("auto-gomaxprocs", reason=_GO),
     Feature("auto-gomemlimit", reason=_GO),
     Feature("auto-reload-config", reason=f"{_LATER}: send SIGHUP, or POST /-/reload"),
@@ -74,7 +76,6 @@ FEATURES: Final = (
     Feature("remote-write-receiver", reason="remote write is always received"),
     Feature("search-api", reason=_LATER),
     Feature("st-synthesis", reason=f"{_LATER}: only starts that targets tell are kept, with {START_STORAGE}"),
-    Feature("type-and-unit-labels", reason=_LATER),
     Feature("use-start-timestamps", reason="starts are used wherever they are stored"),
     Feature("use-uncached-io", reason="blocks are written and read in one way"),
     Feature("xor2-encoding", reason=_ENCODING),

@@ -22,6 +22,7 @@ from nunchi.server.configuration import ConfigurationLoader, LoadedConfiguration
 from nunchi.server.features import (
     DELAYED_NAMES,
     EXTRA_REPORT,
+    FAMILY_LABELS,
     START_STORAGE,
     STEP_STATISTICS,
     split_features,
@@ -148,7 +149,11 @@ def assemble(flags: ServerFlags, world: World, telemetry: Telemetry) -> Assemble
 
 def scrape_features(features: frozenset[str]) -> ScrapeFeatures:
     """What is on for all scrapes."""
-    return ScrapeFeatures(with_starts=START_STORAGE in features, extra_report=EXTRA_REPORT in features)
+    return ScrapeFeatures(
+        with_starts=START_STORAGE in features,
+        extra_report=EXTRA_REPORT in features,
+        family_labels=FAMILY_LABELS in features,
+    )
 
 
 def build_web(
@@ -182,6 +187,7 @@ def build_web(
         prefix=policy.prefix,
         cardinality=store,
         notifier=judgement.notifier,
+        labels_types=FAMILY_LABELS in split_features(flags.enable_feature),
         quit_process=lambda: signal.raise_signal(signal.SIGTERM),
     )
     routes = [*parts.remote_write.routes(), *parts.fleet.routes(), *web_routes(pages)]

@@ -53,6 +53,7 @@ class WebParts:
     prefix        what stands before every path, as `HttpPolicy.prefix`
     cardinality   who counts series; None: they are counted by their labels
     notifier      who notifies people; None: there is no `/api/v2`
+    labels_types  whether scraped series carry the type and unit of their family
     quit_process  ends the process; where nobody says how, nothing happens
     """
 
@@ -71,6 +72,7 @@ class WebParts:
     own_instance: str = ""
     prefix: str = ""
     cardinality: CardinalitySource | None = None
+    labels_types: bool = False
     quit_process: Quit = lambda: None
     notifier: NotifySource | None = None
 
@@ -92,7 +94,7 @@ def web_routes(parts: WebParts) -> list[Route]:
         *TargetEndpoints(parts.targets).routes(envelope),
         *RuleEndpoints(parts.rules, parts.alertmanager_urls).routes(envelope),
         *StatusEndpoints(parts.status, parts.store, cardinality, reading, parts.clock.now_ms).routes(envelope),
-        *FeatureEndpoints(parts.queries.engine).routes(envelope),
+        *FeatureEndpoints(parts.queries.engine, labels_types=parts.labels_types).routes(envelope),
         *FederationEndpoints(reading, parts.clock.now_ms, parts.status.external_labels).routes(envelope),
         *overview.routes(envelope),
         *QueryPlanEndpoints(reading, parts.clock.now_ms).routes(envelope),

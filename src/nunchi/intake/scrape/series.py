@@ -15,6 +15,7 @@ from nunchi.admission.door import series_stages
 from nunchi.admission.limits import NO_LIMITS, SeriesLimits
 from nunchi.admission.passage import REFUSED, Passage
 from nunchi.intake.scrape.errors import ScrapeError, ScrapeLimitError
+from nunchi.intake.scrape.family_labels import FamilyLabels
 from nunchi.intake.scrape.interpretation import HistogramRules, Interpreter
 from nunchi.model.batch import Batch
 from nunchi.model.exemplar import Exemplar
@@ -33,7 +34,10 @@ _NONE: NDArray[np.int32] = np.empty(0, np.int32)
 
 @dataclass(frozen=True, slots=True)
 class SampleRules:
-    """How a job's expositions become series; a change of these judges all series again."""
+    """How a job's expositions become series; a change of these judges all series again.
+
+    with_family_labels  type and unit of their family are labels of series
+    """
 
     relabelling: Relabeller = field(default_factory=Relabeller)
     limits: SeriesLimits = NO_LIMITS
@@ -43,6 +47,7 @@ class SampleRules:
     track_timestamps_staleness: bool = False
     samples_max: int = 0
     histograms: HistogramRules = field(default_factory=HistogramRules)
+    with_family_labels: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +164,7 @@ class TargetSeries:
     def _begin(self, present_keys: list[bytes]) -> None:
         rules = self.rules
         self._interpreter = Interpreter(rules.histograms)
+        self._family_labels = FamilyLabels() if rules.with_family_labels else None
         self._passage = Passage(series_stages(rules.relabelling, rules.scheme, rules.limits))
         columns = self._passage.columns_of(self._report_keys + present_keys)
         self._report_columns = columns[: len(self._report_keys)]
@@ -183,7 +189,7 @@ class TargetSeries:
         if self._interpreter.numbers_anew(exposition_format):
             self._forget_unused()
         try:
-            exposition = self._interpreter.read(body, exposition_format)
+            exposition = self._interpret(body, exposition_format)
         except ExpositionError as error:
             raise ScrapeError(str(error)) from error
         rules = self.rules
@@ -212,6 +218,15 @@ class TargetSeries:
             starts=_kept_starts(exposition.starts, kept),
             exemplars=_with_columns(exposition.exemplars, shape),
         )
+
+    def _interpret(self, body: bytes, exposition_format: ExpositionFormat) -> Exposition:
+        """The samples of a body; a family that is not what it was makes all series new."""
+        exposition = self._interpreter.read(body, exposition_format)
+        if self._family_labels is not None and self._family_labels.learn(exposition.metadata):
+            self._forget_unused()
+            exposition = self._interpreter.read(body, exposition_format)
+            self._family_labels.learn(exposition.metadata)
+        return exposition
 
     def batches(self, timestamp_ms: int, scraped: Scraped | None, report: Sequence[float]) -> list[Batch]:
         """The rows of one scrape, markers and report included; `scraped` None means that it failed."""
@@ -272,7 +287,10 @@ class TargetSeries:
     def _merged(self, exposition: Exposition) -> Iterator[tuple[int, dict[str, str]]]:
         honor, empty = self.rules.honor_labels, exposition.empty_labels
         for number, labels in exposition.new_series:
-            yield number, merge_labels(labels, self._target_labels, empty.get(number, ()) if honor else None)
+            merged = merge_labels(labels, self._target_labels, empty.get(number, ()) if honor else None)
+            if self._family_labels is not None:
+                self._family_labels.add(merged)
+            yield number, merged
 
     def _shape_of(self, series: NDArray[np.int32], timestamps: NDArray[np.int64] | None) -> Shape:
         columns = self._passage.take(series)

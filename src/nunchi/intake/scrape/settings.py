@@ -240,10 +240,12 @@ class ScrapeFeatures:
 
     with_starts   created timestamps are asked for and kept
     extra_report  `extra_scrape_metrics` is on where the configuration does not say
+    family_labels type and unit of their family are labels of series
     """
 
     with_starts: bool = False
     extra_report: bool = False
+    family_labels: bool = False
 
 
 NO_FEATURES = ScrapeFeatures()
@@ -277,6 +279,7 @@ def resolve_job(
             track_timestamps_staleness=job.track_timestamps_staleness,
             samples_max=job.sample_limit or common.sample_limit,
             histograms=histograms,
+            with_family_labels=features.family_labels,
         ),
         fetch=FetchSettings(
             http=HttpClientSettings(**{name: getattr(job, name) for name in HttpClientSettings.__struct_fields__}),

@@ -31,14 +31,14 @@ ALWAYS = (
     ),
     *("on", "per_query_lookback_delta", "subqueries", "without"),
 )
-NEVER = ("type_and_unit_labels",)
 
 
 class FeatureEndpoints:
     """One list, which is the same as long as the process lives."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, labels_types: bool = False) -> None:
         self._engine = engine
+        self._labels_types = labels_types
 
     def routes(self, envelope: Envelope) -> list[Route]:
         """The one there is."""
@@ -50,7 +50,6 @@ class FeatureEndpoints:
         parser = settings.parser
         language = {
             **dict.fromkeys(ALWAYS, True),
-            **dict.fromkeys(NEVER, False),
             "anchored": parser.extended_selectors,
             "delayed_name_removal": settings.delays_names,
             "fill": parser.fill_modifiers,
@@ -58,6 +57,7 @@ class FeatureEndpoints:
             "fill_right": parser.fill_modifiers,
             "per_step_stats": settings.shows_steps,
             "smoothed": parser.extended_selectors,
+            "type_and_unit_labels": self._labels_types,
         }
         functions = {
             name: parser.experimental_functions or not function.experimental for name, function in FUNCTIONS.items()
