@@ -1,6 +1,7 @@
 """The bus over a real NATS server: the contract, and what only NATS can do: be old, be set up otherwise, ask for secrets."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -130,18 +131,19 @@ async def test_an_older_server_is_refused_with_its_version() -> None:
     async def pretend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'INFO {"server_id":"x","version":"2.9.25","max_payload":1048576,"headers":true}\r\n')
         while line := await reader.readline():
-            if line.startswith(b"PING"):
+            if line.startswith(b"CONNECT") and b'"verbose": true' in line:
+                writer.write(b"+OK\r\n")
+            elif line.startswith(b"PING"):
                 writer.write(b"PONG\r\n")
-                await writer.drain()
+            await writer.drain()
         writer.close()
 
     pytest.importorskip("nats")
     listener = await asyncio.start_server(pretend, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    bus = bus_to(f"nats://127.0.0.1:{port}")
-    with pytest.raises(BusUnsuitableError, match=re.escape("2.9.25: 2.10 or newer is needed")):
-        await bus.consume(STREAM, SHARED)
-    listener.close()
+    async with listener:
+        with pytest.raises(BusUnsuitableError, match=re.escape("2.9.25: 2.10 or newer is needed")):
+            await bus_to(f"nats://127.0.0.1:{port}").consume(STREAM, SHARED)
 
 
 async def test_nobody_there_says_where_and_why() -> None:
@@ -170,6 +172,28 @@ async def test_secrets_of_files_open_the_bus_and_wrong_ones_say_so(tmp_path: Pat
             await bus_to(server.url, tmp_path, **missing).put(A, b"x")
     finally:
         server.stop()
+
+
+async def test_nothing_is_sent_before_the_server_has_judged_the_secrets_so_its_reason_is_heard() -> None:
+    """A write to a socket that the other end has closed is answered with a reset, and with that its last line is lost."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"auth_required":true}\r\n')
+        assert (await reader.readline()).startswith(b"CONNECT")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.readline()
+                writer.transport.abort()  # what the system does with what comes too late
+                return
+        writer.write(b"-ERR 'Authorization Violation'\r\n")
+        writer.close()
+
+    pytest.importorskip("nats")
+    listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener:
+        with pytest.raises(BusUnavailableError, match="Authorization Violation"):
+            await bus_to(f"nats://127.0.0.1:{port}", username="ann", password=Secret("two")).put(A, b"x")
 
 
 async def test_over_tls_the_certificate_is_verified_and_nothing_is_sent_in_the_clear(tmp_path: Path, nats) -> None:

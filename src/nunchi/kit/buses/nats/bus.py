@@ -122,6 +122,7 @@ class NatsBus:
                 await client.connect(
                     self._settings.urls,
                     name=self._name,
+                    verbose=True,  # waits for the verdict on the secrets: a write after the server's close would lose its words
                     allow_reconnect=False,
                     connect_timeout=CONNECT_SECONDS_MAX,  # type: ignore[arg-type]  # seconds; the client divides nothing
                     error_cb=note_error,
