@@ -1,4 +1,4 @@
-"""Checks of the user's own, from `checks.d/*.py`: each instance in a process that is killed when it misses the deadline.
+"""Checks of the user's own, from `checks.d/*.py`: each instance in a process that is killed when a run misses the deadline.
 
 Invariant: nothing in a user's file is executed in the agent itself, not even to read its settings.
 """
@@ -27,14 +27,86 @@ from nunchi.model.metadata import MetricType
 
 ANSWER_BYTES_MAX = 16 << 20
 FILES_MAX = 200
+START_SECONDS_MAX = 60.0
 FAULT_SECONDS_MAX = 10.0
 TEST_PREFIX = "test_"
+
+
+class StartingError(ServiceError):
+    """The process of a check has not read its file yet."""
 
 
 class UserCheckSettings(CheckSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`options` are given to the check; its own `settings_type` says what they may be."""
 
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class CheckProcess:
+    """The process of one instance. It is asked first whether it runs a check, which it answers once it has read its file.
+
+    Starting is not running: on a busy host it may take longer than a run may, and a process that were killed for it would
+    never run.
+    """
+
+    def __init__(self, path: Path, options: str, clock: Clock) -> None:
+        self._file = f"checks.d/{path.name}"
+        command = [sys.executable, "-m", "nunchi.agent.check_child", str(path), options]
+        self.process = subprocess.Popen(  # noqa: S603 - the operator's own file
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self._starting = Deadline(clock, START_SECONDS_MAX)
+        self._fault: str | None = None
+        self._send(ChildRequest(START_SECONDS_MAX, ("/", "/", "/", "/"), is_run=False))
+
+    def fault(self, deadline: Deadline) -> str:
+        """Why its file, or the options, make no check; empty where they make one. StartingError where that is not known yet,
+        other ServiceErrors where it never will be.
+        """
+        if self._fault is None:
+            self._await_start(deadline)
+            self._fault = self._answer(self._starting).error
+        return self._fault
+
+    def ask(self, request: ChildRequest, deadline: Deadline) -> ChildAnswer:
+        """What a run finds; ServiceError where it does not answer in time, or has ended."""
+        self._send(request)
+        return self._answer(deadline)
+
+    def _send(self, request: ChildRequest) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: reading says so
+            self.process.stdin.write(msgspec.json.encode(request) + b"\n")
+            self.process.stdin.flush()
+
+    def _await_start(self, deadline: Deadline) -> None:
+        """Return when its first answer begins, or its end shows."""
+        assert self.process.stdout is not None
+        self._starting.remaining_seconds(f"{self._file}, which is being started")
+        with contextlib.suppress(ServiceError):
+            if select.select([self.process.stdout], [], [], deadline.remaining_seconds())[0]:
+                return
+        raise StartingError(f"{self._file}: its process is still being started")
+
+    def _answer(self, deadline: Deadline) -> ChildAnswer:
+        length = LENGTH.unpack(self._read(LENGTH.size, deadline))[0]
+        if length > ANSWER_BYTES_MAX:
+            raise ServiceError(f"{self._file}: emits more than {ANSWER_BYTES_MAX} bytes")
+        return msgspec.msgpack.decode(self._read(length, deadline), type=ChildAnswer)
+
+    def _read(self, size: int, deadline: Deadline) -> bytes:
+        """So many bytes of what the process answers."""
+        assert self.process.stdout is not None
+        content, descriptor = bytearray(), self.process.stdout.fileno()
+        while len(content) < size:
+            readable, _, _ = select.select([descriptor], [], [], deadline.remaining_seconds(self._file))
+            if not readable:
+                continue
+            part = os.read(descriptor, min(1 << 16, size - len(content)))
+            content += part
+            if not part:
+                raise ServiceError(f"{self._file}: its process ended with {self.process.wait()}")
+        return bytes(content)
 
 
 class ProcessCheck(Check):
@@ -46,16 +118,21 @@ class ProcessCheck(Check):
     def __init__(self, settings: UserCheckSettings) -> None:
         super().__init__(settings)
         self._options = msgspec.json.encode(settings.options).decode()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: CheckProcess | None = None
         self._ended = weakref.finalize(self, end_child, None)
 
     def run(self, context: Context) -> None:
-        """See `Check.run`."""
-        deadline = Deadline(context.clock, context.deadline_seconds * DEADLINE_SHARE)
-        root = context.root
-        request = ChildRequest(deadline.seconds, (root.proc, root.sys, root.rootfs, root.udev))
+        """See `Check.run`. The run that has waited for the start has its whole time from then on, late as it may be: what is
+        killed for a late start starts late again.
+        """
+        seconds, root = context.deadline_seconds * DEADLINE_SHARE, context.root
+        request = ChildRequest(seconds, (root.proc, root.sys, root.rootfs, root.udev))
         try:
-            answer = self._ask(msgspec.json.encode(request) + b"\n", deadline)
+            child = self._started(context.clock)
+            child.fault(Deadline(context.clock, seconds))
+            answer = child.ask(request, Deadline(context.clock, seconds))
+        except StartingError:
+            raise
         except BaseException:
             self.close()
             raise
@@ -76,9 +153,8 @@ class ProcessCheck(Check):
 
     def fault(self, clock: Clock) -> str:
         """Why the file, or its options, make no check; empty where they make one."""
-        request = ChildRequest(FAULT_SECONDS_MAX, ("/", "/", "/", "/"), is_run=False)
         try:
-            return self._ask(msgspec.json.encode(request) + b"\n", Deadline(clock, FAULT_SECONDS_MAX)).error
+            return self._started(clock).fault(Deadline(clock, FAULT_SECONDS_MAX))
         except ServiceError as error:
             return str(error)
         finally:
@@ -89,41 +165,10 @@ class ProcessCheck(Check):
         self._child = None
         self._ended()
 
-    def _ask(self, request: bytes, deadline: Deadline) -> ChildAnswer:
-        child = self._started()
-        assert child.stdin is not None
-        assert child.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended: reading says so
-            child.stdin.write(request)
-            child.stdin.flush()
-        length = LENGTH.unpack(self._read(child, LENGTH.size, deadline))[0]
-        if length > ANSWER_BYTES_MAX:
-            raise ServiceError(f"checks.d/{self.path.name}: emits more than {ANSWER_BYTES_MAX} bytes")
-        return msgspec.msgpack.decode(self._read(child, length, deadline), type=ChildAnswer)
-
-    def _read(self, child: "subprocess.Popen[bytes]", size: int, deadline: Deadline) -> bytes:
-        """So many bytes of what the process answers."""
-        assert child.stdout is not None
-        content, descriptor = bytearray(), child.stdout.fileno()
-        while len(content) < size:
-            readable, _, _ = select.select(
-                [descriptor], [], [], deadline.remaining_seconds(f"checks.d/{self.path.name}")
-            )
-            if not readable:
-                continue
-            part = os.read(descriptor, min(1 << 16, size - len(content)))
-            content += part
-            if not part:
-                raise ServiceError(f"checks.d/{self.path.name}: its process ended with {child.wait()}")
-        return bytes(content)
-
-    def _started(self) -> "subprocess.Popen[bytes]":
+    def _started(self, clock: Clock) -> CheckProcess:
         if self._child is None:
-            command = [sys.executable, "-m", "nunchi.agent.check_child", str(self.path), self._options]
-            self._child = subprocess.Popen(  # noqa: S603 - the operator's own file
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-            )
-            self._ended = weakref.finalize(self, end_child, self._child)
+            self._child = CheckProcess(self.path, self._options, clock)
+            self._ended = weakref.finalize(self, end_child, self._child.process)
         return self._child
 
 

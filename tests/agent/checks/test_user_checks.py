@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_check_that_loops_or_dies_is_killed_and_started_again(tmp_path: Path) ->
     check = user_check(tmp_path, text)
     marker.write_text("well")
     assert measure(check).error is None
-    child = check._child.pid  # type: ignore[attr-defined]
+    child = check._child.process.pid  # type: ignore[attr-defined]
     marker.write_text("loop")
     assert "no whole answer within 0.8 s" in str(run_within(check, 1.0).error)
     assert not Path(f"/proc/{child}").exists()
@@ -93,6 +94,35 @@ def test_check_that_loops_or_dies_is_killed_and_started_again(tmp_path: Path) ->
     assert "its process ended with 7" in str(measure(check).error)
     marker.write_text("well")
     assert measure(check).value("queue_runs_total") == 1
+    check.close()  # type: ignore[attr-defined]
+
+
+def opened_by(marker: Path, text: str) -> str:
+    """A check's file that takes until the marker is there to be read."""
+    return f"import pathlib, time\nwhile not pathlib.Path({str(marker)!r}).exists():\n    time.sleep(0.01)\n" + text
+
+
+def test_a_process_that_is_longer_in_starting_than_a_run_may_take_is_let_start(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    check = user_check(tmp_path, opened_by(marker, QUEUE))
+    for _ in range(3):
+        assert "still being started" in str(run_within(check, 1.0).error)
+    child = check._child.process.pid  # type: ignore[attr-defined]
+    marker.touch()
+    shown = measure(check)
+    assert (shown.error, shown.value("queue_runs_total")) == (None, 1)
+    assert check._child.process.pid == child  # type: ignore[attr-defined]
+    check.close()  # type: ignore[attr-defined]
+
+
+def test_a_run_has_its_whole_time_when_the_process_has_started_late(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    check = user_check(tmp_path, opened_by(marker, QUEUE.replace("print(", "time.sleep(1.2); print(")))
+    opening = threading.Timer(1.5, marker.touch)
+    opening.start()
+    shown = measure(check, deadline_seconds=3.0)
+    opening.join()
+    assert (shown.error, shown.value("queue_runs_total")) == (None, 1)
     check.close()  # type: ignore[attr-defined]
 
 
@@ -121,7 +151,7 @@ def test_process_ends_with_the_agent_and_whatever_it_has_started_too(tmp_path: P
     program = (
         "import sys; from pathlib import Path; from tests.agent.checks.services import measure\n"
         "from tests.agent.checks.test_user_checks import user_check\n"
-        f"check = user_check(Path(sys.argv[1]), {text!r}); measure(check); print(check._child.pid, flush=True)\n"
+        f"check = user_check(Path(sys.argv[1]), {text!r}); measure(check); print(check._child.process.pid, flush=True)\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     answer = subprocess.run(
@@ -247,7 +277,7 @@ def test_a_child_that_a_check_forgets_answers_nothing_and_ends(tmp_path: Path) -
     for _ in range(3):
         shown = measure(check)
         assert (shown.error, shown.value("parent")) == (None, 1)
-    child = check._child.pid  # type: ignore[attr-defined]
+    child = check._child.process.pid  # type: ignore[attr-defined]
     deadline = time.monotonic() + 5
     while others := living(child):
         assert time.monotonic() < deadline, others
