@@ -29,7 +29,7 @@ def configuration(text: str) -> Configuration:
 
 
 def test_flags_are_shown_under_the_names_that_are_typed():
-    typed = {option.opts[0].removeprefix("--") for option in command.params}
+    typed = {option.opts[0].removeprefix("--") for option in command.params if not option.hidden}
     assert set(ServerFlags().shown()) == typed
 
 

@@ -74,6 +74,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 # the field's; docs/guides/flags.md has the same.
 FLAGS: tuple[tuple[str, click.ParamType[Any] | None, str], ...] = (
     ("config_file", FILE, "Prometheus configuration file."),
+    ("config_auto_reload", None, "Read the configuration again when one of its files changes."),
+    ("config_auto_reload_interval_ms", TRUE_DURATION, "How often these files are looked at."),
     (
         "alertmanager_config_file",
         FILE,
@@ -112,14 +114,7 @@ FLAGS: tuple[tuple[str, click.ParamType[Any] | None, str], ...] = (
     ("query_max_bytes", SIZE, "Memory of the samples that one query may hold; 0: any."),
     ("query_max_series", click.IntRange(0), "Series that one selector may match; 0: any number."),
     ("query_functions", FILE, "Python file with functions that PromQL may call; may be repeated."),
-    (
-        "enable_feature",
-        None,
-        (
-            "Experimental parts of PromQL, by Prometheus's names, with commas; `st-storage`: scrapes keep start "
-            "timestamps; may be repeated."
-        ),
-    ),
+    ("enable_feature", None, "Features, by Prometheus's names, with commas; may be repeated."),
     ("rules_alert_for_grace_period_ms", DURATION, "Shortest wait between a restored pending alert and its firing."),
     ("rules_alert_for_outage_tolerance_ms", DURATION, "Longest outage after which pending alerts are restored."),
     ("rules_alert_resend_delay_ms", DURATION, "Shortest wait before an alert is sent to Alertmanagers again."),

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 from nunchi.intake.mechanisms import UnsupportedSettingsError
-from nunchi.kit.settings import remarks
+from nunchi.kit.path_patterns import find_paths
+from nunchi.kit.settings import SettingsError, remarks
+from nunchi.kit.settings.loading import read_text
 from nunchi.notify.settings import NotifySettings, load_notify_settings
 from nunchi.query.syntax import STABLE, ParserSettings
 from nunchi.server.settings import Configuration, load_configuration, parse_configuration
@@ -38,6 +41,23 @@ class ConfigurationLoader:
         self._config_file = config_file
         self._alertmanager_config_file = alertmanager_config_file
         self._environment = environment
+        self._included: tuple[str, ...] = ()
+
+    def digest(self) -> bytes:
+        """Of the files named by flags, and of those that the configuration named when it was loaded last, as they are now."""
+        files = [file for file in (self._config_file, self._alertmanager_config_file) if file is not None]
+        if self._config_file is not None:
+            folder = self._config_file.absolute().parent
+            files += (path for pattern in self._included for path in find_paths(pattern, folder))
+        digest = blake2b()
+        for file in files:
+            try:
+                content = read_text(file)
+            except SettingsError as error:
+                content = str(error)
+            for text in (str(file), content):
+                digest.update(f"{len(text)}:{text}".encode())
+        return digest.digest()
 
     def load(self, parser: ParserSettings = STABLE) -> LoadedConfiguration:
         """Raises an `InputError` naming the place and the cure of the first mistake. `parser`: the PromQL of rules."""
@@ -45,6 +65,7 @@ class ConfigurationLoader:
             configuration = parse_configuration("", NO_FILE, self._environment, parser)
         else:
             configuration = load_configuration(self._config_file, self._environment, parser)
+            self._included = (*configuration.settings.rule_files, *configuration.settings.scrape_config_files)
         try:
             configuration.check_support()
         except UnsupportedSettingsError as error:

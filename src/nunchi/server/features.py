@@ -11,6 +11,7 @@ from typing import Final
 from nunchi.kit.errors import InputError
 from nunchi.kit.logs import Logger
 
+AUTO_RELOAD: Final = "auto-reload-config"
 DELAYED_NAMES: Final = "promql-delayed-name-removal"
 EXPERIMENTAL_FUNCTIONS: Final = "promql-experimental-functions"
 EXTENDED_SELECTORS: Final = "promql-extended-range-selectors"
@@ -50,9 +51,9 @@ FEATURES: Final = (
     Feature(START_STORAGE, "scrapes keep created timestamps as the starts of samples"),
     Feature(EXTRA_REPORT, "`extra_scrape_metrics` is on unless the configuration says otherwise"),
     Feature(FAMILY_LABELS, "series of scrapes carry the type and unit of their family as `__type__` and `__unit__`"),
+    Feature(AUTO_RELOAD, "the same as `--config.auto-reload`"),
     Feature("auto-gomaxprocs", reason=_GO),
     Feature("auto-gomemlimit", reason=_GO),
-    Feature("auto-reload-config", reason=f"{_LATER}: send SIGHUP, or POST /-/reload"),
     Feature("concurrent-rule-eval", reason="groups are evaluated side by side, the rules of a group in their order"),
     Feature("created-timestamp-zero-ingestion", reason=f"{_LATER}: {START_STORAGE} keeps created timestamps"),
     Feature("delayed-compaction", reason="compaction has a schedule of its own"),

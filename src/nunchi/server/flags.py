@@ -21,6 +21,8 @@ class ServerFlags:
     """
 
     config_file: Path | None = None
+    config_auto_reload: bool = False
+    config_auto_reload_interval_ms: int = 30 * 1000
     alertmanager_config_file: Path | None = None
     storage_tsdb_path: Path = Path("data")
     storage_tsdb_retention_time_ms: int = 0

@@ -19,7 +19,9 @@ from nunchi.query.limits import Limits
 from nunchi.query.result_cache import ResultCache
 from nunchi.query.runner import QueryRunner, RunnerSettings
 from nunchi.server.configuration import ConfigurationLoader, LoadedConfiguration
+from nunchi.server.configuration_watch import ConfigurationWatch
 from nunchi.server.features import (
+    AUTO_RELOAD,
     DELAYED_NAMES,
     EXTRA_REPORT,
     FAMILY_LABELS,
@@ -101,11 +103,15 @@ def build_server(
     async def reload() -> None:
         await server.reload()
 
+    watches = []
+    if flags.config_auto_reload or AUTO_RELOAD in split_features(flags.enable_feature):
+        interval_seconds = flags.config_auto_reload_interval_ms / 1000
+        watches = [ConfigurationWatch(loader.digest, reload, interval_seconds, world.clock, logger("server"))]
     server = Server(
         ServerParts(
             prepare=parts.prepare,
             web=build_web(parts, world, telemetry, status, reload, own_instance, own_token),
-            takers=(parts.maintenance, parts.fleet.registry, *parts.fleet.receivers, parts.scrape),
+            takers=(*watches, parts.maintenance, parts.fleet.registry, *parts.fleet.receivers, parts.scrape),
             fill=parts.maintenance.load,
             judges=parts.judgement.parts,
             status=status,
