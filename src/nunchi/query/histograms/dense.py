@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.histogram import bucket_indices, spans_over
 from nunchi.model.histogram_columns import HistogramColumns, Shape
+from nunchi.query.kernels import native_histograms
 
 COUNT, SUM, ZERO_COUNT, FIELDS = range(4)
 
@@ -104,23 +105,14 @@ def dense(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int
     return DenseHistograms(family_of(columns.shapes[used[0]]), positive, negative, matrix)
 
 
-def add_compensated(
-    total: NDArray[np.float64], rest: NDArray[np.float64], rows: NDArray[np.int64], values: NDArray[np.float64]
-) -> None:
-    """Add values to some rows of running sums and of what rounding took from them (Kahan, Neumaier's variant)."""
-    before, lost = total[rows], rest[rows]
-    after = before + values
-    correction = np.where(np.abs(before) >= np.abs(values), (before - after) + values, (values - after) + before)
-    rest[rows] = np.where(np.isinf(after), 0.0, lost + correction)
-    total[rows] = after
+def window_sums(matrix: NDArray[np.float64], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The compensated sum of the rows `begins[i]` to `ends[i]`, in their order."""
+    result = np.zeros((len(begins), matrix.shape[1]))
+    native_histograms.sums(matrix, begins, ends, result)
+    return result
 
 
 def sums_of(matrix: NDArray[np.float64], cells: NDArray[np.int64], count: int) -> NDArray[np.float64]:
     """The compensated sum of the rows of each cell, in their order. `cells` int64[n], ascending, below `count`."""
-    total = np.zeros((count, matrix.shape[1]))
-    rest = np.zeros_like(total)
-    place = np.arange(len(cells)) - np.searchsorted(cells, cells)
-    for turn in range(int(place.max(initial=-1)) + 1):
-        rows = np.flatnonzero(place == turn)
-        add_compensated(total, rest, cells[rows], matrix[rows])
-    return np.where(np.isinf(total), total, total + rest)
+    borders = np.searchsorted(cells, np.arange(count + 1))
+    return window_sums(matrix, borders[:-1], borders[1:])

@@ -1,4 +1,4 @@
-"""Quantiles, fractions, deviations and trims of one native histogram.
+"""Deviations and trims of one native histogram.
 
 Within a bucket observations are taken to be spread evenly: exponentially where the buckets are, linearly in the zero bucket
 and in custom ones. Invariant: observations that are NaN count in `count` alone; no bucket holds them.
@@ -12,7 +12,7 @@ from nunchi.model.histogram_arithmetic import Bucket, all_buckets, compact, with
 from nunchi.query.compensated import Sum
 
 
-def _effective_zero(histogram: Histogram, bucket: Bucket) -> Bucket:
+def effective_zero(histogram: Histogram, bucket: Bucket) -> Bucket:
     """The zero bucket reaches only to the side that is populated."""
     if histogram.negative_buckets and not histogram.positive_buckets:
         return replace(bucket, upper=0.0)
@@ -21,17 +21,7 @@ def _effective_zero(histogram: Histogram, bucket: Bucket) -> Bucket:
     return bucket
 
 
-def _within(histogram: Histogram, bucket: Bucket, part: float) -> float:
-    """The value below which a part of a bucket lies."""
-    if histogram.has_custom_buckets or (bucket.lower <= 0 <= bucket.upper):
-        return bucket.lower + (bucket.upper - bucket.lower) * part
-    low, high = math.log2(abs(bucket.lower)), math.log2(abs(bucket.upper))
-    if bucket.lower > 0:
-        return float(2 ** (low + (high - low) * part))
-    return float(-(2 ** (high + (low - high) * (1 - part))))
-
-
-def _part_below(histogram: Histogram, bucket: Bucket, bound: float) -> float:
+def part_below(histogram: Histogram, bucket: Bucket, bound: float) -> float:
     """The part of a bucket below a bound within it."""
     if histogram.has_custom_buckets or (bucket.lower <= 0 <= bucket.upper):
         return (bound - bucket.lower) / (bucket.upper - bucket.lower)
@@ -39,79 +29,10 @@ def _part_below(histogram: Histogram, bucket: Bucket, bound: float) -> float:
     return (at - low) / (high - low) if bucket.lower > 0 else 1 - (at - high) / (low - high)
 
 
-def visible_buckets(histogram: Histogram) -> list[Bucket]:
-    """The populated buckets by ascending bounds, the zero bucket clamped to where observations can be."""
-    buckets = [bucket for bucket in all_buckets(histogram) if bucket.count != 0]
-    if histogram.has_custom_buckets:
-        clamped = []
-        for bucket in buckets:
-            lower = 0.0 if bucket.lower == -math.inf and bucket.upper > 0 else bucket.lower
-            clamped.append(replace(bucket, lower=lower))
-        return clamped
-    return [_effective_zero(histogram, bucket) if bucket.lower < 0 < bucket.upper else bucket for bucket in buckets]
-
-
-def native_quantile(rank: float, histogram: Histogram) -> float:
-    """The quantile of a native histogram; observations that are NaN count as largest."""
-    if rank < 0:
-        return -math.inf
-    if rank > 1:
-        return math.inf
-    if histogram.count == 0 or math.isnan(rank):
-        return math.nan
-    buckets = visible_buckets(histogram)
-    upwards = math.isnan(histogram.sum) or rank < 0.5
-    place = rank * histogram.count if upwards else (1 - rank) * histogram.count
-    passed = Sum()
-    found: Bucket | None = None
-    for bucket in buckets if upwards else reversed(buckets):
-        found = bucket
-        passed.add(bucket.count)
-        if passed.value >= place:
-            break
-    if found is None:
-        return math.nan
-    count = passed.value
-    if histogram.has_custom_buckets:
-        if found.lower == -math.inf:
-            return found.upper
-        if found.upper == math.inf:
-            return found.lower if not (math.isnan(histogram.sum) and place > count) else math.nan
-    if upwards and place > count:
-        if math.isnan(histogram.sum):
-            return math.nan
-        return found.upper
-    into = place - (count - found.count) if upwards else count - place
-    return _within(histogram, found, into / found.count)
-
-
 def has_nan_observations(histogram: Histogram) -> bool:
     """Whether some observations were NaN: the sum is, and the buckets do not hold all."""
     held = sum(bucket.count for bucket in all_buckets(histogram))
     return math.isnan(histogram.sum) and histogram.count > held
-
-
-def native_fraction(lower: float, upper: float, histogram: Histogram) -> float:
-    """The part of the observations between two bounds; NaN ones are in no part."""
-    if histogram.count == 0 or math.isnan(lower) or math.isnan(upper):
-        return math.nan
-    if lower >= upper:
-        return 0.0
-    buckets = visible_buckets(histogram)
-
-    def at_or_below(bound: float) -> float:
-        below = 0.0
-        for bucket in buckets:
-            if bound >= bucket.upper:
-                below += bucket.count
-            elif bound > bucket.lower and not math.isinf(bucket.upper):
-                part = 1.0 if math.isinf(bucket.lower) else _part_below(histogram, bucket, bound)
-                return below + bucket.count * part
-            else:
-                break
-        return below
-
-    return (at_or_below(upper) - at_or_below(lower)) / histogram.count
 
 
 def native_variance(histogram: Histogram) -> float:
@@ -147,7 +68,7 @@ def trim(histogram: Histogram, bound: float, *, keep_below: bool) -> Histogram:
         if raw.count == 0:
             continue
         is_zero = not histogram.has_custom_buckets and raw.lower < 0 < raw.upper
-        bucket = _effective_zero(histogram, raw) if is_zero else _clamped(histogram, raw, bound, keep_below=keep_below)
+        bucket = effective_zero(histogram, raw) if is_zero else _clamped(histogram, raw, bound, keep_below=keep_below)
         part, remaining = _kept_part(histogram, bucket, bound, keep_below=keep_below)
         was_cut = was_cut or part != 1
         count = raw.count * part
@@ -186,7 +107,7 @@ def _kept_part(histogram: Histogram, bucket: Bucket, bound: float, *, keep_below
             return 0.0, bucket
         if bucket.lower == -math.inf:
             return (1.0, replace(bucket, upper=bound)) if bound > -math.inf else (0.0, bucket)
-        return _part_below(histogram, bucket, bound), replace(bucket, upper=bound)
+        return part_below(histogram, bucket, bound), replace(bucket, upper=bound)
     if bucket.lower >= bound:
         return 1.0, bucket
     if bucket.upper <= bound:
@@ -195,7 +116,7 @@ def _kept_part(histogram: Histogram, bucket: Bucket, bound: float, *, keep_below
         return (0.0, bucket) if bound > -math.inf else (1.0, bucket)
     if bucket.upper == math.inf:
         return (1.0, replace(bucket, lower=bound)) if bound < math.inf else (0.0, bucket)
-    return 1 - _part_below(histogram, bucket, bound), replace(bucket, lower=bound)
+    return 1 - part_below(histogram, bucket, bound), replace(bucket, lower=bound)
 
 
 def _trimmed_middle(histogram: Histogram, bucket: Bucket, *, is_zero: bool) -> float:

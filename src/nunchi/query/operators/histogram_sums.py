@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nunchi.model.histogram import ResetHint
 from nunchi.model.histogram_columns import CODE_OF_HINT, FLOAT, HINTS
-from nunchi.query.histograms.dense import COUNT, SUM, add_compensated, are_one_family, dense
+from nunchi.query.histograms.dense import COUNT, SUM, are_one_family, dense, window_sums
 from nunchi.query.operators.histogram_changes import RowChanges
 from nunchi.query.operators.mixed_windows import RowSamples
 
@@ -30,7 +30,7 @@ def sums_of_row(name: str, samples: RowSamples, references: NDArray[np.int64], r
     hints, collide = _hints(columns.hints[numbers], begins, ends)
     steps = np.flatnonzero((begins < ends) & ~collide)
     rows = dense(columns, numbers)
-    sums = _sums(rows.matrix, begins[steps], ends[steps])
+    sums = window_sums(rows.matrix, begins[steps], ends[steps])
     if name == "avg_over_time":
         finite = ~np.isinf(sums[:, [COUNT, SUM]]).any(axis=1)  # what overflows has a running mean
         steps, sums = steps[finite], sums[finite]
@@ -48,13 +48,3 @@ def _hints(
     collide = seen[:, CODE_OF_HINT[ResetHint.RESET]] & seen[:, CODE_OF_HINT[ResetHint.NOT_RESET]]
     only = np.where(seen.sum(axis=1) == 1, seen.argmax(axis=1), UNKNOWN)
     return np.where(seen[:, GAUGE], GAUGE, only).astype(np.uint8), collide
-
-
-def _sums(matrix: NDArray[np.float64], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The compensated sum of the rows `begins[i]` to `ends[i]`, in their order."""
-    total = np.zeros((len(begins), matrix.shape[1]))
-    rest = np.zeros_like(total)
-    for turn in range(int((ends - begins).max(initial=0))):
-        windows = np.flatnonzero(begins + turn < ends)
-        add_compensated(total, rest, windows, matrix[begins[windows] + turn])
-    return np.where(np.isinf(total), total, total + rest)

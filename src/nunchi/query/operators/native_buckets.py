@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from nunchi.model.histogram import Histogram
 from nunchi.model.symbols import LabelTable
-from nunchi.query.histograms.grid import cells_where, histograms_of
-from nunchi.query.histograms.statistics import has_nan_observations, native_fraction, native_quantile
+from nunchi.query.histograms.bounds import ShapeBounds
+from nunchi.query.histograms.grid import histograms_of
+from nunchi.query.histograms.statistics import has_nan_observations
 from nunchi.query.operators import tables
 from nunchi.query.operators.operator import Block, Scope
 from nunchi.query.plan import nodes as plan
@@ -55,15 +56,15 @@ class NativeBuckets:
     def _evaluate(self, cells: NDArray[np.bool_], first: Floats, second: Floats) -> Floats:
         values = np.zeros(cells.shape)
         is_fraction = self._node.name == "histogram_fraction"
-        for row, step in cells_where(cells):
-            histogram = self._grid.histogram(row, step)
-            if is_fraction:
-                value = native_fraction(float(first[step]), float(second[step]), histogram)
-            else:
-                value = native_quantile(float(first[step]), histogram)
-            values[row, step] = value
-            if math.isnan(histogram.sum):
-                self._remark(histogram, row, value, is_asked=is_fraction or 0 <= first[step] <= 1)
+        columns = self._grid.columns
+        rows, steps = np.nonzero(cells)
+        numbers = self._grid.numbers[rows, steps]
+        bounds = ShapeBounds(columns, numbers)
+        found = bounds.fractions(first[steps], second[steps]) if is_fraction else bounds.quantiles(first[steps])
+        values[rows, steps] = found
+        for at in np.flatnonzero(np.isnan(columns.sums[numbers])).tolist():
+            is_asked = is_fraction or 0 <= first[steps[at]] <= 1
+            self._remark(columns.histogram(int(numbers[at])), int(rows[at]), float(found[at]), is_asked=is_asked)
         return values
 
     def _remark(self, histogram: Histogram, row: int, value: float, *, is_asked: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from nunchi.model.histogram import Histogram
 from nunchi.model.labels import Labels
 from nunchi.query.errors import ExecutionError
-from nunchi.query.histograms.statistics import has_nan_observations, native_fraction, native_quantile, native_variance
+from nunchi.query.histograms.statistics import has_nan_observations, native_variance
 from nunchi.query.remarks import (
     BAD_BUCKET,
     BAD_QUANTILE,
@@ -20,6 +20,7 @@ from nunchi.query.remarks import (
 from nunchi.query.syntax.literals import format_number
 from nunchi.query.syntax.nodes import Call, Node, unwrap
 from nunchi.testing.scalar_engine.evaluation import Evaluation, Result
+from nunchi.testing.scalar_engine.native_statistics import native_fraction, native_quantile
 from nunchi.testing.scalar_engine.quantiles import (
     ClassicBucket,
     classic_fraction,
