@@ -271,7 +271,10 @@ class Schedule:
         self._telemetry.record(instance.name, run.ended - run.began, run.emission, error)
         instance.last_run_ms = self._clock.now_ms()
         instance.last_duration_seconds, instance.last_samples = run.ended - run.began, len(run.emission.samples)
-        self._log.debug("check has run", check=instance.name, samples=len(run.emission.samples), error=error or "")
+        self._log.debug(
+            "check has run",
+            check=instance.name, asked_at_ms=run.asked_at_ms, samples=len(run.emission.samples), error=error or "",
+        )  # fmt: skip
         text = words_of(error) if error is not None else excess_of(run.emission)
         instance.is_absent = isinstance(error, Unavailable)
         if text and text != instance.last_error:
