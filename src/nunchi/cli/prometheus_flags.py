@@ -18,6 +18,7 @@ RUNTIME = "it steers the runtime of Go"
 BLOCKS = "blocks, log and runs have a form of their own, and their sizes follow the data"
 REMOTE_READ = "no remote read is served"
 QUEUE = "the queue to Alertmanagers is bounded on its own, and what is dropped is counted"
+LATE = "out_of_order_time_window of the configuration decides about late samples"
 SCRAPE_TIME = "a scrape that began on time has the moment at which it was due"
 AGENT_MODE = "agents are a program of their own: nunchi agent"
 
@@ -54,8 +55,8 @@ PROMETHEUS_FLAGS = (
     PrometheusFlag("storage.tsdb.head-chunks-write-queue-size", BLOCKS),
     PrometheusFlag("storage.tsdb.samples-per-chunk", BLOCKS),
     PrometheusFlag("storage.tsdb.delayed-compaction.max-percent", BLOCKS),
-    PrometheusFlag("storage.tsdb.allow-overlapping-blocks", "out_of_order_time_window of the configuration decides about late samples", is_switch=True),
-    PrometheusFlag("storage.tsdb.allow-overlapping-compaction", "out_of_order_time_window of the configuration decides about late samples", is_switch=True),
+    PrometheusFlag("storage.tsdb.allow-overlapping-blocks", LATE, is_switch=True),
+    PrometheusFlag("storage.tsdb.allow-overlapping-compaction", LATE, is_switch=True),
     PrometheusFlag("storage.tsdb.no-lockfile", "the lock ends with the process and cannot be left over", is_switch=True),
     PrometheusFlag("storage.remote.flush-deadline", "no remote write is sent"),
     PrometheusFlag("storage.remote.read-sample-limit", REMOTE_READ),
