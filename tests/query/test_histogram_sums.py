@@ -1,4 +1,4 @@
-"""Sums and means of native histograms over windows: a whole row at once gives what window by window gives."""
+"""Functions of windows of native histograms: many rows at once give what window by window gives."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from nunchi.model.histogram import BucketSpan, Histogram, ResetHint
 from nunchi.model.labels import Labels
 from nunchi.query.engine import Engine, EngineSettings
-from nunchi.query.operators import ranges
+from nunchi.query.operators import ranges, stacked_rows
 from nunchi.query.syntax import EVERYTHING
 from nunchi.storage.memory import MemoryStore
 from nunchi.testing.clock import VirtualClock
@@ -26,13 +26,23 @@ def histogram(chance: np.random.Generator, row: int, schema: int, hint: ResetHin
     )  # fmt: skip
 
 
+def rising(chance: np.random.Generator, row: int) -> Histogram:
+    """A counter that mostly rises, in buckets that come and stay."""
+    since = row if row < 40 else row - 39
+    counts = tuple(0.7 * since * (1 + place) for place in range(3 + row // 20))
+    return Histogram(
+        schema=1, count=sum(counts) + since, sum=since * 1.1 + float(chance.random()), zero_threshold=0.001,
+        zero_count=float(since), positive_spans=(BucketSpan(-1, len(counts)),), positive_buckets=counts,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def store() -> MemoryStore:
     """Counters that restart, gauges, mixed schemas, numbers between histograms, sums that overflow."""
     made = MemoryStore(VirtualClock(10_000.0))
     chance = np.random.default_rng(11)
     appender = made.appender()
-    for name in ("counter", "gauge", "schemas", "mixed", "huge"):
+    for name in ("counter", "gauge", "schemas", "mixed", "huge", "rising", "rising too"):
         samples = []
         for row in range(ROWS):
             if chance.random() < 0.2:
@@ -42,6 +52,8 @@ def store() -> MemoryStore:
             value: Histogram | float = histogram(chance, row, schema, hint)
             if name == "huge":
                 value = Histogram(count=1e308, sum=1e308, zero_count=1e308, reset_hint=hint)
+            if name.startswith("rising"):
+                value = rising(chance, row)
             if name == "mixed" and chance.random() < 0.1:
                 value = float(row)
             samples.append(LoadedSample(row * STEP_MS, value))
@@ -50,16 +62,24 @@ def store() -> MemoryStore:
     return made
 
 
-@pytest.mark.parametrize("name", ["sum_over_time", "avg_over_time"])
-@pytest.mark.parametrize("kind", ["counter", "gauge", "schemas", "mixed", "huge"])
-def test_rows_are_added_up_as_windows_are(store: MemoryStore, monkeypatch: pytest.MonkeyPatch, name: str, kind: str):
+@pytest.mark.parametrize("name", ["sum_over_time", "avg_over_time", "rate", "increase", "delta", "irate", "idelta"])
+@pytest.mark.parametrize("kind", ["counter", "rising", "gauge", "schemas", "mixed", "huge", ".*"])
+@pytest.mark.parametrize("cells_max", [1, stacked_rows.CELLS_MAX])
+def test_rows_at_once_are_as_their_windows(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, cells_max: int
+) -> None:
     engine = Engine(EngineSettings(parser=EVERYTHING))
 
     def ask() -> object:
-        result = engine.range(store.querier, f'{name}(h{{kind="{kind}"}}[1m])', 0, ROWS * STEP_MS, 7_000)
+        result = engine.range(store.querier, f'{name}(h{{kind=~"{kind}"}}[1m])', 0, ROWS * STEP_MS, 7_000)
         answer = answer_of(result)
         return answer.series, answer.warnings, answer.infos
 
+    monkeypatch.setattr(stacked_rows, "CELLS_MAX", cells_max)
     at_once = ask()
-    monkeypatch.setattr(ranges, "sums_of_row", lambda *_: None)
+    monkeypatch.setattr(ranges, "evaluate_stacked", lambda _, tile, rows, *__: (None, every_window(rows)))
     assert str(at_once) == str(ask())
+
+
+def every_window(rows: np.ndarray) -> np.ndarray:
+    return np.ones((len(rows), ROWS * STEP_MS // 7_000 + 1), np.bool_)

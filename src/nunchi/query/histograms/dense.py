@@ -69,12 +69,12 @@ def families(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.
     return np.array(places, np.int64)[columns.shape_of[numbers]]
 
 
-def are_one_family(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int32]) -> bool:
-    """Whether all of some histograms, at least one, can be added bucket by bucket."""
-    if len(columns.shapes) == 1:
-        return True
-    family = families(columns, numbers)
-    return bool((family == family[0]).all())
+def width_of(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int32]) -> int:
+    """How wide the matrix of some histograms is."""
+    shapes = [columns.shapes[place] for place in np.unique(columns.shape_of[numbers]).tolist()]
+    positive = {index for shape in shapes for index in bucket_indices(shape.positive_spans)}
+    negative = {index for shape in shapes for index in bucket_indices(shape.negative_spans)}
+    return FIELDS + len(positive) + len(negative)
 
 
 def dense(columns: HistogramColumns, numbers: NDArray[np.int64] | NDArray[np.int32]) -> DenseHistograms:

@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nunchi.model.histogram import ResetHint
-from nunchi.model.histogram_columns import CODE_OF_HINT, FLOAT
+from nunchi.model.histogram_columns import CODE_OF_HINT
 from nunchi.model.labels import METRIC_NAME
 from nunchi.model.staleness import ABSENT
 from nunchi.model.symbols import LabelTable
 from nunchi.query.histograms.grid import CellWriter, HistogramGrid, floats_of, overlay
 from nunchi.query.kernels import extended, windows
 from nunchi.query.operators import tables
-from nunchi.query.operators.histogram_changes import changes_of_row
 from nunchi.query.operators.histogram_rates import Undecided, WindowFunction
-from nunchi.query.operators.histogram_sums import sums_of_row
+from nunchi.query.operators.histogram_rows import evaluate_stacked
 from nunchi.query.operators.mixed_windows import START_FUNCTIONS, RowSamples, special_rows, window_sizes
 from nunchi.query.operators.operator import Batch, Scope, VectorOperator, any_drops, series_slices
 from nunchi.query.operators.parameters import check_smoothing, remark_quantiles
@@ -200,33 +199,35 @@ class RangeFunction:
         extension = window.extension if isinstance(window, plan.RangeSelect) else None
         function = WindowFunction(self._node.name, extension, context.notices, window.position)
         writer = CellWriter(values, present)
-        grids: list[tuple[NDArray[np.int64] | slice, HistogramGrid | None]] = []
-        for place in special_rows(tile, rows, with_starts=with_starts):
+        places = special_rows(tile, rows, with_starts=with_starts)
+        at_once: HistogramGrid | None = None
+        left = np.ones(values.shape, np.bool_)
+        if extension is None:
+            asked = function.name, tile, rows, np.array(places, np.int64), source.references, source.range_ms
+            at_once, left = evaluate_stacked(*asked)
+        if at_once is not None:
+            present |= at_once.mask
+        for place in places:
+            if not left[place].any():
+                continue
             row = int(rows[place])
             name = table.symbols.text(int(names[tile.series[row]]))
             samples = RowSamples(tile, row)
-            wanted = np.ones(len(source.references), np.bool_)
-            asked = function.name, samples, source.references, source.range_ms
-            changes = None if extension else changes_of_row(*asked) or sums_of_row(*asked)
-            if changes is not None:
-                wanted[changes.steps] = False
-                present[place, changes.steps] = True
-                numbers = np.full((1, len(wanted)), FLOAT, np.int32)
-                numbers[0, changes.steps] = np.arange(len(changes.steps))
-                grids.append((np.array([place]), HistogramGrid(numbers, changes.columns)))
             if extension is not None:
                 present[place] = False
                 windows_of_row = samples.extended_windows(
                     source.references, source.range_ms, context.lookback_ms, is_smoothed=extension is Extension.SMOOTHED
                 )
             else:
-                windows_of_row = samples.windows(source.references, source.range_ms, wanted, with_starts=with_starts)
+                windows_of_row = samples.windows(
+                    source.references, source.range_ms, left[place], with_starts=with_starts
+                )
             for step, held in windows_of_row:
                 value = function.evaluate(held, name)
                 if not isinstance(value, Undecided):
                     writer.write((place, step), value)
             context.budget.tick()
-        return overlay(values.shape, [*grids, (slice(None), writer.grid())])
+        return overlay(values.shape, [(slice(None), at_once), (slice(None), writer.grid())])
 
     def _suspect_names(self) -> NDArray[np.int32] | None:
         """int32[series]: the metric name where it is no counter's, else 0; None where there is no such series."""
