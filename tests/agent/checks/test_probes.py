@@ -267,3 +267,13 @@ def test_wrong_settings_are_refused_with_the_cure() -> None:
         DnsSettings(query_type="B")
     with pytest.raises(FieldError, match="write it in full"):
         HttpSettings(targets=("example.org",))
+
+
+@pytest.mark.parametrize(("first", "shown"), [(b"\x0b\x02", "0b02"), (b"\x00\xa7", "a7"), (b"\x5c\x00", "5c00")])
+def test_a_serial_number_has_two_digits_a_byte_and_no_byte_for_its_sign(first: bytes, shown: str) -> None:
+    content = ssl.PEM_cert_to_DER_cert(trustme.CA().cert_pem.bytes().decode())
+    version = bytes.fromhex("a003020102")
+    begin = content.index(version) + len(version) + 2  # behind its tag and length
+    length = content[begin - 1]
+    certificate = parse_certificate(content[:begin] + first + bytes(length - 2) + content[begin + length :])
+    assert certificate.serial_number == shown + "00" * (length - 2)

@@ -36,7 +36,7 @@ def parse_certificate(content: bytes) -> Certificate:
         (_, certificate), *_ = nodes(content)
         (_, body), *_ = nodes(certificate)
         fields = [field for field in nodes(body) if field[0] != EXPLICIT_VERSION]
-        serial_number = fields[0][1].hex().lstrip("0") or "0"
+        serial_number = fields[0][1].lstrip(b"\0").hex()  # as Go's bytes of a number, two digits each
         issuer, validity, subject = fields[2][1], fields[3][1], fields[4][1]
         begin, end = (time_of(kind, text) for kind, text in nodes(validity))
         extensions = b"".join(text for kind, text in fields[5:] if kind == EXTENSIONS)
