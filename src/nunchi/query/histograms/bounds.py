@@ -26,7 +26,7 @@ class ShapeBounds:
         shapes = [columns.shapes[shape] for shape in used.tolist()]
         self._shape_of = np.zeros(len(columns), np.int32)
         self._shape_of[numbers] = place
-        sides = [_sides(shape) for shape in shapes]
+        sides = [sides_of(shape) for shape in shapes]
         buckets = [bucket for above, below in sides for bucket in (*above, *below)]
         self._above = np.array([len(above) for above, _ in sides], np.int64)
         self._below = np.array([len(below) for _, below in sides], np.int64)
@@ -56,7 +56,7 @@ class ShapeBounds:
         return result
 
 
-def _sides(shape: Shape) -> tuple[Sequence[Bucket], Sequence[Bucket]]:
+def sides_of(shape: Shape) -> tuple[Sequence[Bucket], Sequence[Bucket]]:
     """The buckets of both sides, the negative one from zero outwards; nothing is counted in them."""
     below = shape.width - shape.positive_width
     empty = Histogram(
