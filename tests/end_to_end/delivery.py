@@ -254,12 +254,15 @@ class AgentHome:
 
     def given_up(self) -> set[int]:
         """The runs that came too late on a busy machine: the agent's log names each by the moment at which it was asked for."""
-        log, asked = (self.folder / "log").read_text(), []
-        for line in log.splitlines():
-            if "check missed its deadline" in line or ("check has run" in line and "no whole answer within" in line):
-                asked += [int(one) for one in re.findall(r" check=proof .*asked_at_ms=(\d+)", line)]
-        journal = self.journal()
-        return {next((run for run in journal if run >= 1000 * moment), 0) for moment in asked}
+        asked: list[tuple[int, bool]] = []  # the moment (ms), and whether the run was too late
+        for line in (self.folder / "log").read_text().splitlines():
+            is_late = "check missed its deadline" in line or "no whole answer within" in line
+            if is_late or "check has run" in line:
+                asked += [(int(one), is_late) for one in re.findall(r" check=proof .*asked_at_ms=(\d+)", line)]
+        asked.sort()
+        ends = [moment for moment, _ in asked[1:]] + [sys.maxsize]
+        late = [(moment, end) for (moment, is_late), end in zip(asked, ends, strict=True) if is_late]
+        return {run for run in self.journal() for begin, end in late if 1000 * begin <= run < 1000 * end}
 
     def delivery(self) -> dict[str, Any]:
         """What the agent says of its delivery."""
@@ -268,14 +271,22 @@ class AgentHome:
         return found
 
     def settle(self) -> dict[str, Any]:
-        """Let it collect nothing more, and return its accounts when nothing waits for the server."""
+        """Let it collect nothing more, and return its accounts when nothing waits for the server.
+
+        What is configured otherwise runs at once: that round is the last, and is waited for.
+        """
         self.write("1h")
         self.nunchi("reload")
         found: list[dict[str, Any]] = []
 
         def is_settled() -> bool:
-            found[:] = [self.delivery()]
-            return not found[0]["accounting"]["queued"]
+            status = json.loads(self.nunchi("status", "--json"))
+            found[:] = [status["delivery"]]
+            have_ended = [
+                one["interval_seconds"] == 3600 and (one["last_run_ms"] or one["last_error"])
+                for one in status["checks"]
+            ]
+            return bool(have_ended) and all(have_ended) and not found[0]["accounting"]["queued"]
 
         wait_until(is_settled, f"nothing waits in the spool; the log: {self.folder / 'log'}")
         accounts = found[0]["accounting"]
