@@ -33,7 +33,7 @@ def test_a_group_without_a_command_shows_its_commands_line_by_line(words: list[s
 
 
 def test_no_line_of_help_is_cut_off() -> None:
-    for words in ([], ["check"], ["query"], ["test"]):
+    for words in ([], ["check"], ["query"], ["test"], ["agent"], ["tsdb"]):
         assert "..." not in run_nunchi(*words, "--help").stdout.replace("[ARGS]...", "").replace("...]", "")
 
 

@@ -150,9 +150,9 @@ def routes(files: tuple[Path, ...]) -> None:
 @click.argument("file", type=FILE, required=False)
 @click.option("--text", "is_text", is_flag=True, help="Read text of version 0.0.4, as leniently as a scrape does.")
 def metrics(file: Path | None, is_text: bool) -> None:
-    """Check an OpenMetrics exposition, as strictly as its specification; standard input by default.
+    """Check an OpenMetrics exposition as its specification wants it.
 
-    Asked from a target with: curl -H 'Accept: application/openmetrics-text'
+    Standard input is read where no file is named. Asked from a target with: curl -H 'Accept: application/openmetrics-text'
     """
     name = str(file or "standard input")
     try:
