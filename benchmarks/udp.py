@@ -31,13 +31,13 @@ from nunchi.intake.registry.agent_registry import Acknowledgement
 from nunchi.kit.clock import SystemClock
 from nunchi.kit.kernels.datagram import send_datagrams
 from nunchi.kit.telemetry import Telemetry
-from nunchi.model.histogram import Histogram
+from nunchi.model.histogram import Histogram, spans_over
 from nunchi.model.labels import Labels
 from nunchi.model.series_group import Layout
 from nunchi.wire import pack
 from nunchi.wire.compression import Encoding, encode
 from nunchi.wire.pack import Confirm, FirstHead, PackKind
-from nunchi.wire.pack_histograms import HistogramParts, spans_of
+from nunchi.wire.pack_histograms import HistogramParts
 from nunchi.wire.pack_seal import SEAL_BYTES, PackMode, hello_sealer, session_keys, welcome_sealer
 from nunchi.wire.payload import Payload
 from nunchi.wire.payload_encoder import PayloadEncoder, Round, Sender
@@ -324,7 +324,7 @@ def observed(own: dict[int, float], source: random.Random) -> Histogram:
         own[index] = own.get(index, 0.0) + 1
     indexes, count = sorted(own), sum(own.values())
     counts = tuple(own[index] for index in indexes)
-    return Histogram(3, count, count * 0.0517, 2.0**-128, 0.0, spans_of(indexes), counts)
+    return Histogram(3, count, count * 0.0517, 2.0**-128, 0.0, spans_over(indexes), counts)
 
 
 def main() -> None:
