@@ -241,11 +241,11 @@ def measure_fairness(folder: Path, series: int, clients: int, seconds: float) ->
                 with contextlib.suppress(OSError):
                     fetch(port, "/-/ready")
                     break
-                time.sleep(0.1)
-            time.sleep(SETTLING_SECONDS)
+                time.sleep(0.1)  # until it is asked again
+            time.sleep(SETTLING_SECONDS)  # a start has work of its own, and rest is measured next
             at_rest, _ = watch(target, port, seconds)
             with Clients(port, clients, end_ms) as asking:
-                time.sleep(WARMING_SECONDS)
+                time.sleep(WARMING_SECONDS)  # clients that begin are no steady load
                 answered = asking.answers
                 loaded, left_out = watch(target, port, seconds)
                 answered = asking.answers - answered

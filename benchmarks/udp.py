@@ -114,7 +114,7 @@ def wait_bound(port: int) -> None:
     deadline = time.monotonic() + START_SECONDS_MAX
     while not socket_fields(port):
         assert time.monotonic() < deadline, f"nobody listens on port {port}"
-        time.sleep(0.02)
+        time.sleep(0.02)  # until the kernel is asked again, up to the deadline
 
 
 @contextlib.contextmanager
@@ -165,7 +165,7 @@ def measure_statsd(name: str, found: list[bytes]) -> dict[str, float] | None:
                 for at in range(0, len(found), size):
                     send_datagrams(sender.fileno(), found[at : at + size])
                     time.sleep(0.005)
-            time.sleep(DRAINING_SECONDS)
+            time.sleep(DRAINING_SECONDS)  # what waits in the socket costs its reader as well
             used = cpu_seconds(process.pid) - began
             lost = drops(port)
             return {

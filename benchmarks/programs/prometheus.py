@@ -105,7 +105,7 @@ def prometheus(folder: Path) -> Iterator[Prometheus]:
         server, deadline = Prometheus(port), time.monotonic() + READY_SECONDS_MAX
         while not server.is_ready():
             assert time.monotonic() < deadline, "prometheus does not become ready"
-            time.sleep(0.05)
+            time.sleep(0.05)  # until it is asked again, up to the deadline
         yield server
     finally:
         process.send_signal(signal.SIGTERM)

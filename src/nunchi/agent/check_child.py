@@ -111,7 +111,7 @@ def end_group() -> NoReturn:
 def main() -> None:
     """Answer until the parent closes the pipe. What the check does to the standard streams is its own affair."""
     requests, answers, process = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"), os.getpid()
-    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a name of the system)
+    with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     configure("info", "logfmt")

@@ -13,7 +13,8 @@ from nunchi.intake.azuread import AzureAdSettings
 from nunchi.intake.discovery.settings.requirements import require_address
 from nunchi.intake.mechanisms import UnsupportedSettingsError
 from nunchi.kit.http_client import HttpClientSettings
-from nunchi.kit.settings import Duration, FieldError, Secret
+from nunchi.kit.settings import Duration, FieldError
+from nunchi.kit.sigv4_settings import Sigv4Settings
 from nunchi.model.names import NameScheme
 from nunchi.model.relabel import RelabelRule
 
@@ -72,23 +73,6 @@ class MetadataSendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     send: bool = True
     send_interval: Duration = Duration(60_000)
     max_samples_per_send: int = 2000
-
-
-class Sigv4Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`sigv4`."""
-
-    region: str = ""
-    access_key: str = ""
-    secret_key: Secret = Secret("")
-    profile: str = ""
-    role_arn: str = ""
-    external_id: str = ""
-    use_fips_sts_endpoint: bool = False
-    service_name: str = ""
-
-    def __post_init__(self) -> None:
-        if bool(self.access_key) != bool(self.secret_key):
-            raise ValueError("access_key and secret_key belong together: give both or none")
 
 
 class RemoteWriteSettings(HttpClientSettings, frozen=True, forbid_unknown_fields=True):

@@ -38,7 +38,7 @@ def find_paths(pattern: str, folder: Path) -> list[Path]:
 
 def _entries(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))  # noqa: PTH208 (names alone are matched)
+        return sorted(entry.name for entry in folder.iterdir())
     except OSError:
         return []
 

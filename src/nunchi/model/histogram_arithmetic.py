@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from nunchi.model.histogram import BucketSpan, Histogram, ResetHint, bucket_indices
+from nunchi.model.histogram import BucketSpan, Histogram, ResetHint, bucket_indices, spans_over
 from nunchi.model.staleness import bits_of, is_stale
 
 FLOAT_MAX: Final = 1.7976931348623157e308
@@ -96,16 +96,8 @@ def all_buckets(histogram: Histogram) -> list[Bucket]:
 
 def spans_of(counts: Mapping[int, float]) -> tuple[tuple[BucketSpan, ...], tuple[float, ...]]:
     """Spans and counts of the buckets that are not empty."""
-    spans: list[BucketSpan] = []
     indices = sorted(index for index, count in counts.items() if count != 0)
-    end = 0
-    for index in indices:
-        if spans and index == end:
-            spans[-1] = BucketSpan(spans[-1].offset, spans[-1].length + 1)
-        else:
-            spans.append(BucketSpan(index - end, 1))
-        end = index + 1
-    return tuple(spans), tuple(counts[index] for index in indices)
+    return spans_over(indices), tuple(counts[index] for index in indices)
 
 
 def with_buckets(histogram: Histogram, positive: Mapping[int, float], negative: Mapping[int, float]) -> Histogram:

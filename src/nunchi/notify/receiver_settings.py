@@ -11,11 +11,11 @@ import msgspec
 from nunchi.kit.http_client_settings import HttpClientSettings
 from nunchi.kit.secrets import Secret
 from nunchi.kit.settings import Duration, FieldError
+from nunchi.kit.sigv4_settings import Sigv4Settings
 from nunchi.kit.tls import TlsClientSettings
 from nunchi.notify.receiver_parts import (
     VICTOROPS_FIELDS,
     OpsgenieResponder,
-    Sigv4Settings,
     SlackAction,
     SlackField,
     check_address,

@@ -9,9 +9,9 @@ import msgspec
 
 from nunchi.intake.discovery.static import refuse_urls
 from nunchi.intake.mechanisms import DiscoverySettings, UnsupportedSettingsError, refuse_unsupported
-from nunchi.intake.sections import Sigv4Settings
 from nunchi.kit.http_client_settings import HttpClientSettings
 from nunchi.kit.settings import Duration, FieldError
+from nunchi.kit.sigv4_settings import Sigv4Settings
 from nunchi.model.relabel import RelabelRule
 from nunchi.notify.alertmanager_settings import AlertmanagerGroup, AlertmanagerSettings
 

@@ -52,6 +52,17 @@ class BuildView:
     build_date: str
     python_version: str
 
+    def shown(self) -> Mapping[str, str]:
+        """Under the names of Prometheus and Alertmanager."""
+        return {
+            "version": self.version,
+            "revision": self.revision,
+            "branch": self.branch,
+            "buildUser": self.build_user,
+            "buildDate": self.build_date,
+            "goVersion": f"python{self.python_version}",
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeView:

@@ -23,7 +23,6 @@ class Certificate:
 
     subject: str
     issuer: str
-    not_before: float
     not_after: float
     alternative_names: str
     serial_number: str
@@ -38,13 +37,13 @@ def parse_certificate(content: bytes) -> Certificate:
         fields = [field for field in nodes(body) if field[0] != EXPLICIT_VERSION]
         serial_number = fields[0][1].lstrip(b"\0").hex()  # as Go's bytes of a number, two digits each
         issuer, validity, subject = fields[2][1], fields[3][1], fields[4][1]
-        begin, end = (time_of(kind, text) for kind, text in nodes(validity))
+        _, end = (time_of(kind, text) for kind, text in nodes(validity))
         extensions = b"".join(text for kind, text in fields[5:] if kind == EXTENSIONS)
     except (ValueError, IndexError) as error:
         raise ServiceError("the peer's certificate cannot be read") from error
     fingerprint = hashlib.sha256(content).hexdigest()
     names = alternative_names(extensions)
-    return Certificate(name_of(subject), name_of(issuer), begin, end, names, serial_number, fingerprint)
+    return Certificate(name_of(subject), name_of(issuer), end, names, serial_number, fingerprint)
 
 
 def nodes(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -13,7 +13,7 @@ HEADER = struct.Struct("!HHHHHH")
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "CAA": 257}
 CODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
 DATAGRAM_BYTES_MAX = 4096
-RECURSION_DESIRED, TRUNCATED, RESPONSE = 0x0100, 0x0200, 0x8000
+RECURSION_DESIRED, RESPONSE = 0x0100, 0x8000
 RECORDS_MAX = 1000
 POINTERS_MAX = 64
 
@@ -26,7 +26,6 @@ class DnsAnswer:
     answers: int
     authorities: int
     additional: int
-    is_truncated: bool
     records: tuple[str, ...]
 
 
@@ -89,7 +88,7 @@ def parse_answer(content: bytes, number: int) -> DnsAnswer:
         at += length
     code = flags & 0xF
     word = CODES[code] if code < len(CODES) else f"RCODE{code}"
-    return DnsAnswer(word, answers, authorities, additional, bool(flags & TRUNCATED), tuple(records))
+    return DnsAnswer(word, answers, authorities, additional, tuple(records))
 
 
 def read_name(content: bytes, at: int) -> tuple[str, int]:

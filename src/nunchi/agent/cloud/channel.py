@@ -3,7 +3,6 @@
 Invariant: never more than `items_max` wait. Who puts waits for room, but not for ever: then the item is dropped and counted.
 """
 
-import asyncio
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -26,7 +25,6 @@ class Channel(Generic[ItemT]):
         self._dropped = dropped
         self._items_max = items_max
         self._items: deque[ItemT] = deque()
-        self._arrived = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -40,16 +38,10 @@ class Channel(Generic[ItemT]):
                 return False
             await self._clock.sleep(LOOK_SECONDS)
         self._items.append(item)
-        self._arrived.set()
         return True
 
     def take_all(self) -> list[ItemT]:
         """All that wait, oldest first."""
         items = list(self._items)
         self._items.clear()
-        self._arrived.clear()
         return items
-
-    async def wait_item(self) -> None:
-        """Return when something waits."""
-        await self._arrived.wait()

@@ -31,7 +31,6 @@ KEYWORDS: Final = WORD_OPERATORS | MODIFIERS | AGGREGATIONS
 NEVER_METRIC_NAMES: Final = frozenset(("bool", "on", "ignoring", "group_left", "group_right", "atan2"))
 
 LABEL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-METRIC_NAME_PATTERN: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 
 _SPACE = r"(?:[ \t\r\n]+|\#[^\n]*)*"
 _STRING = r"""(?P<string>"[^"\\\n]*(?:\\.[^"\\\n]*)*"|'[^'\\\n]*(?:\\.[^'\\\n]*)*'|`[^`]*`)"""

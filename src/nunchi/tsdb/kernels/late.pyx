@@ -18,42 +18,39 @@ cdef inline uint64_t hash_place(int32_t ref, int64_t time) noexcept nogil:
     return state ^ (state >> 29)
 
 
+cdef inline int64_t find_slot(const int32_t[::1] slots, const int32_t[::1] refs, const int64_t[::1] times,
+                              int32_t ref, int64_t time) noexcept nogil:
+    """The slot of the cell that stands at a place, or the free one where it would."""
+    cdef int64_t mask = slots.shape[0] - 1
+    cdef int64_t at = <int64_t>(hash_place(ref, time) & <uint64_t>mask)
+    while slots[at] >= 0 and not (refs[slots[at]] == ref and times[slots[at]] == time):
+        at = (at + 1) & mask
+    return at
+
+
 def number_places(const int32_t[::1] refs, const int64_t[::1] times, int32_t[::1] slots, int32_t[::1] places):
     """The place of each cell. `slots`, a power of two of them and more than cells, hold -1 at first."""
-    cdef int64_t i, at, mask = slots.shape[0] - 1
-    cdef int32_t other
+    cdef int64_t i, at
     with nogil:
         for i in range(refs.shape[0]):
-            at = <int64_t>(hash_place(refs[i], times[i]) & <uint64_t>mask)
-            while True:
-                other = slots[at]
-                if other < 0:
-                    slots[at] = other = <int32_t>i
-                    break
-                if refs[other] == refs[i] and times[other] == times[i]:
-                    break
-                at = (at + 1) & mask
-            places[i] = other
+            at = find_slot(slots, refs, times, refs[i], times[i])
+            if slots[at] < 0:
+                slots[at] = <int32_t>i
+            places[i] = slots[at]
 
 
 def note_stored(const int32_t[::1] refs, const int64_t[::1] times, const uint64_t[::1] contents,
                 const int32_t[::1] own_refs, const int64_t[::1] own_times, const int32_t[::1] slots,
                 uint8_t[::1] is_known, uint64_t[::1] held):
     """Of cells stored, what stands at the places of our own cells."""
-    cdef int64_t i, at, mask = slots.shape[0] - 1
+    cdef int64_t i
     cdef int32_t other
     with nogil:
         for i in range(refs.shape[0]):
-            at = <int64_t>(hash_place(refs[i], times[i]) & <uint64_t>mask)
-            while True:
-                other = slots[at]
-                if other < 0:
-                    break
-                if own_refs[other] == refs[i] and own_times[other] == times[i]:
-                    is_known[other] = True
-                    held[other] = contents[i]
-                    break
-                at = (at + 1) & mask
+            other = slots[find_slot(slots, own_refs, own_times, refs[i], times[i])]
+            if other >= 0:
+                is_known[other] = True
+                held[other] = contents[i]
 
 
 def judge_late(const int32_t[::1] places, const uint64_t[::1] contents, const uint8_t[::1] is_too_late,

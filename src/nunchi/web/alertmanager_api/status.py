@@ -21,19 +21,12 @@ class StatusEndpoints:
 
     async def status(self, _: web.Request) -> object:
         """Nothing is clustered here; the configuration is empty where nunchi notifies nobody itself."""
-        build, settings = self._status.build(), self._source.settings
+        settings = self._source.settings
         return {
             "cluster": {"status": "disabled", "peers": []},
             "config": {"original": "" if settings is None else dump(settings)},
             "uptime": shown_moment(self._status.runtime().started_ms),
-            "versionInfo": {
-                "version": build.version,
-                "revision": build.revision,
-                "branch": build.branch,
-                "buildUser": build.build_user,
-                "buildDate": build.build_date,
-                "goVersion": f"python{build.python_version}",
-            },
+            "versionInfo": self._status.build().shown(),
         }
 
     async def receivers(self, _: web.Request) -> object:

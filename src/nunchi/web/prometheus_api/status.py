@@ -46,17 +46,7 @@ class StatusEndpoints:
 
     async def build(self, _: Parameters) -> Answer:
         """Version and origin of the program."""
-        build = self._source.build()
-        return Answer(
-            {
-                "version": build.version,
-                "revision": build.revision,
-                "branch": build.branch,
-                "buildUser": build.build_user,
-                "buildDate": build.build_date,
-                "goVersion": f"python{build.python_version}",
-            }
-        )
+        return Answer(self._source.build().shown())
 
     async def runtime(self, _: Parameters) -> Answer:
         """State of the process. Keys that speak of Go hold what is nearest here: tasks for goroutines, cores for GOMAXPROCS."""
